@@ -1,0 +1,162 @@
+"""What is said: the items of a conversation and the parts of a message.
+
+Every type is frozen and means the same in every dialect. `extra` keeps the fields of a dialect that have no
+word here, under the dialect's name, so that they reach a target of the same dialect as they came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+from woollama.domain.tools import ToolOutcome
+
+Json = Any
+"""A JSON value as `json.loads` gives it."""
+
+Extra = Mapping[str, Mapping[str, Json]]
+"""Raw fields by dialect: `{"anthropic": {"cache_control": {"type": "ephemeral"}}}`."""
+
+NO_EXTRA: Extra = MappingProxyType({})
+
+Dialect = Literal["chat", "responses", "anthropic", "ollama"]
+Role = Literal["system", "developer", "user", "assistant"]
+Runner = Literal["client", "server"]
+"""Who runs a tool call: the program that asked us, or we ourselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    text: str
+    annotations: tuple[Mapping[str, Json], ...] = ()
+    extra: Extra = NO_EXTRA
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image by `url` (`https:` or `data:`) or by the id of an uploaded file."""
+
+    url: str | None = None
+    detail: str | None = None
+    file_id: str | None = None
+    extra: Extra = NO_EXTRA
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """Base64 `data` in `format` (`wav`, `mp3`), or the `id` of audio that the maker keeps."""
+
+    data: str | None = None
+    format: str | None = None
+    id: str | None = None
+    transcript: str | None = None
+    extra: Extra = NO_EXTRA
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A document: base64 or `data:` in `data`, or a `url`, or the id of an upload."""
+
+    filename: str | None = None
+    data: str | None = None
+    url: str | None = None
+    file_id: str | None = None
+    extra: Extra = NO_EXTRA
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    text: str
+
+
+Part = Text | Image | Audio | File | Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """Bytes that only their maker can read: encrypted reasoning, a thinking signature.
+
+    Replayed only to the inferencer `made_by`; towards any other it is dropped and listed as a rewrite.
+    """
+
+    data: str
+    made_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    role: Role
+    parts: tuple[Part, ...]
+    id: str | None = None
+    phase: str | None = None
+    extra: Extra = NO_EXTRA
+
+    @property
+    def text(self) -> str:
+        return "".join(part.text for part in self.parts if isinstance(part, Text))
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """What a model thought before it answered. `redacted` thoughts have no text, only what is sealed."""
+
+    text: str = ""
+    id: str | None = None
+    sealed: Sealed | None = None
+    summary: tuple[str, ...] = ()
+    redacted: bool = False
+    extra: Extra = NO_EXTRA
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A model's wish to call a tool. `arguments` is the JSON text that the model wrote, valid or not."""
+
+    id: str
+    name: str
+    arguments: str
+    runs: Runner = "client"
+    item_id: str | None = None
+    extra: Extra = NO_EXTRA
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    call_id: str
+    outcome: ToolOutcome
+    item_id: str | None = None
+    extra: Extra = NO_EXTRA
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A tool call that needs a person's yes before it runs, or a question that a tool asks in its middle."""
+
+    id: str
+    call_id: str
+    server: str
+    tool: str
+    arguments: str
+    preview: str = ""
+    question: Mapping[str, Json] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    ask_id: str
+    approved: bool
+    content: Mapping[str, Json] | None = None
+    by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque:
+    """An item of one dialect that no other dialect can say: kept as it came."""
+
+    dialect: Dialect
+    raw: Mapping[str, Json]
+
+
+Item = Message | Reasoning | ToolCall | ToolResult | Ask | Answer | Opaque

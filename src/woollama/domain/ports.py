@@ -1,0 +1,125 @@
+"""What the core needs from the outside world, as protocols. Only `app.py` knows who implements them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from woollama.domain.events import Event
+from woollama.domain.messages import Ask, Answer, Json
+from woollama.domain.tools import Function, Tool, ToolOutcome
+from woollama.domain.turns import Call, Caller, Target
+
+
+class Inferencer(Protocol):
+    """Answers one round: `async with inferencer.answer(call) as events: async for event in events`.
+
+    Yields `RoundBegan(round=0)` first, `UsageSeen(round=0)` where known and ends with `Stopped`; the engine counts
+    the rounds. A failure is raised as a `RouterError`, before or between events. Leaving the block closes the
+    upstream request. The iterator yields no `Failed`.
+    """
+
+    name: str
+
+    def answer(self, call: Call) -> AbstractAsyncContextManager[AsyncIterator[Event]]: ...
+
+    async def list_models(self) -> Sequence[str]:
+        """Asks the upstream what it has. Only the catalogue calls this, in the background."""
+        ...
+
+
+class Asker(Protocol):
+    async def ask(self, ask: Ask) -> Answer: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ToolContext:
+    """Around one tool call: who it is for, whom to tell of progress and whom to ask."""
+
+    caller: Caller
+    progress: Callable[[float, float | None, str | None], Awaitable[None]] | None = None
+    asker: Asker | None = None
+    timeout_s: float | None = None
+
+
+class Toolbox(Protocol):
+    """A set of tools that may be offered and called. Policies are wrappers around another toolbox."""
+
+    def functions(self) -> Sequence[Function]:
+        """What can be offered now, from memory; never waits on a server."""
+        ...
+
+    async def call(self, function: Function, arguments: Mapping[str, Json], context: ToolContext) -> ToolOutcome:
+        """Never raises for what a tool or its server does: that is an outcome."""
+        ...
+
+
+class Peer(Protocol):
+    """An MCP party in the shape of JSON-RPC: what our MCP server needs of a tool server, untranslated."""
+
+    async def request(
+        self,
+        method: str,
+        params: Mapping[str, Json],
+        *,
+        progress: Callable[[Mapping[str, Json]], Awaitable[None]] | None = None,
+        log: Callable[[Mapping[str, Json]], Awaitable[None]] | None = None,
+        ask: Callable[[str, Mapping[str, Json]], Awaitable[Mapping[str, Json]]] | None = None,
+    ) -> Mapping[str, Json]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ServerHealth:
+    """How a tool server is. `health` is one of `starting, ready, down, disabled`."""
+
+    name: str
+    transport: str
+    health: str
+    tools: int
+    attempts: int
+    last_error: str | None = None
+
+
+class ToolServers(Protocol):
+    """All tool servers together: a toolbox over every tool, and how each server is."""
+
+    def tools(self) -> Sequence[Tool]: ...
+
+    def functions(self) -> Sequence[Function]: ...
+
+    async def call(self, function: Function, arguments: Mapping[str, Json], context: ToolContext) -> ToolOutcome: ...
+
+    def health(self) -> Sequence[ServerHealth]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """What goes upstream beside the body. `path` is relative to the inferencer's base URL (`/chat/completions`)."""
+
+    target: Target
+    method: str
+    path: str
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    stream: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """An upstream's answer, unread. Header names are lower case; `chunks` are the body's bytes as they arrive."""
+
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]
+    chunks: AsyncIterator[bytes]
+
+
+class Forwarder(Protocol):
+    """Sends a request body on as it is: `async with forwarder.forward(head, body) as answer`.
+
+    Raises `UpstreamUnreachable` or `UpstreamTimeout` before there is a status line, and `UpstreamBroke` or
+    `UpstreamTimeout` from `chunks` when the upstream dies or falls silent. Leaving the block early closes the
+    upstream connection.
+    """
+
+    def forward(self, head: RequestHead, body: bytes) -> AbstractAsyncContextManager[Forwarded]: ...

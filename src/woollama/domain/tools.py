@@ -1,0 +1,200 @@
+"""What can be called, and how a call can end."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Json = Any
+
+WIRE_NAME_LIMIT = 64
+_ILLEGAL = re.compile(r"[^A-Za-z0-9_-]")
+_DIGEST_CHARS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool of a tool server, as the server described it. `raw` is MCP's Tool object, unknown members included."""
+
+    server: str
+    name: str
+    raw: Mapping[str, Json]
+
+    @property
+    def qualified(self) -> str:
+        """The name in files: `server.tool`."""
+        return f"{self.server}.{self.name}"
+
+    @property
+    def description(self) -> str:
+        return str(self.raw.get("description") or "")
+
+    @property
+    def input_schema(self) -> Mapping[str, Json]:
+        return self.raw.get("inputSchema") or {"type": "object", "properties": {}}
+
+    @property
+    def annotations(self) -> Mapping[str, Json]:
+        return self.raw.get("annotations") or {}
+
+    @property
+    def read_only(self) -> bool:
+        return self.annotations.get("readOnlyHint") is True
+
+    @property
+    def idempotent(self) -> bool:
+        return self.read_only or self.annotations.get("idempotentHint") is True
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A worked example of a call: what was asked (if known) and the arguments that answer it."""
+
+    arguments: Mapping[str, Json]
+    ask: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """What a model is offered. `tool` is set when we run it; else the client does.
+
+    `name` is the wire name, at most 64 of `[A-Za-z0-9_-]`. `parameters` is a JSON Schema of an object.
+    """
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Json] | None = None
+    strict: bool | None = None
+    tool: Tool | None = None
+    examples: tuple[Example, ...] = ()
+    extra: Mapping[str, Mapping[str, Json]] | None = None
+
+    @property
+    def runs(self) -> Literal["client", "server"]:
+        return "client" if self.tool is None else "server"
+
+
+def wire_name(server: str, tool: str, limit: int = WIRE_NAME_LIMIT) -> str:
+    """`server__tool`; a name that is too long, illegal or ambiguous is shortened with a hash of both names.
+
+    A `__` inside either name would make `a__b` + `c` and `a` + `b__c` the same, so such names carry the hash too.
+    An empty `server` (a re-export under bare names) leaves the tool's own name.
+    """
+    plain = f"{server}__{tool}" if server else tool
+    ambiguous = bool(server) and plain.count("__") != 1
+    # "a_" + "_b" has one "__" too few to be told from "a" + "__b": a border that touches "_" is ambiguous as well.
+    ambiguous = ambiguous or (bool(server) and (server.endswith("_") or tool.startswith("_")))
+    if len(plain) <= limit and not ambiguous and not _ILLEGAL.search(plain):
+        return plain
+    digest = hashlib.sha256(json.dumps([server, tool]).encode()).hexdigest()[:_DIGEST_CHARS]
+    return f"{_ILLEGAL.sub('_', plain)[: limit - _DIGEST_CHARS - 1]}_{digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The tool answered. `content` holds MCP content blocks as they came; `is_error` is the tool's own verdict."""
+
+    content: tuple[Mapping[str, Json], ...]
+    structured: Json = None
+    is_error: bool = False
+    meta: Mapping[str, Json] | None = None
+
+    @classmethod
+    def of_text(cls, text: str, *, is_error: bool = False) -> Returned:
+        return cls(({"type": "text", "text": text},), is_error=is_error)
+
+    def for_model(self) -> str:
+        text = "\n".join(filter(None, (_block_text(block) for block in self.content)))
+        if not text and self.structured is not None:
+            text = json.dumps(self.structured, ensure_ascii=False)
+        if not text:
+            text = "(the tool failed and said nothing)" if self.is_error else "(the tool returned nothing)"
+        return f"Error: {text}" if self.is_error else text
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    by: str = "the user"
+    why: str = ""
+
+    def for_model(self) -> str:
+        return f"The call was denied by {self.by}." + (f" {self.why}" if self.why else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    after_s: float
+
+    def for_model(self) -> str:
+        return f"The call was not made: it needs a person's yes and nobody answered within {self.after_s:g} s."
+
+
+@dataclass(frozen=True, slots=True)
+class Offline:
+    why: str
+
+    def for_model(self) -> str:
+        return f"The tool is offline, because {self.why}. It was not called."
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    after_s: float
+
+    def for_model(self) -> str:
+        return f"The tool gave no result within {self.after_s:g} s and the call was cancelled."
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    problems: tuple[str, ...]
+
+    def for_model(self) -> str:
+        return "The call was not made: " + "; ".join(self.problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    ask_id: str
+
+    def for_model(self) -> str:
+        return "The call waits for a person's yes."
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    def for_model(self) -> str:
+        return "The call was cancelled."
+
+
+ToolOutcome = Returned | Denied | Unanswered | Offline | TimedOut | Invalid | Paused | Cancelled
+"""`for_model()` of each is the only place that makes text of an outcome."""
+
+
+def images_of(outcome: ToolOutcome) -> Iterable[str]:
+    """The images in a result as `data:` URLs, for models that can see. `for_model` leaves a placeholder for each."""
+    if isinstance(outcome, Returned):
+        for block in outcome.content:
+            if block.get("type") == "image" and block.get("data"):
+                yield f"data:{block.get('mimeType') or 'image/png'};base64,{block['data']}"
+
+
+def _block_text(block: Mapping[str, Json]) -> str:
+    match block.get("type"):
+        case "text":
+            return str(block.get("text") or "")
+        case "image" | "audio" as kind:
+            return f"[{kind} {block.get('mimeType') or ''}]".replace(" ]", "]")
+        case "resource_link":
+            return f"[link {block.get('uri')} {block.get('title') or block.get('name') or ''}]".replace(" ]", "]")
+        case "resource":
+            resource = block.get("resource") or {}
+            if isinstance(resource.get("text"), str):
+                return f"[resource {resource.get('uri')}]\n{resource['text']}"
+            return f"[resource {resource.get('uri')} {resource.get('mimeType') or 'binary'}]"
+        case _:
+            return json.dumps(dict(block), ensure_ascii=False)

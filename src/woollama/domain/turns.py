@@ -1,0 +1,165 @@
+"""What is asked: one request of a client (a Turn) and one model call inside it (a Call, one round)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from woollama.domain.messages import NO_EXTRA, Dialect, Extra, Item, Json
+from woollama.domain.tools import Function
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What a caller can do when a person is needed: take a pause, be asked by elicitation, sample."""
+
+    pause: bool = False
+    elicit: bool = False
+    sample: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a named token may use; `None` is everything."""
+
+    models: tuple[str, ...] | None = None
+    tools: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, as `auth` found out. Goes into every approval, log line and queue."""
+
+    name: str
+    via: Literal["unix", "tcp", "stdio", "internal"]
+    uid: int | None = None
+    pid: int | None = None
+    can: Abilities = Abilities()
+    scope: Scope = Scope()
+
+
+INTERNAL = Caller("woollama", "internal")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One model of one inferencer. `str(target)` is its address, `inferencer/model`."""
+
+    inferencer: str
+    model: str
+
+    def __str__(self) -> str:
+        return f"{self.inferencer}/{self.model}"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChoice:
+    """May, must not, must call a tool, or must call the one named `name` (a wire name)."""
+
+    mode: Literal["auto", "none", "required", "named"] = "auto"
+    name: str | None = None
+
+
+AUTO = ToolChoice("auto")
+NO_TOOLS = ToolChoice("none")
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseFormat:
+    """Plain text, any JSON object, or JSON of one schema."""
+
+    kind: Literal["text", "json_object", "json_schema"] = "text"
+    name: str | None = None
+    schema: Mapping[str, Json] | None = None
+    strict: bool | None = None
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """Settings of a model call that more than one dialect can say; `None` is "as the target likes".
+
+    `max_tokens` bounds the output of one round. `options` holds a local engine's own settings (`num_ctx`).
+    """
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    logit_bias: Mapping[str, float] | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    response_format: ResponseFormat | None = None
+    reasoning_effort: str | None = None
+    reasoning_budget_tokens: int | None = None
+    verbosity: str | None = None
+    parallel_tool_calls: bool | None = None
+    user: str | None = None
+    metadata: Mapping[str, Json] | None = None
+    service_tier: str | None = None
+    options: Mapping[str, Json] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StateWish:
+    """What the request wants remembered, and what it continues. All unset: a stateless turn."""
+
+    store: bool | None = None
+    previous_response_id: str | None = None
+    conversation: str | None = None
+    key: str | None = None
+    background: bool = False
+
+    @property
+    def wanted(self) -> bool:
+        return bool(self.store or self.previous_response_id or self.conversation or self.key or self.background)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolGrant:
+    """A request's own wish to use one of our tool servers (`{"type": "mcp", "server_label": …}`)."""
+
+    server: str
+    allowed: tuple[str, ...] | None = None
+    approval: Json = None
+    url: str | None = None
+    headers: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One request of a client, in no dialect. `deadline` is a monotonic clock reading in seconds."""
+
+    id: str
+    caller: Caller
+    dialect: Dialect
+    model: str
+    items: tuple[Item, ...]
+    client_tools: tuple[Function, ...] = ()
+    tool_grants: tuple[ToolGrant, ...] = ()
+    choice: ToolChoice | None = None
+    params: Params = Params()
+    state: StateWish = StateWish()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    on_ask: Literal["wait", "pause"] = "wait"
+    extra: Extra = NO_EXTRA
+    deadline: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One round: everything that an inferencer sees."""
+
+    target: Target
+    items: tuple[Item, ...]
+    system: str = ""
+    tools: tuple[Function, ...] = ()
+    choice: ToolChoice = AUTO
+    params: Params = Params()
+    dialect: Dialect = "chat"
+    extra: Extra = NO_EXTRA
