@@ -7,7 +7,7 @@ word here, under the dialect's name, so that they reach a target of the same dia
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -21,6 +21,11 @@ Extra = Mapping[str, Mapping[str, Json]]
 
 NO_EXTRA: Extra = MappingProxyType({})
 
+
+def no_extra() -> Extra:
+    return NO_EXTRA
+
+
 Dialect = Literal["chat", "responses", "anthropic", "ollama"]
 Role = Literal["system", "developer", "user", "assistant"]
 Runner = Literal["client", "server"]
@@ -31,7 +36,7 @@ Runner = Literal["client", "server"]
 class Text:
     text: str
     annotations: tuple[Mapping[str, Json], ...] = ()
-    extra: Extra = NO_EXTRA
+    extra: Extra = field(default_factory=no_extra)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,7 @@ class Image:
     url: str | None = None
     detail: str | None = None
     file_id: str | None = None
-    extra: Extra = NO_EXTRA
+    extra: Extra = field(default_factory=no_extra)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,7 @@ class Audio:
     format: str | None = None
     id: str | None = None
     transcript: str | None = None
-    extra: Extra = NO_EXTRA
+    extra: Extra = field(default_factory=no_extra)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,7 @@ class File:
     data: str | None = None
     url: str | None = None
     file_id: str | None = None
-    extra: Extra = NO_EXTRA
+    extra: Extra = field(default_factory=no_extra)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ class Message:
     parts: tuple[Part, ...]
     id: str | None = None
     phase: str | None = None
-    extra: Extra = NO_EXTRA
+    extra: Extra = field(default_factory=no_extra)
 
     @property
     def text(self) -> str:
@@ -107,7 +112,7 @@ class Reasoning:
     sealed: Sealed | None = None
     summary: tuple[str, ...] = ()
     redacted: bool = False
-    extra: Extra = NO_EXTRA
+    extra: Extra = field(default_factory=no_extra)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +124,7 @@ class ToolCall:
     arguments: str
     runs: Runner = "client"
     item_id: str | None = None
-    extra: Extra = NO_EXTRA
+    extra: Extra = field(default_factory=no_extra)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +132,7 @@ class ToolResult:
     call_id: str
     outcome: ToolOutcome
     item_id: str | None = None
-    extra: Extra = NO_EXTRA
+    extra: Extra = field(default_factory=no_extra)
 
 
 @dataclass(frozen=True, slots=True)

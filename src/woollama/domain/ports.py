@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from woollama.domain.events import Event
-from woollama.domain.messages import Ask, Answer, Json
+from woollama.domain.messages import Answer, Ask, Json
 from woollama.domain.tools import Function, Tool, ToolOutcome
 from woollama.domain.turns import Call, Caller, Target
 

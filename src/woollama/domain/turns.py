@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from woollama.domain.messages import NO_EXTRA, Dialect, Extra, Item, Json
+from woollama.domain.messages import Dialect, Extra, Item, Json, no_extra
 from woollama.domain.tools import Function
 
 
@@ -147,7 +147,7 @@ class Turn:
     state: StateWish = StateWish()
     variables: Mapping[str, str] = field(default_factory=dict)
     on_ask: Literal["wait", "pause"] = "wait"
-    extra: Extra = NO_EXTRA
+    extra: Extra = field(default_factory=no_extra)
     deadline: float | None = None
 
 
@@ -162,4 +162,4 @@ class Call:
     choice: ToolChoice = AUTO
     params: Params = Params()
     dialect: Dialect = "chat"
-    extra: Extra = NO_EXTRA
+    extra: Extra = field(default_factory=no_extra)
