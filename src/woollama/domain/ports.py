@@ -107,18 +107,22 @@ class RequestHead:
 
 @dataclass(frozen=True, slots=True)
 class Forwarded:
-    """An upstream's answer, unread. Header names are lower case; `chunks` are the body's bytes as they arrive."""
+    """An upstream's answer, unread. Header names are lower case, `headers` without hop-by-hop ones.
+
+    `frames` are the body's bytes: of an event stream whole frames, each with the blank line that ends it, verbatim;
+    of any other body chunks as they arrive.
+    """
 
     status: int
     headers: Sequence[tuple[bytes, bytes]]
-    chunks: AsyncIterator[bytes]
+    frames: AsyncIterator[bytes]
 
 
 class Forwarder(Protocol):
     """Sends a request body on as it is: `async with forwarder.forward(head, body) as answer`.
 
     Raises `UpstreamUnreachable` or `UpstreamTimeout` before there is a status line, and `UpstreamBroke` or
-    `UpstreamTimeout` from `chunks` when the upstream dies or falls silent. Leaving the block early closes the
+    `UpstreamTimeout` from `frames` when the upstream dies or falls silent. Leaving the block early closes the
     upstream connection.
     """
 
