@@ -15,6 +15,7 @@ from woollama.domain.events import (
     Event,
     Failed,
     ItemOpened,
+    OpaqueSeen,
     RefusalDelta,
     Rewrote,
     RoundBegan,
@@ -32,6 +33,7 @@ from woollama.domain.messages import (
     Item,
     Json,
     Message,
+    Opaque,
     Part,
     Reasoning,
     Refusal,
@@ -80,7 +82,7 @@ class _OpenCall:
 
     def close(self) -> ToolCall:
         arguments = self.whole if self.whole is not None else "".join(self.arguments)
-        return ToolCall(self.opened.id, self.opened.name, arguments, self.opened.runs, self.opened.item_id)
+        return ToolCall(self.opened.id, self.opened.name, arguments, self.opened.runs, self.opened.item_id, self.opened.extra)
 
 
 class Answer:
@@ -95,7 +97,7 @@ class Answer:
         self.rewrites: list[str] = []
         self.rounds: list[RoundBegan] = []
         self.logprobs: list[Mapping[str, Json]] = []
-        self._done: list[_OpenMessage | _OpenReasoning | _OpenCall | ToolResult] = []
+        self._done: list[_OpenMessage | _OpenReasoning | _OpenCall | ToolResult | Opaque] = []
         self._message: _OpenMessage | None = None
         self._reasoning: _OpenReasoning | None = None
         self._calls: dict[int, _OpenCall] = {}
@@ -104,7 +106,7 @@ class Answer:
 
     @property
     def items(self) -> tuple[Item, ...]:
-        return tuple(item if isinstance(item, ToolResult) else item.close() for item in self._done)
+        return tuple(item if isinstance(item, ToolResult | Opaque) else item.close() for item in self._done)
 
     @property
     def calls(self) -> tuple[ToolCall, ...]:
@@ -147,6 +149,9 @@ class Answer:
                 self._calls[event.index].arguments.append(event.text)
             case CallClosed():
                 self._calls[event.index].whole = event.arguments
+            case OpaqueSeen():
+                self._message = self._reasoning = None
+                self._done.append(event.item)
             case ToolReturned():
                 self._done.append(ToolResult(event.call_id, event.outcome))
             case UsageSeen():

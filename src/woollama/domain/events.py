@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from woollama.domain.errors import RouterError
-from woollama.domain.messages import Answer, Ask, Json, Runner, Sealed
+from woollama.domain.messages import Answer, Ask, Extra, Json, Opaque, Runner, Sealed, no_extra
 from woollama.domain.tools import ToolOutcome
 from woollama.domain.turns import Target
 
@@ -54,12 +54,16 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class RoundBegan:
-    """A target has begun to answer. `native_id` and `model` are what it calls the answer and itself."""
+    """A target has begun to answer. `native_id` and `model` are what it calls the answer and itself.
+
+    `extra` keeps what else it says of the answer as a whole (`{"chat": {"system_fingerprint": …}}`).
+    """
 
     round: int
     target: Target
     native_id: str | None = None
     model: str | None = None
+    extra: Extra = field(default_factory=no_extra)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,7 @@ class CallOpened:
     name: str
     runs: Runner = "client"
     item_id: str | None = None
+    extra: Extra = field(default_factory=no_extra)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +123,13 @@ class ArgumentsDelta:
 class CallClosed:
     index: int
     arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpaqueSeen:
+    """A whole item that only its own dialect can say: a search that the upstream ran itself, and what it found."""
+
+    item: Opaque
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +173,16 @@ class Rewrote:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The end. `detail` is the upstream's own word for it; `stop_sequence` the sequence that was met."""
+    """The end. `detail` is the upstream's own word for it; `stop_sequence` the sequence that was met.
+
+    `extra` keeps what else the upstream says of the end (`{"anthropic": {"stop_details": …}}`).
+    """
 
     reason: StopReason
     detail: str | None = None
     native_id: str | None = None
     stop_sequence: str | None = None
+    extra: Extra = field(default_factory=no_extra)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +200,7 @@ Event = (
     | CallOpened
     | ArgumentsDelta
     | CallClosed
+    | OpaqueSeen
     | ToolProgressed
     | ToolReturned
     | Asked

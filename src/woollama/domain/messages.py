@@ -21,6 +21,8 @@ Extra = Mapping[str, Mapping[str, Json]]
 
 NO_EXTRA: Extra = MappingProxyType({})
 
+_SEALED_PREFIX = "woollama:"
+
 
 def no_extra() -> Extra:
     return NO_EXTRA
@@ -84,10 +86,25 @@ class Sealed:
     """Bytes that only their maker can read: encrypted reasoning, a thinking signature.
 
     Replayed only to the inferencer `made_by`; towards any other it is dropped and listed as a rewrite.
+    A client that keeps its own history must give the maker back with the bytes, so the wire form carries both.
+    `made_by` is empty for bytes that a client has from elsewhere: only a target of the client's own dialect,
+    which may have made them, gets to see those.
     """
 
     data: str
     made_by: str
+
+    @classmethod
+    def from_wire(cls, text: str) -> Sealed:
+        """What `to_wire` gave, or bytes that never passed through us."""
+        if text.startswith(_SEALED_PREFIX):
+            made_by, colon, data = text.removeprefix(_SEALED_PREFIX).partition(":")
+            if colon:
+                return cls(data, made_by)
+        return cls(text, "")
+
+    def to_wire(self) -> str:
+        return f"{_SEALED_PREFIX}{self.made_by}:{self.data}" if self.made_by else self.data
 
 
 @dataclass(frozen=True, slots=True)
