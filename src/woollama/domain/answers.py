@@ -82,7 +82,8 @@ class _OpenCall:
 
     def close(self) -> ToolCall:
         arguments = self.whole if self.whole is not None else "".join(self.arguments)
-        return ToolCall(self.opened.id, self.opened.name, arguments, self.opened.runs, self.opened.item_id, self.opened.extra)
+        call = self.opened
+        return ToolCall(call.id, call.name, arguments, call.runs, call.item_id, call.extra)
 
 
 class Answer:
