@@ -66,11 +66,11 @@ class _OpenReasoning:
     id: str | None
     redacted: bool
     text: list[str] = field(default_factory=list)
-    summary: list[str] = field(default_factory=list)
+    summary: dict[int, list[str]] = field(default_factory=dict)
     sealed: Sealed | None = None
 
     def close(self) -> Reasoning:
-        summary = ("".join(self.summary),) if self.summary else ()
+        summary = tuple("".join(self.summary[part]) for part in sorted(self.summary))
         return Reasoning("".join(self.text), self.id, self.sealed, summary, self.redacted)
 
 
@@ -83,7 +83,7 @@ class _OpenCall:
     def close(self) -> ToolCall:
         arguments = self.whole if self.whole is not None else "".join(self.arguments)
         call = self.opened
-        return ToolCall(call.id, call.name, arguments, call.runs, call.item_id, call.extra)
+        return ToolCall(call.id, call.name, arguments, call.runs, call.item_id, call.extra, call.server, call.tool)
 
 
 class Answer:
@@ -139,7 +139,8 @@ class Answer:
                 (self._message or self._open_message(None, None)).refusal.append(event.text)
             case ThinkingDelta():
                 reasoning = self._reasoning or self._open_reasoning(None, False)
-                (reasoning.summary if event.summary else reasoning.text).append(event.text)
+                thought = reasoning.summary.setdefault(event.part, []) if event.summary else reasoning.text
+                thought.append(event.text)
             case SealedSeen():
                 (self._reasoning or self._open_reasoning(None, False)).sealed = event.sealed
             case CallOpened():

@@ -85,10 +85,14 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ThinkingDelta:
-    """A piece of reasoning; `summary` when the maker shows a summary instead of the thought itself."""
+    """A piece of reasoning; `summary` when the maker shows a summary instead of the thought itself.
+
+    `part` counts the parts of a summary from 0; a thought has one.
+    """
 
     text: str
     summary: bool = False
+    part: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,7 @@ class SealedSeen:
 
 @dataclass(frozen=True, slots=True)
 class CallOpened:
-    """`index` counts the calls of a round from 0."""
+    """`index` counts the calls of a round from 0. `server` and `tool` say what `name` stands for, where we run it."""
 
     index: int
     id: str
@@ -111,6 +115,8 @@ class CallOpened:
     runs: Runner = "client"
     item_id: str | None = None
     extra: Extra = field(default_factory=no_extra)
+    server: str | None = None
+    tool: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,10 @@ class Reasoning:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A model's wish to call a tool. `arguments` is the JSON text that the model wrote, valid or not."""
+    """A model's wish to call a tool. `arguments` is the JSON text that the model wrote, valid or not.
+
+    `name` is the wire name; `server` and `tool` are what it stands for, where we run it.
+    """
 
     id: str
     name: str
@@ -142,6 +145,8 @@ class ToolCall:
     runs: Runner = "client"
     item_id: str | None = None
     extra: Extra = field(default_factory=no_extra)
+    server: str | None = None
+    tool: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
