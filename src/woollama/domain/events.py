@@ -56,6 +56,8 @@ class Usage:
 class RoundBegan:
     """A target has begun to answer. `native_id` and `model` are what it calls the answer and itself.
 
+    `attempts` counts the tries until it did, over all candidates.
+
     `extra` keeps what else it says of the answer as a whole (`{"chat": {"system_fingerprint": …}}`).
     """
 
@@ -63,6 +65,7 @@ class RoundBegan:
     target: Target
     native_id: str | None = None
     model: str | None = None
+    attempts: int = 1
     extra: Extra = field(default_factory=no_extra)
 
 

@@ -1,0 +1,56 @@
+"""The arguments of a tool call: from the JSON text that a model wrote to a checked object."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from woollama.domain.messages import Json
+
+MOST_PROBLEMS = 5
+
+
+class Unreadable(ValueError):
+    """The model's text is no JSON object. The message is for the model."""
+
+
+def parse(text: str) -> dict[str, Json]:
+    """The object in `text`; no text at all is an empty object, because models write that for tools without any."""
+    if not text.strip():
+        return {}
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise Unreadable(f"the arguments are not valid JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise Unreadable(f"the arguments must be a JSON object, not {_kind_of(value)}")
+    return value
+
+
+def problems_of(arguments: Mapping[str, Json], schema: Mapping[str, Json]) -> tuple[str, ...]:
+    """What is wrong with `arguments` by a JSON Schema, each a sentence with its path; empty when all is well.
+
+    A schema that is itself broken, or refers to what is not in it, judges nothing: its server will.
+    """
+    import jsonschema  # 60 ms, and only callers of tools pay for it
+    from jsonschema.exceptions import SchemaError
+    from referencing.exceptions import Unresolvable
+
+    validator: Any = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+    try:
+        validator.check_schema(schema)
+        found = sorted(validator(schema).iter_errors(dict(arguments)), key=lambda error: list(map(str, error.path)))
+    except (SchemaError, Unresolvable):
+        return ()
+    return tuple(_sentence(error) for error in found[:MOST_PROBLEMS])
+
+
+def _sentence(error: Any) -> str:
+    where = ".".join(map(str, error.absolute_path))
+    return f"{where}: {error.message}" if where else str(error.message)
+
+
+def _kind_of(value: Json) -> str:
+    kinds: dict[type, str] = {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
+    return kinds.get(type(value), "a number")

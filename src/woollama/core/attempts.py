@@ -1,0 +1,118 @@
+"""Candidates in order, until one begins to answer: retry, fallback, cooldown.
+
+The one walk that relay and engine share. Everything is decided before the first byte: once a target has begun to
+answer, its failure is the request's failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from woollama.core.lease import Gate, Health, LeasePolicy
+from woollama.domain.errors import (
+    Backpressure,
+    RouterError,
+    UpstreamBroke,
+    UpstreamRefused,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from woollama.domain.turns import Target
+
+T = TypeVar("T")
+
+RETRYABLE_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
+LONGEST_PAUSE_S = 10.0
+_FIRST_PAUSE_S = 0.25
+_log = logging.getLogger("woollama.attempts")
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One attempt: `number` counts from 1 over all targets; `last` when no other will follow a failure."""
+
+    target: Target
+    number: int
+    last: bool
+
+
+def retryable(error: RouterError) -> bool:
+    """Whether another try may do better. A `retry-after` longer than we are ready to sleep is the client's to obey."""
+    if isinstance(error, UpstreamRefused):
+        return error.status_hint in RETRYABLE_STATUS
+    return isinstance(error, UpstreamUnreachable | UpstreamTimeout | UpstreamBroke | Backpressure)
+
+
+class Attempts:
+    def __init__(
+        self,
+        policies: Mapping[str, LeasePolicy],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._policies = dict(policies)
+        self._gates = {name: Gate(name, policy) for name, policy in policies.items()}
+        self._health = {name: Health(policy, clock) for name, policy in policies.items()}
+        self._sleep = sleep
+
+    def __repr__(self) -> str:
+        cooling = [name for name, health in self._health.items() if health.cooling]
+        return f"<Attempts at {len(self._gates)} inferencers, cooling: {', '.join(cooling) or 'none'}>"
+
+    def order(self, targets: Sequence[Target]) -> list[Target]:
+        """Healthy candidates first, cooling ones after them, each group in the configured order."""
+        return sorted(targets, key=lambda target: self._health[target.inferencer].cooling)
+
+    @asynccontextmanager
+    async def first_to_answer(
+        self,
+        targets: Sequence[Target],
+        caller: str,
+        attempt: Callable[[Try], AbstractAsyncContextManager[T]],
+    ) -> AsyncIterator[tuple[Try, T]]:
+        """Enter `attempt` for one candidate after the other until one is entered; yield what it gave.
+
+        `attempt` raises a `RouterError` while being entered if its target does not begin to answer. The last error is
+        raised when all have failed. The lease is held until the block is left.
+        """
+        candidates = self.order(targets)
+        number = 0
+        for position, target in enumerate(candidates):
+            policy = self._policies[target.inferencer]
+            for retry in range(policy.retries + 1):
+                number += 1
+                last_target = position == len(candidates) - 1
+                trial = Try(target, number, last=last_target and retry == policy.retries)
+                entered = False
+                try:
+                    async with self._gates[target.inferencer].place(caller), attempt(trial) as answer:
+                        entered = True
+                        yield trial, answer
+                        self._health[target.inferencer].note(None)
+                        return
+                except RouterError as error:
+                    self._health[target.inferencer].note(error)
+                    pause_s = _pause_s(error, retry)
+                    if entered or not retryable(error) or trial.last:
+                        raise
+                    if isinstance(error, Backpressure) or pause_s > LONGEST_PAUSE_S:
+                        if last_target:
+                            raise
+                        break  # the next candidate is a better use of the caller's time
+                    _log.info("attempt %d at %s failed: %s", number, target, error.message)
+                    if retry < policy.retries:
+                        await self._sleep(pause_s)
+
+
+def _pause_s(error: RouterError, retry: int) -> float:
+    if error.retry_after is not None:
+        return error.retry_after
+    return float(_FIRST_PAUSE_S * 2**retry * random.uniform(0.5, 1.0))

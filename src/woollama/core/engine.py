@@ -1,0 +1,170 @@
+"""The chat loop: ask the model, run the tools that it calls, give back the results, until it is done.
+
+How a turn goes
+    A turn is one request; a round is one model call inside it. Each round ends in one of three ways. The model is
+    done: the run ends with the model's own reason. It called only our tools: they run and the next round begins with
+    their results. It called a tool of the client's: ours run first, then the run ends with `tool_calls`, and what the
+    client will not send back is kept (`continuations`).
+
+What the loop promises
+    One beginning and one end, whatever the number of rounds. A call is dispatched only if its name was offered, its
+    arguments are a JSON object that fits the schema, and every policy around the toolbox agrees; otherwise the model
+    is told what was wrong, because it can mend that and the client cannot. No tool's failure fails the turn. Results
+    are given back in the order of the calls, whatever order they came in.
+
+How it ends without the model's consent
+    After `max_turns` rounds, or when the same calls gave the same results three times in a row, one last round runs
+    with `tool_choice` none. The tools stay in that request: taking them out would void the provider's prompt cache, and
+    some providers refuse a history with calls and no tools. If the model still calls, the reason is `max_rounds`.
+
+What is held when
+    A lease only while a model answers. While tools run the run holds nothing but its own history.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+
+from woollama.core.attempts import Attempts, Try
+from woollama.core.continuations import Continuations
+from woollama.core.names import Names
+from woollama.core.plan import Plan, plan_of
+from woollama.core.runs import Emit
+from woollama.core.tool_round import ToolRound
+from woollama.domain.answers import Answer
+from woollama.domain.errors import UpstreamBroke, UpstreamTimeout
+from woollama.domain.events import CallOpened, Event, Failed, Rewrote, RoundBegan, Stopped, UsageSeen
+from woollama.domain.messages import Item, ToolCall, ToolResult
+from woollama.domain.ports import Inferencer, Toolbox
+from woollama.domain.turns import NO_TOOLS, Call, Target, Turn
+
+SAME_ROUNDS_BEFORE_STOP = 3
+
+
+class Engine:
+    def __init__(
+        self,
+        names: Names,
+        inferencers: Mapping[str, Inferencer],
+        attempts: Attempts,
+        toolbox: Toolbox,
+        continuations: Continuations,
+    ) -> None:
+        self._names = names
+        self._inferencers = inferencers
+        self._attempts = attempts
+        self._toolbox = toolbox
+        self._continuations = continuations
+
+    def __repr__(self) -> str:
+        return f"<Engine over {len(self._inferencers)} inferencers, {self._toolbox!r}>"
+
+    async def play(self, turn: Turn, emit: Emit) -> None:
+        """Answer `turn`, telling every event to `emit`; the last one is a `Stopped`. Raises `RouterError`."""
+        plan = plan_of(turn, self._names.resolve(turn.model), self._toolbox)
+        try:
+            async with asyncio.timeout_at(turn.deadline):
+                await self._loop(turn, plan, emit)
+        except TimeoutError:
+            raise UpstreamTimeout("the turn did not end within its time") from None
+
+    async def _loop(self, turn: Turn, plan: Plan, emit: Emit) -> None:
+        history = list(self._continuations.splice(turn.items))
+        produced: list[Item] = []
+        targets = plan.targets
+        same = 0
+        for number in range(plan.max_rounds + 1):
+            last = number == plan.max_rounds or same >= SAME_ROUNDS_BEFORE_STOP - 1
+            choice = NO_TOOLS if last else plan.choice if number == 0 else plan.later_choice
+            call = Call(
+                targets[0], tuple(history), plan.system, plan.functions, choice, plan.params, turn.dialect, turn.extra
+            )
+            answer, ending, target = await self._round(turn, plan, call, targets, number, emit)
+            targets = (target, *(other for other in plan.targets if other != target))
+            made = [_with_runner(item, plan) for item in answer.items]
+            history += made
+            produced += made
+            calls = [item for item in made if isinstance(item, ToolCall)]
+            ours = [item for item in calls if item.runs == "server"]
+            if not calls or last:
+                await emit(replace(ending, reason="max_rounds") if ours and last else ending)
+                return
+            results = await ToolRound(plan, turn.caller, emit).run(ours)
+            history += results
+            if len(ours) < len(calls):
+                theirs = [item.id for item in calls if item.runs == "client"]
+                if ours or produced != made:
+                    self._continuations.keep(theirs, [*produced, *results])
+                await emit(replace(ending, reason="tool_calls"))
+                return
+            same = same + 1 if _repeats(produced, made, results) else 0
+            produced += results
+
+    async def _round(
+        self, turn: Turn, plan: Plan, call: Call, targets: Sequence[Target], number: int, emit: Emit
+    ) -> tuple[Answer, Stopped, Target]:
+        """One model call: its events go to `emit`, renumbered, but for its end, which is the loop's to judge."""
+
+        @asynccontextmanager
+        async def attempt(trial: Try) -> AsyncIterator[tuple[Event, AsyncIterator[Event]]]:
+            async with AsyncExitStack() as held:
+                inferencer = self._inferencers[trial.target.inferencer]
+                events = await held.enter_async_context(inferencer.answer(replace(call, target=trial.target)))
+                try:
+                    first = await anext(events)
+                except StopAsyncIteration:
+                    raise UpstreamBroke(f"{trial.target} closed the answer before it began") from None
+                yield first, events
+
+        answer = Answer()
+        async with self._attempts.first_to_answer(targets, turn.caller.name, attempt) as (trial, (first, events)):
+            if trial.target != targets[0]:
+                await emit(Rewrote(f"answered by {trial.target} instead of {targets[0]}"))
+            await self._take(plan, answer, first, number, trial, emit)
+            async for event in events:
+                await self._take(plan, answer, event, number, trial, emit)
+        if not isinstance(answer.ending, Stopped):
+            raise UpstreamBroke(f"{trial.target} ended its answer without saying how")
+        return answer, answer.ending, trial.target
+
+    async def _take(self, plan: Plan, answer: Answer, event: Event, number: int, trial: Try, emit: Emit) -> None:
+        match event:
+            case RoundBegan():
+                event = replace(event, round=number, target=trial.target, attempts=trial.number)
+            case UsageSeen():
+                event = replace(event, round=number)
+            case CallOpened():
+                event = replace(event, runs=plan.runner_of(event.name))
+            case Failed():
+                raise event.error
+            case Stopped():
+                answer.see(event)
+                return
+            case _:
+                pass
+        answer.see(event)
+        await emit(event)
+
+
+def _with_runner(item: Item, plan: Plan) -> Item:
+    return replace(item, runs=plan.runner_of(item.name)) if isinstance(item, ToolCall) else item
+
+
+def _repeats(produced: Sequence[Item], made: Sequence[Item], results: Sequence[ToolResult]) -> bool:
+    """Whether this round's calls and results are those of the round before it."""
+    now = [*_essence(made), *_essence(results)]
+    earlier = _essence(produced[: len(produced) - len(made)])
+    return bool(now) and earlier[-len(now) :] == now
+
+
+def _essence(items: Sequence[Item]) -> list[tuple[str, str]]:
+    essence: list[tuple[str, str]] = []
+    for item in items:
+        if isinstance(item, ToolCall):
+            essence.append((item.name, item.arguments))
+        elif isinstance(item, ToolResult):
+            essence.append(("", item.outcome.for_model()))
+    return essence

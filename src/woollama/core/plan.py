@@ -1,0 +1,110 @@
+"""What one turn will do: who may answer, with which words and settings, and what may be called.
+
+Made once, before the first round, from the turn and the recipe that its model name stands for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+from woollama.core.names import Route
+from woollama.core.recipes import Recipe
+from woollama.core.toolboxes import Filtered, NoTools, Validated, WithExamples
+from woollama.domain.errors import BadRequest
+from woollama.domain.messages import Runner
+from woollama.domain.ports import Toolbox
+from woollama.domain.tools import Function
+from woollama.domain.turns import AUTO, Params, Target, ToolChoice, Turn
+
+DEFAULT_MAX_ROUNDS = 16
+DEFAULT_PARALLEL_TOOLS = 8
+DEFAULT_TOOL_TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`choice` is for the first round, `later_choice` for those after it: a forced call is forced once."""
+
+    targets: tuple[Target, ...]
+    system: str
+    params: Params
+    toolbox: Toolbox
+    functions: tuple[Function, ...]
+    choice: ToolChoice = AUTO
+    later_choice: ToolChoice = AUTO
+    max_rounds: int = DEFAULT_MAX_ROUNDS
+    max_parallel_tools: int = DEFAULT_PARALLEL_TOOLS
+    tool_timeout_s: float = DEFAULT_TOOL_TIMEOUT_S
+
+    def function(self, name: str) -> Function | None:
+        return next((function for function in self.functions if function.name == name), None)
+
+    def runner_of(self, name: str) -> Runner:
+        """Who runs a call of `name`. A name that nobody offered is ours: the model must be told, and we can."""
+        function = self.function(name)
+        return "server" if function is None else function.runs
+
+
+def plan_of(turn: Turn, route: Route, toolbox: Toolbox) -> Plan:
+    recipe = route.recipe
+    if recipe is None:
+        return Plan(
+            route.targets,
+            "",
+            turn.params,
+            NoTools(),
+            _offered(turn, ()),
+            turn.choice or AUTO,
+            _without_force(turn.choice),
+        )
+    allowed = WithExamples(Filtered(Validated(toolbox), recipe.tools), recipe.examples)
+    functions = _offered(turn, allowed.functions())
+    choice = turn.choice or _choice_of(recipe, functions)
+    return Plan(
+        targets=route.targets,
+        system=recipe.render(turn.variables),
+        params=_merged(recipe, turn.params),
+        toolbox=allowed,
+        functions=functions,
+        choice=choice,
+        later_choice=_without_force(choice),
+        max_rounds=recipe.max_turns,
+        max_parallel_tools=recipe.max_parallel_tools,
+        tool_timeout_s=recipe.tool_timeout_s,
+    )
+
+
+def _offered(turn: Turn, ours: Sequence[Function]) -> tuple[Function, ...]:
+    names = {function.name for function in ours}
+    for function in turn.client_tools:
+        if function.name in names:
+            raise BadRequest(f"the tool {function.name!r} is also a tool of this recipe: rename yours", param="tools")
+    return (*ours, *turn.client_tools)
+
+
+def _choice_of(recipe: Recipe, functions: Sequence[Function]) -> ToolChoice:
+    wanted = recipe.tool_choice
+    if wanted in ("auto", "none") or not functions:
+        return ToolChoice("none" if wanted == "none" else "auto")
+    if wanted == "required":
+        return ToolChoice("required")
+    named = next((each for each in functions if wanted in (each.name, each.tool and each.tool.qualified)), None)
+    if named is None:
+        raise BadRequest(f"recipe {recipe.name!r} requires the tool {wanted!r}, which is not there now")
+    return ToolChoice("named", named.name)
+
+
+def _without_force(choice: ToolChoice | None) -> ToolChoice:
+    return choice if choice is not None and choice.mode == "none" else AUTO
+
+
+def _merged(recipe: Recipe, wished: Params) -> Params:
+    """The client's settings over the recipe's, but for those that the recipe locks."""
+    unset = Params()
+    changes = {
+        field.name: getattr(wished, field.name)
+        for field in fields(Params)
+        if getattr(wished, field.name) != getattr(unset, field.name) and field.name not in recipe.locked
+    }
+    return replace(recipe.params, **changes)

@@ -1,0 +1,111 @@
+"""Recipes: a name that stands for a model with its words, its tools and its settings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+
+from woollama.domain.errors import BadRequest
+from woollama.domain.tools import Example
+from woollama.domain.turns import Params
+
+_VARIABLE = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_-]*)\s*\}\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """What is known of one `{{name}}`. Without a default a value must be given; with choices it must be one of them."""
+
+    default: str | None = None
+    choices: tuple[str, ...] = ()
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A recipe as it is used: `inferencer` and `fallbacks` are model names, `tools` globs over `server.tool`.
+
+    `tool_choice` is `auto`, `none`, `required` or one tool's `server.tool`. `examples` are worked calls by
+    `server.tool`. `max_turns` counts rounds. `locked` names the params that a request may not change.
+    `written` names the settings that its author wrote, which matters over another recipe only: see `over`.
+    """
+
+    name: str
+    inferencer: str
+    fallbacks: tuple[str, ...] = ()
+    description: str = ""
+    system: str = ""
+    variables: Mapping[str, Variable] = field(default_factory=dict)
+    tools: tuple[str, ...] = ()
+    tool_choice: str = "auto"
+    examples: Mapping[str, Sequence[Example]] = field(default_factory=dict)
+    params: Params = Params()
+    locked: frozenset[str] = frozenset()
+    max_turns: int = 16
+    max_parallel_tools: int = 8
+    tool_timeout_s: float = 120.0
+    private: bool = False
+    written: frozenset[str] = frozenset()
+
+    def __repr__(self) -> str:
+        return f"<Recipe {self.name!r} on {self.inferencer}, {len(self.tools)} tool globs>"
+
+    @property
+    def variable_names(self) -> tuple[str, ...]:
+        """The `{{names}}` in the system text, in the order in which they first appear."""
+        return variables_in(self.system)
+
+    def render(self, values: Mapping[str, str]) -> str:
+        """The system text with its variables filled in. Raises `BadRequest` for a missing or forbidden value."""
+        return render(self.system, self.variables, values)
+
+    def over(self, inner: Recipe) -> Recipe:
+        """This recipe where its inferencer is the recipe `inner`.
+
+        What its author wrote wins, what he left out is the inner recipe's. The system texts follow each other, the
+        inner one first; variables and params are laid over the inner ones key by key; but what the inner recipe
+        locks, and that it is private, cannot be undone from outside.
+        """
+        wins = {key: getattr(self, key) for key in _REPLACED & self.written}
+        return replace(
+            inner,
+            name=self.name,
+            description=self.description,
+            fallbacks=(*inner.fallbacks, *self.fallbacks),
+            system="\n\n".join(filter(None, (inner.system, self.system))),
+            variables={**inner.variables, **self.variables},
+            params=_laid_over(inner.params, self.params, inner.locked),
+            locked=inner.locked | self.locked,
+            private=inner.private or self.private,
+            written=inner.written | self.written,
+            **wins,
+        )
+
+
+_REPLACED = frozenset({"tools", "tool_choice", "examples", "max_turns", "max_parallel_tools", "tool_timeout_s"})
+
+
+def variables_in(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_VARIABLE.findall(text)))
+
+
+def render(text: str, variables: Mapping[str, Variable], values: Mapping[str, str]) -> str:
+    """`text` with each `{{name}}` replaced, in one pass: what stands in a value is never itself replaced."""
+    return _VARIABLE.sub(lambda found: _value_of(found[1], variables.get(found[1], Variable()), values), text)
+
+
+def _value_of(name: str, variable: Variable, values: Mapping[str, str]) -> str:
+    value = values.get(name, variable.default)
+    if value is None:
+        raise BadRequest(f"the variable {name!r} has no default and needs a value", param=f"variables.{name}")
+    if variable.choices and value not in variable.choices:
+        choices = ", ".join(map(repr, variable.choices))
+        raise BadRequest(f"the variable {name!r} must be one of {choices}", param=f"variables.{name}")
+    return value
+
+
+def _laid_over(inner: Params, outer: Params, locked: frozenset[str]) -> Params:
+    unset = Params()
+    given = {item.name: getattr(outer, item.name) for item in fields(Params) if item.name not in locked}
+    return replace(inner, **{name: value for name, value in given.items() if value != getattr(unset, name)})

@@ -1,0 +1,194 @@
+"""A turn in progress: a task of the daemon, the log of its events, and whoever watches.
+
+The task produces, watchers read at their own pace from any position of the log. A foreground run ends when its last
+holder lets go; a background run goes on. A slow watcher holds the producer back, so memory stays bounded by what the
+slowest reader of a run has not read. Nothing here is an async generator: those do not close inwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Self
+from weakref import WeakSet
+
+from woollama.domain.errors import InternalFault, RouterError, ShuttingDown
+from woollama.domain.events import Event, Failed, Stopped, Terminal
+from woollama.domain.turns import Turn
+
+Emit = Callable[[Event], Awaitable[None]]
+Play = Callable[[Turn, Emit], Awaitable[None]]
+Observer = Callable[["Run", Event], None]
+
+LAG_LIMIT_EVENTS = 256
+_log = logging.getLogger("woollama.runs")
+
+
+class Watch:
+    """One reader's place in a run's log. Iterates until the terminal event has been given."""
+
+    def __init__(self, run: Run, after: int) -> None:
+        self._run = run
+        self.position = after
+        self.news = asyncio.Event()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        run = self._run
+        while self.position >= len(run.log):
+            if run.ending is not None:
+                raise StopAsyncIteration
+            self.news.clear()
+            await self.news.wait()
+        event = run.log[self.position]
+        self.position += 1
+        run.made_room()
+        return event
+
+    def close(self) -> None:
+        """Stop reading: the producer no longer waits for this watch."""
+        self._run.forget(self)
+
+
+class Run:
+    """Made by `Runs.start`. `ending` is the terminal event once there is one; `log` holds all events so far."""
+
+    def __init__(self, turn: Turn, *, background: bool, observers: Sequence[Observer]) -> None:
+        self.turn = turn
+        self.background = background
+        self.log: list[Event] = []
+        self.ending: Terminal | None = None
+        self.holders = 0
+        self._observers = observers
+        self._watches: WeakSet[Watch] = WeakSet()
+        self._room = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._cancelled_for: RouterError | None = None
+
+    def __repr__(self) -> str:
+        state = "running" if self.ending is None else type(self.ending).__name__.lower()
+        return f"<Run {self.turn.id} {state}, {len(self.log)} events, {len(self._watches)} watching>"
+
+    def watch(self, after: int = 0) -> Watch:
+        watch = Watch(self, after)
+        self._watches.add(watch)
+        return watch
+
+    def forget(self, watch: Watch) -> None:
+        self._watches.discard(watch)
+        self._room.set()
+
+    def made_room(self) -> None:
+        self._room.set()
+
+    async def emit(self, event: Event) -> None:
+        """Append an event and, while a watcher is far behind, wait for it."""
+        if self.ending is not None:
+            raise RuntimeError(f"{self!r} is over and cannot say {event!r}")
+        self._append(event)
+        while self._lag() > LAG_LIMIT_EVENTS:
+            self._room.clear()
+            await self._room.wait()
+
+    async def cancel(self, why: RouterError | None = None) -> None:
+        """End the run and wait until everything that it held is released.
+
+        It ends as `Stopped("cancelled")`, or as failed when `why` says what ended it against its caller's wish.
+        """
+        if self._task is not None and not self._task.done():
+            self._cancelled_for = why
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    def begin(self, play: Play) -> asyncio.Task[None]:
+        self._task = asyncio.create_task(self._play(play), name=f"run {self.turn.id}")
+        return self._task
+
+    async def _play(self, play: Play) -> None:
+        ending: Terminal
+        try:
+            await play(self.turn, self.emit)
+            if self.ending is not None:
+                return
+            raise RuntimeError("the run ended without a terminal event")
+        except asyncio.CancelledError:
+            why = self._cancelled_for
+            ending = Stopped("cancelled") if why is None else Failed(why)
+        except RouterError as error:
+            ending = Failed(error)
+        except Exception:
+            _log.exception("a defect ended run %s", self.turn.id)
+            ending = Failed(InternalFault("woollama met a defect of its own; its log has the details"))
+        if self.ending is None:
+            self._append(ending)
+
+    def _append(self, event: Event) -> None:
+        self.log.append(event)
+        if isinstance(event, Stopped | Failed):
+            self.ending = event
+        for observer in self._observers:
+            observer(self, event)
+        for watch in self._watches:
+            watch.news.set()
+
+    def _lag(self) -> int:
+        return len(self.log) - min((watch.position for watch in self._watches), default=len(self.log))
+
+
+class Runs:
+    """All runs of a daemon. `close` cancels them and waits: only then may what they use be closed."""
+
+    def __init__(self, play: Play, observers: Sequence[Observer] = ()) -> None:
+        self._play = play
+        self._observers = list(observers)
+        self._live: dict[str, Run] = {}
+        self._closing = False
+
+    def __repr__(self) -> str:
+        return f"<Runs {len(self._live)} live>"
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def get(self, run_id: str) -> Run | None:
+        return self._live.get(run_id)
+
+    def observe(self, observer: Observer) -> None:
+        self._observers.append(observer)
+
+    @asynccontextmanager
+    async def start(self, turn: Turn, *, background: bool = False) -> AsyncIterator[Run]:
+        """Play `turn` and hold its run. A foreground run that nobody holds any more is cancelled and awaited."""
+        if self._closing:
+            raise ShuttingDown("woollama is shutting down and takes no new work")
+        run = Run(turn, background=background, observers=self._observers)
+        self._live[turn.id] = run
+        run.begin(self._play).add_done_callback(lambda _: self._live.pop(turn.id, None))
+        async with self.hold(run):
+            yield run
+
+    @asynccontextmanager
+    async def hold(self, run: Run) -> AsyncIterator[Run]:
+        """Keep a run alive while in this block, beside whoever else holds it."""
+        run.holders += 1
+        try:
+            yield run
+        finally:
+            run.holders -= 1
+            if run.holders == 0 and not run.background:
+                await run.cancel()
+
+    def stop_taking(self) -> None:
+        """Refuse new turns from now on; those that run go on."""
+        self._closing = True
+
+    async def close(self) -> None:
+        self.stop_taking()
+        why = ShuttingDown("woollama was shut down before the answer was complete")
+        tasks = [asyncio.create_task(run.cancel(why)) for run in self._live.values()]
+        if tasks:
+            await asyncio.wait(tasks)

@@ -1,0 +1,197 @@
+"""One request that a model answers, whatever its dialect: read, decide, relay or run, send.
+
+The only path from a client to a model. A dialect is a module with four functions; everything that all dialects share
+(reading, errors, the status line, heartbeats, departures, headers) is here once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+from starlette.types import Receive, Scope, Send
+
+from woollama.core.names import Names
+from woollama.core.route_of import Engine, Relay, Traits, route_of
+from woollama.core.runs import Run, Runs
+from woollama.domain.answers import Answer
+from woollama.domain.errors import RouterError
+from woollama.domain.events import Event, Failed, Rewrote, RoundBegan
+from woollama.domain.ids import new_id
+from woollama.domain.messages import Dialect
+from woollama.domain.turns import Caller, Turn
+from woollama.surfaces.bodies import header_of, parse_json, read_body
+from woollama.surfaces.body_head import scan
+from woollama.surfaces.departure import Departure
+from woollama.surfaces.event_stream import EventStream, Headers
+from woollama.surfaces.relay import Relayed, Relayer
+from woollama.surfaces.sse import HEARTBEAT
+
+DEFAULT_HEARTBEAT_S = 15.0
+
+
+class Encoder(Protocol):
+    def encode(self, event: Event) -> list[bytes]: ...
+
+
+class Codec(Protocol):
+    """A dialect: a module of this shape."""
+
+    StreamEncoder: Callable[[Turn], Encoder]
+
+    def decode(self, body: Mapping[str, Any], *, turn_id: str, caller: Caller) -> Turn: ...
+
+    def encode_answer(self, turn: Turn, answer: Answer) -> dict[str, Any]: ...
+
+    def encode_error(self, error: RouterError) -> dict[str, Any]: ...
+
+    def encode_error_frame(self, error: RouterError) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every exchange works with."""
+
+    names: Names
+    runs: Runs
+    traits: Mapping[str, Traits]
+    relayer: Relayer
+    heartbeat_s: float = DEFAULT_HEARTBEAT_S
+
+
+class Exchange:
+    """The endpoint of one dialect. `upstream_path` is where a relayed request goes, below the base URL."""
+
+    def __init__(self, dialect: Dialect, codec: Codec, upstream_path: str, around: Surroundings) -> None:
+        self._dialect: Dialect = dialect
+        self._codec = codec
+        self._path = upstream_path
+        self._around = around
+
+    def __repr__(self) -> str:
+        return f"<Exchange {self._dialect}>"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raw = await read_body(receive)
+        head = scan(raw, self._dialect, header_of(scope, b"content-type"))
+        around = self._around
+        route = around.names.resolve(head.model)
+        decision = route_of(head, route, around.traits)
+        note = scope["state"].setdefault("note", {})
+        note["model"], note["path"] = str(head.model), type(decision).__name__.lower()
+        caller: Caller = scope["state"]["caller"]
+        async with Departure(receive):
+            if isinstance(decision, Relay):
+                stream = self._stream(send) if head.stream else None
+                relayed = Relayed(raw, head, decision.targets, self._path, scope["headers"], caller, note)
+                await self._relay(relayed, stream, send)
+            else:
+                turn = self._codec.decode(parse_json(raw), turn_id=new_id("turn_"), caller=caller)
+                async with around.runs.start(turn) as run:
+                    if head.stream:
+                        await self._stream_run(run, decision, send, note)
+                    else:
+                        await self._answer_run(run, decision, send, note)
+
+    async def _relay(self, relayed: Relayed, stream: EventStream | None, send: Send) -> None:
+        if stream is None:
+            await self._around.relayer.pass_on(relayed, None, send, self._codec.encode_error_frame)
+            return
+        async with stream:
+            try:
+                await self._around.relayer.pass_on(relayed, stream, send, self._codec.encode_error_frame)
+            except RouterError as error:
+                if not stream.begun:
+                    raise
+                await stream.write(self._codec.encode_error_frame(error))
+                await stream.end()
+
+    async def _stream_run(self, run: Run, decision: Engine, send: Send, note: dict[str, Any]) -> None:
+        encoder = self._codec.StreamEncoder(run.turn)
+        early: list[Event] = []
+        async with self._stream(send) as stream:
+            async for event in run.watch():
+                if isinstance(event, Failed) and not stream.begun:
+                    raise event.error
+                _note(note, event)
+                if not stream.begun:
+                    early.append(event)
+                    if isinstance(event, Rewrote):  # known before the target is: it belongs into the headers
+                        continue
+                    await stream.begin(_headers(early, decision))
+                    await stream.write(b"".join(frame for each in early for frame in encoder.encode(each)))
+                    early = []
+                    continue
+                await stream.write(b"".join(frame for each in (*early, event) for frame in encoder.encode(each)))
+                early = []
+            await stream.end()
+
+    async def _answer_run(self, run: Run, decision: Engine, send: Send, note: dict[str, Any]) -> None:
+        answer = Answer()
+        events: list[Event] = []
+        async for event in run.watch():
+            answer.see(event)
+            _note(note, event)
+            if isinstance(event, RoundBegan | Rewrote):
+                events.append(event)
+        if isinstance(answer.ending, Failed):
+            raise answer.ending.error
+        body = self._codec.encode_answer(run.turn, answer)
+        await send_json(send, 200, body, _headers(events, decision))
+
+    def _stream(self, send: Send) -> EventStream:
+        return EventStream(send, heartbeat=HEARTBEAT, heartbeat_s=self._around.heartbeat_s)
+
+
+def guarded(endpoint: Callable[[Scope, Receive, Send], Awaitable[None]], codec: Codec) -> Any:
+    """`endpoint` with its errors rendered in the dialect. An error after the status line is left to the server."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def watched(message: Any) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await endpoint(scope, receive, watched)
+        except RouterError as error:
+            if begun:
+                raise
+            await send_error(send, error, codec)
+
+    return app
+
+
+async def send_error(send: Send, error: RouterError, codec: Codec) -> None:
+    headers: list[tuple[bytes, bytes]] = []
+    if error.retry_after is not None:
+        headers.append((b"retry-after", str(max(0, round(error.retry_after))).encode()))
+    await send_json(send, error.status_hint, codec.encode_error(error), headers)
+
+
+async def send_json(send: Send, status: int, body: Any, headers: Headers = ()) -> None:
+    data = orjson.dumps(body)
+    own = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": [*own, *headers]})
+    await send({"type": "http.response.body", "body": data, "more_body": False})
+
+
+def _headers(events: list[Event], decision: Engine) -> Headers:
+    began = next((event for event in events if isinstance(event, RoundBegan)), None)
+    rewrites = [event.what for event in events if isinstance(event, Rewrote)]
+    headers = [(b"x-woollama-path", f"engine; {decision.why}".encode())]
+    if began is not None:
+        headers.append((b"x-woollama-target", str(began.target).encode("ascii", "replace")))
+        headers.append((b"x-woollama-attempts", str(began.attempts).encode()))
+    if rewrites:
+        headers.append((b"x-woollama-rewrites", "; ".join(rewrites).encode("ascii", "replace")))
+    return headers
+
+
+def _note(note: dict[str, Any], event: Event) -> None:
+    if isinstance(event, RoundBegan):
+        note["target"], note["attempts"] = str(event.target), event.attempts

@@ -1,0 +1,169 @@
+"""The relay: a request goes on with its `model` spliced, the answer comes back frame by frame.
+
+Framing is parsed, meaning is not. So fields that nobody here has heard of survive, and a relayed answer carries the
+upstream's own `model`. Names, leases, observation and errors are the engine's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.types import Message, Send
+
+from woollama.core.attempts import RETRYABLE_STATUS, Attempts, Try
+from woollama.core.route_of import BodyHead
+from woollama.domain.errors import RouterError, UpstreamRefused
+from woollama.domain.ports import Forwarded, Forwarder, RequestHead
+from woollama.domain.turns import Caller, Target
+from woollama.surfaces.body_head import splice
+from woollama.surfaces.event_stream import EventStream, Headers
+from woollama.surfaces.relay_repair import ChatRepair
+
+REFUSAL_LIMIT_BYTES = 64 * 1024
+HOLD_LIMIT_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Relayed:
+    """A request to pass on. `note` collects what the log line of the request says."""
+
+    raw: bytes
+    head: BodyHead
+    targets: Sequence[Target]
+    path: str
+    headers: Sequence[tuple[bytes, bytes]]
+    caller: Caller
+    note: dict[str, Any]
+
+
+class Relayer:
+    """`extra_bodies` are each inferencer's own additions to a body, used where the client says nothing."""
+
+    def __init__(self, forwarder: Forwarder, attempts: Attempts, extra_bodies: Mapping[str, Mapping[str, Any]]) -> None:
+        self._forwarder = forwarder
+        self._attempts = attempts
+        self._extra_bodies = extra_bodies
+
+    def __repr__(self) -> str:
+        return f"<Relayer over {self._forwarder!r}>"
+
+    async def pass_on(
+        self,
+        request: Relayed,
+        stream: EventStream | None,
+        send: Send,
+        error_frame: Callable[[RouterError], bytes],
+    ) -> None:
+        """Send the upstream's answer to the client. Raises `RouterError` if no target answered."""
+
+        @asynccontextmanager
+        async def attempt(trial: Try) -> AsyncIterator[Forwarded]:
+            target = trial.target
+            body = splice(request.raw, request.head, target.model, self._extra_bodies.get(target.inferencer, {}))
+            head = RequestHead(target, "POST", request.path, request.headers, request.head.stream)
+            async with self._forwarder.forward(head, body) as answer:
+                if answer.status in RETRYABLE_STATUS and not trial.last:
+                    raise await refusal(answer, target)
+                yield answer
+
+        async with self._attempts.first_to_answer(request.targets, request.caller.name, attempt) as (trial, answer):
+            request.note.update(target=str(trial.target), attempts=trial.number, status=answer.status)
+            own = [
+                (b"x-woollama-path", b"relay"),
+                (b"x-woollama-target", str(trial.target).encode("ascii", "replace")),
+                (b"x-woollama-attempts", str(trial.number).encode()),
+            ]
+            if stream is not None and answer.status == 200 and _is_event_stream(answer):
+                await stream.begin([*_without(answer.headers, b"content-type", b"cache-control"), *own])
+                await self._stream(answer, stream, error_frame)
+            elif stream is not None and stream.begun:
+                raise await refusal(answer, trial.target)
+            else:
+                await _pass_whole(answer, trial.target, own, send)
+
+    async def _stream(
+        self, answer: Forwarded, stream: EventStream, error_frame: Callable[[RouterError], bytes]
+    ) -> None:
+        repair = ChatRepair(error_frame)
+        async for frame in answer.frames:
+            await stream.write(b"".join(repair.repair(frame)))
+        await stream.write(b"".join(repair.end()))
+        await stream.end()
+
+
+async def _pass_whole(answer: Forwarded, target: Target, own: Headers, send: Send) -> None:
+    """An answer that is no stream. It is held until it is whole, or large, so that a cut one becomes a clean error."""
+    if not _is_json(answer) and (answer.status >= 400 or _type_of(answer).startswith("text/html")):
+        raise await refusal(answer, target)
+    held: list[bytes] = []
+    size, begun = 0, False
+    start: Message = {"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, *own]}
+    async for chunk in answer.frames:
+        held.append(chunk)
+        size += len(chunk)
+        if begun or size > HOLD_LIMIT_BYTES:
+            if not begun:
+                await send(start)
+                begun = True
+            await send({"type": "http.response.body", "body": b"".join(held), "more_body": True})
+            held = []
+    if not begun:
+        start["headers"] = [*start["headers"], (b"content-length", str(size).encode())]
+        await send(start)
+    await send({"type": "http.response.body", "body": b"".join(held), "more_body": False})
+
+
+async def refusal(answer: Forwarded, target: Target) -> UpstreamRefused:
+    """What an upstream's own error means, as an error of ours: its message if it can be read, and its headers."""
+    raw = b""
+    async for chunk in answer.frames:
+        raw += chunk
+        if len(raw) > REFUSAL_LIMIT_BYTES:
+            break
+    try:
+        payload = json.loads(raw)
+    except ValueError:
+        payload = None
+    status = answer.status if answer.status >= 400 else 502
+    said = _message_in(payload) or "its answer is not JSON" + (f" but {kind}" if (kind := _type_of(answer)) else "")
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers}
+    return UpstreamRefused(
+        f"{target} refused with status {answer.status}: {said}",
+        status=status,
+        payload=payload,
+        headers=headers,
+        retry_after=_seconds(headers.get("retry-after")),
+    )
+
+
+def _message_in(payload: Any) -> str | None:
+    error = payload.get("error") if isinstance(payload, dict) else None
+    message = error.get("message") if isinstance(error, dict) else error
+    return message if isinstance(message, str) else None
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None
+
+
+def _type_of(answer: Forwarded) -> str:
+    return next((value.decode("latin-1").lower() for name, value in answer.headers if name == b"content-type"), "")
+
+
+def _is_event_stream(answer: Forwarded) -> bool:
+    return _type_of(answer).startswith("text/event-stream")
+
+
+def _is_json(answer: Forwarded) -> bool:
+    return "json" in _type_of(answer)
+
+
+def _without(headers: Headers, *names: bytes) -> Headers:
+    return [(name, value) for name, value in headers if name not in names]
