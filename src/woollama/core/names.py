@@ -6,10 +6,10 @@ a bare name that exactly one inferencer is known to have.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import NoReturn
 
 from woollama.core.catalog import Catalog
 from woollama.core.recipes import Recipe
@@ -18,6 +18,7 @@ from woollama.domain.turns import Target
 
 OWN_PREFIX = "woollama"
 _NEAREST = 3
+_SHOWN_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +76,27 @@ class Names:
         return replace(self._kept_private(route), requested=model)
 
     def broken(self) -> Iterable[tuple[str, str, RouterError]]:
-        """The aliases and recipes that lead nowhere, each with its kind, its name and the reason."""
-        for kind, names in (("alias", self._aliases), ("recipe", self._recipes)):
-            for name in names:
-                try:
-                    self.resolve(name if kind == "alias" else f"{OWN_PREFIX}/{name}")
-                except RouterError as error:
-                    yield kind, name, error
+        """The aliases and recipes that lead nowhere: `alias` or `recipe`, its name, and the reason."""
+        for name in self._aliases:
+            if error := self._error_of(name):
+                yield "alias", name, error
+        for name, recipe in self._recipes.items():
+            for each in (f"{OWN_PREFIX}/{name}", *recipe.fallbacks):
+                if error := self._error_of(each):
+                    yield "recipe", name, error
+
+    def _error_of(self, name: str) -> RouterError | None:
+        try:
+            self.resolve(name)
+        except RouterError as error:
+            return error
+        return None
 
     def _resolve(self, name: str, trail: tuple[str, ...]) -> Route:
         """`trail` is the aliases and recipes that led here; coming back to one of them would never end."""
-        if name in self._aliases and f"alias {name}" not in trail:
-            return self._resolve(self._aliases[name], (*trail, f"alias {name}"))
+        step = f"alias {name}"
+        if name in self._aliases and step not in trail:
+            return self._resolve(self._aliases[name], (*trail, step))
         recipe = self._recipe_called(name)
         if recipe is not None:
             return self._of_recipe(recipe, trail)
@@ -96,7 +106,9 @@ class Names:
         having = self._catalog.having(name)
         if len(having) == 1:
             return Route(name, tuple(having))
-        self._unknown(name, having, trail)
+        if step in trail:
+            raise _circle(trail, step)
+        raise self._unknown(name, having, trail)
 
     def _recipe_called(self, name: str) -> Recipe | None:
         prefix, slash, rest = name.partition("/")
@@ -105,12 +117,14 @@ class Names:
     def _of_recipe(self, recipe: Recipe, trail: tuple[str, ...]) -> Route:
         step = f"recipe {recipe.name}"
         if step in trail:
-            circle = " -> ".join([*trail[trail.index(step) :], step])
-            raise UnknownModel(f"the recipes go round in a circle: {circle}", param="model", code="model_not_found")
+            raise _circle(trail, step)
         inner = self._resolve(recipe.inferencer, (*trail, step))
         whole = recipe if inner.recipe is None else recipe.over(inner.recipe)
-        others = [self._resolve(name, (*trail, step)).targets for name in recipe.fallbacks]
-        targets = dict.fromkeys([*inner.targets, *(target for targets in others for target in targets)])
+        targets = dict.fromkeys(inner.targets)
+        for name in recipe.fallbacks:
+            # A fallback that leads nowhere is told by `broken`; it must not take the recipe along.
+            with contextlib.suppress(UnknownModel):
+                targets |= dict.fromkeys(self._resolve(name, (*trail, step)).targets)
         return Route(recipe.name, tuple(targets), whole)
 
     def _kept_private(self, route: Route) -> Route:
@@ -125,24 +139,35 @@ class Names:
             )
         return replace(route, targets=targets)
 
-    def _unknown(self, name: str, having: Collection[Target], trail: tuple[str, ...]) -> NoReturn:
+    def _unknown(self, name: str, having: Collection[Target], trail: tuple[str, ...]) -> UnknownModel:
+        shown = repr(name if len(name) <= _SHOWN_CHARS else f"{name[:_SHOWN_CHARS]}…")
         if having:
-            message = f"several inferencers have a model {name!r}; say which: {', '.join(map(str, having))}"
+            message = f"several inferencers have a model {shown}; say which: {', '.join(map(str, having))}"
         else:
-            nearest = difflib.get_close_matches(name, self._all(), n=_NEAREST, cutoff=0.5)
-            message = f"there is no model {name!r}" + (f"; the nearest are {', '.join(nearest)}" if nearest else "")
+            nearest = self._nearest(name)
+            message = f"there is no model {shown}" + (f"; the nearest are {', '.join(nearest)}" if nearest else "")
         led_here = f"{' -> '.join(trail)}: " if trail else ""
-        raise UnknownModel(led_here + message, param="model", code="model_not_found")
+        return UnknownModel(led_here + message, param="model", code="model_not_found")
 
-    def _all(self) -> list[str]:
-        bare = (target.model for target in self._catalog.targets())
-        return [
+    def _nearest(self, name: str) -> list[str]:
+        inferencer, slash, model = name.partition("/")
+        similar = difflib.get_close_matches(inferencer, [OWN_PREFIX, *self._inferencers], n=1)
+        if slash and model and similar and similar[0] != OWN_PREFIX:
+            return [f"{similar[0]}/{model}"]
+        known = self._catalog.targets()
+        candidates = [
             *self._aliases,
-            *(f"{OWN_PREFIX}/{name}" for name in self._recipes),
+            *(f"{OWN_PREFIX}/{recipe}" for recipe in self._recipes),
             *self._recipes,
-            *map(str, self._catalog.targets()),
-            *dict.fromkeys(bare),
+            *map(str, known),
+            *dict.fromkeys(target.model for target in known),
         ]
+        return difflib.get_close_matches(name, candidates, n=_NEAREST, cutoff=0.5)
+
+
+def _circle(trail: tuple[str, ...], step: str) -> UnknownModel:
+    circle = " -> ".join([*trail[trail.index(step) :], step])
+    return UnknownModel(f"these names go round in a circle: {circle}", param="model", code="model_not_found")
 
 
 def _kind_of(value: object) -> str:

@@ -10,6 +10,7 @@ from woollama.domain.errors import BadRequest
 from woollama.domain.tools import Example
 from woollama.domain.turns import Params
 
+_NO_PARAMS = Params()
 _VARIABLE = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_-]*)\s*\}\}")
 
 
@@ -40,7 +41,7 @@ class Recipe:
     tools: tuple[str, ...] = ()
     tool_choice: str = "auto"
     examples: Mapping[str, Sequence[Example]] = field(default_factory=dict)
-    params: Params = Params()
+    params: Params = _NO_PARAMS
     locked: frozenset[str] = frozenset()
     max_turns: int = 16
     max_parallel_tools: int = 8
@@ -106,6 +107,5 @@ def _value_of(name: str, variable: Variable, values: Mapping[str, str]) -> str:
 
 
 def _laid_over(inner: Params, outer: Params, locked: frozenset[str]) -> Params:
-    unset = Params()
     given = {item.name: getattr(outer, item.name) for item in fields(Params) if item.name not in locked}
-    return replace(inner, **{name: value for name, value in given.items() if value != getattr(unset, name)})
+    return replace(inner, **{name: value for name, value in given.items() if value != getattr(_NO_PARAMS, name)})

@@ -1,0 +1,153 @@
+"""What a client may write as `model`, and who answers then."""
+
+from __future__ import annotations
+
+import pytest
+
+from woollama.core.catalog import Catalog, Source
+from woollama.core.names import Names, Route
+from woollama.core.recipes import Recipe
+from woollama.domain.errors import BadRequest, Forbidden, UnknownModel
+from woollama.domain.turns import Params, Target
+
+
+def names(
+    *recipes: Recipe, aliases: dict[str, str] | None = None, models: dict[str, tuple[str, ...]] | None = None
+) -> Names:
+    models = models or {"ollama": ("qwen3:14b", "shared"), "openai": ("gpt-4o", "shared"), "local": ("smollm2",)}
+    return Names(
+        inferencers=models,
+        recipes={recipe.name: recipe for recipe in recipes},
+        aliases=aliases or {},
+        catalog=Catalog({name: Source(listed) for name, listed in models.items()}),
+        local=("local", "ollama"),
+    )
+
+
+ASSISTANT = Recipe("assistant", "ollama/qwen3:14b", system="Be brief.")
+
+
+def test_an_inferencer_and_its_model_are_split_at_the_first_slash() -> None:
+    assert names().resolve("openai/org/model") == Route("openai/org/model", (Target("openai", "org/model"),))
+
+
+def test_a_model_need_not_be_known_when_its_inferencer_is() -> None:
+    assert names().resolve("ollama/just-pulled").targets == (Target("ollama", "just-pulled"),)
+
+
+def test_a_recipe_is_found_by_its_full_and_by_its_bare_name() -> None:
+    for name in ("woollama/assistant", "assistant"):
+        assert names(ASSISTANT).resolve(name) == Route(name, (Target("ollama", "qwen3:14b"),), ASSISTANT)
+
+
+def test_a_bare_model_is_found_when_exactly_one_inferencer_has_it() -> None:
+    assert names().resolve("gpt-4o").targets == (Target("openai", "gpt-4o"),)
+
+
+def test_a_bare_model_of_two_inferencers_is_not_guessed() -> None:
+    with pytest.raises(UnknownModel, match=r"several inferencers .* 'shared'.*: ollama/shared, openai/shared"):
+        names().resolve("shared")
+
+
+def test_an_alias_comes_first_even_if_it_looks_like_an_address() -> None:
+    resolver = names(
+        ASSISTANT, aliases={"gpt-4o": "default", "default": "woollama/assistant", "openai/x": "local/smollm2"}
+    )
+    assert resolver.resolve("gpt-4o") == Route("gpt-4o", (Target("ollama", "qwen3:14b"),), ASSISTANT)
+    assert resolver.resolve("openai/x").targets == (Target("local", "smollm2"),)
+
+
+def test_an_alias_may_wrap_the_name_that_it_shadows() -> None:
+    resolver = names(aliases={"openai/gpt-4o": "openai/gpt-4o"})
+    assert resolver.resolve("openai/gpt-4o").targets == (Target("openai", "gpt-4o"),)
+
+
+@pytest.mark.parametrize("model", [None, "", "  ", 7, True, ["ollama/x"], {"id": "x"}])
+def test_what_is_no_name_is_a_bad_request_that_names_the_parameter(model: object) -> None:
+    with pytest.raises(BadRequest) as caught:
+        names().resolve(model)
+    assert caught.value.param == "model"
+
+
+@pytest.mark.parametrize(
+    ("typed", "nearest"),
+    [
+        ("gpt-4", "gpt-4o"),
+        ("woollama/asistant", "woollama/assistant"),
+        ("olama/qwen3:14b", "ollama/qwen3:14b"),
+        ("qwen3", "qwen3:14b"),
+    ],
+)
+def test_an_unknown_name_is_a_404_with_the_nearest_names(typed: str, nearest: str) -> None:
+    with pytest.raises(UnknownModel) as caught:
+        names(ASSISTANT).resolve(typed)
+    assert caught.value.code == "model_not_found"
+    assert f"there is no model {typed!r}" in caught.value.message
+    assert nearest in caught.value.message.partition("; the nearest are ")[2].split(", ")
+
+
+@pytest.mark.parametrize("model", ["ollama/", "/x", "woollama/", "woollama", "nobody"])
+def test_half_an_address_is_an_unknown_model(model: str) -> None:
+    with pytest.raises(UnknownModel):
+        names(ASSISTANT).resolve(model)
+
+
+def test_an_endless_name_is_not_repeated_whole() -> None:
+    with pytest.raises(UnknownModel) as caught:
+        names().resolve("x" * 1_000_000)
+    assert len(caught.value.message) < 1000
+
+
+def test_fallbacks_follow_the_recipes_own_target_without_doubles() -> None:
+    recipe = Recipe("r", "ollama/a", fallbacks=("openai/b", "ollama/a", "local/smollm2"))
+    assert names(recipe).resolve("r").targets == (
+        Target("ollama", "a"),
+        Target("openai", "b"),
+        Target("local", "smollm2"),
+    )
+
+
+def test_a_fallback_that_leads_nowhere_does_not_take_the_recipe_along() -> None:
+    recipe = Recipe("r", "ollama/a", fallbacks=("gone/b",))
+    resolver = names(recipe)
+    assert resolver.resolve("r").targets == (Target("ollama", "a"),)
+    assert [(kind, name) for kind, name, _ in resolver.broken()] == [("recipe", "r")]
+
+
+def test_a_recipe_over_a_recipe_is_one_recipe() -> None:
+    outer = Recipe("poet", "woollama/assistant", system="Rhyme.", params=Params(temperature=1.0))
+    route = names(ASSISTANT, outer).resolve("poet")
+    assert route.targets == (Target("ollama", "qwen3:14b"),)
+    assert route.recipe is not None
+    assert (route.recipe.name, route.recipe.system) == ("poet", "Be brief.\n\nRhyme.")
+
+
+def test_recipes_in_a_circle_are_told_and_never_loop() -> None:
+    resolver = names(Recipe("a", "woollama/b"), Recipe("b", "again"), aliases={"again": "a"})
+    with pytest.raises(UnknownModel, match="circle: recipe a -> recipe b -> alias again -> recipe a"):
+        resolver.resolve("a")
+    assert {name for _, name, _ in resolver.broken()} == {"a", "b", "again"}
+
+
+def test_aliases_in_a_circle_are_told_and_never_loop() -> None:
+    with pytest.raises(UnknownModel, match="circle: alias a -> alias b -> alias a"):
+        names(aliases={"a": "b", "b": "a"}).resolve("a")
+
+
+def test_what_led_to_an_unknown_model_is_told() -> None:
+    with pytest.raises(UnknownModel, match="alias fast -> recipe r: there is no model 'gone/x'"):
+        names(Recipe("r", "gone/x"), aliases={"fast": "r"}).resolve("fast")
+
+
+def test_a_private_recipe_is_answered_on_this_machine_only() -> None:
+    recipe = Recipe("diary", "openai/gpt-4o", fallbacks=("ollama/qwen3:14b",), private=True)
+    assert names(recipe).resolve("diary").targets == (Target("ollama", "qwen3:14b"),)
+
+
+def test_a_private_recipe_without_a_local_inferencer_is_refused() -> None:
+    with pytest.raises(Forbidden, match=r"'diary' is private and none of its inferencers is local: openai/gpt-4o"):
+        names(Recipe("diary", "openai/gpt-4o", private=True)).resolve("diary")
+
+
+def test_sound_names_are_not_broken() -> None:
+    assert list(names(ASSISTANT, aliases={"default": "assistant"}).broken()) == []
