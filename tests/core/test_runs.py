@@ -1,0 +1,181 @@
+"""Runs: who keeps one alive, who holds it back, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+
+import pytest
+
+from woollama.core.runs import LAG_LIMIT_EVENTS, Emit, Runs
+from woollama.domain.errors import BadRequest, InternalFault, ShuttingDown
+from woollama.domain.events import Event, Failed, RoundBegan, Stopped, TextDelta
+from woollama.domain.turns import INTERNAL, Target, Turn
+
+BEGAN = RoundBegan(0, Target("scripted", "any"))
+
+
+def a_turn(turn_id: str = "turn_1") -> Turn:
+    return Turn(turn_id, INTERNAL, "chat", "any", ())
+
+
+async def words(turn: Turn, emit: Emit) -> None:
+    await emit(BEGAN)
+    for word in ("one", "two", "three"):
+        await emit(TextDelta(word))
+    await emit(Stopped("end"))
+
+
+class Held:
+    """Plays until it is released, and remembers how it ended."""
+
+    def __init__(self) -> None:
+        self.began = asyncio.Event()
+        self.released = asyncio.Event()
+        self.cancelled = False
+
+    async def __call__(self, turn: Turn, emit: Emit) -> None:
+        await emit(BEGAN)
+        self.began.set()
+        try:
+            await self.released.wait()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+        await emit(Stopped("end"))
+
+
+async def test_a_watcher_sees_every_event_and_then_the_end() -> None:
+    async with Runs(words).start(a_turn()) as run:
+        seen = [event async for event in run.watch()]
+    assert seen == [BEGAN, TextDelta("one"), TextDelta("two"), TextDelta("three"), Stopped("end")]
+
+
+async def test_a_finished_run_can_be_watched_again_from_any_event() -> None:
+    async with Runs(words).start(a_turn()) as run:
+        assert len([event async for event in run.watch()]) == 5
+        assert [event async for event in run.watch(after=3)] == [TextDelta("three"), Stopped("end")]
+
+
+async def test_a_foreground_run_is_cancelled_when_its_holder_leaves() -> None:
+    play = Held()
+    runs = Runs(play)
+    async with runs.start(a_turn()) as run:
+        await play.began.wait()
+    assert play.cancelled
+    assert run.ending == Stopped("cancelled")
+    assert len(runs) == 0
+
+
+async def test_a_second_holder_keeps_a_foreground_run_alive() -> None:
+    play = Held()
+    runs = Runs(play)
+    async with runs.start(a_turn()) as run:
+        await play.began.wait()
+        second = runs.hold(run)
+        await second.__aenter__()
+    assert run.ending is None
+    play.released.set()
+    assert [event async for event in run.watch()][-1] == Stopped("end")
+    await second.__aexit__(None, None, None)
+    assert not play.cancelled
+
+
+async def test_a_background_run_goes_on_without_watchers_and_is_found_by_its_id() -> None:
+    play = Held()
+    runs = Runs(play)
+    async with runs.start(a_turn("turn_7"), background=True):
+        pass
+    run = runs.get("turn_7")
+    assert run is not None
+    play.released.set()
+    assert [event async for event in run.watch()] == [BEGAN, Stopped("end")]
+
+
+@pytest.mark.parametrize(
+    ("raised", "ending"),
+    [(BadRequest("no"), BadRequest), (ZeroDivisionError("a defect"), InternalFault)],
+)
+async def test_what_a_run_raises_is_its_terminal_event(raised: Exception, ending: type) -> None:
+    async def play(turn: Turn, emit: Emit) -> None:
+        raise raised
+
+    async with Runs(play).start(a_turn()) as run:
+        (event,) = [event async for event in run.watch()]
+    assert isinstance(event, Failed)
+    assert isinstance(event.error, ending)
+    assert "a defect" not in str(event.error)[:8]
+
+
+async def test_a_run_that_forgets_its_end_has_failed() -> None:
+    async def play(turn: Turn, emit: Emit) -> None:
+        await emit(BEGAN)
+
+    async with Runs(play).start(a_turn()) as run:
+        assert isinstance([event async for event in run.watch()][-1], Failed)
+
+
+async def test_nothing_is_said_after_the_end() -> None:
+    async def play(turn: Turn, emit: Emit) -> None:
+        await emit(Stopped("end"))
+        await emit(TextDelta("late"))
+
+    async with Runs(play).start(a_turn()) as run:
+        assert [event async for event in run.watch()] == [Stopped("end")]
+
+
+async def test_a_slow_watcher_holds_the_producer_back_and_a_closed_one_does_not() -> None:
+    said = 0
+
+    async def play(turn: Turn, emit: Emit) -> None:
+        nonlocal said
+        for said in range(10 * LAG_LIMIT_EVENTS):  # noqa: B007
+            await emit(TextDelta("x"))
+        await emit(Stopped("end"))
+
+    async with Runs(play).start(a_turn()) as run:
+        slow = run.watch()
+        await anext(slow)
+        while said < LAG_LIMIT_EVENTS:
+            await asyncio.sleep(0)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert said <= LAG_LIMIT_EVENTS + 1
+        slow.close()
+        assert [event async for event in run.watch()][-1] == Stopped("end")
+
+
+async def test_an_abandoned_watch_does_not_hold_the_producer_back() -> None:
+    async def play(turn: Turn, emit: Emit) -> None:
+        for _ in range(3 * LAG_LIMIT_EVENTS):
+            await emit(TextDelta("x"))
+        await emit(Stopped("end"))
+
+    async with Runs(play).start(a_turn()) as run:
+        await anext(run.watch())
+        gc.collect()
+        assert [event async for event in run.watch()][-1] == Stopped("end")
+
+
+async def test_closing_fails_what_runs_waits_for_it_and_takes_no_more() -> None:
+    play = Held()
+    runs = Runs(play)
+    async with runs.start(a_turn()) as run:
+        await play.began.wait()
+        await runs.close()
+        assert play.cancelled
+        events: list[Event] = [event async for event in run.watch()]
+        assert isinstance(events[-1], Failed)
+        assert isinstance(events[-1].error, ShuttingDown)
+    with pytest.raises(ShuttingDown):
+        async with runs.start(a_turn("turn_2")):
+            pass
+
+
+async def test_an_observer_sees_the_events_of_all_runs() -> None:
+    seen: list[tuple[str, Event]] = []
+    runs = Runs(words, [lambda run, event: seen.append((run.turn.id, event))])
+    for turn_id in ("turn_1", "turn_2"):
+        async with runs.start(a_turn(turn_id)) as run:
+            assert [event async for event in run.watch()]
+    assert [turn_id for turn_id, event in seen if isinstance(event, Stopped)] == ["turn_1", "turn_2"]
