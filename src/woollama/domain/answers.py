@@ -102,6 +102,7 @@ class Answer:
         self._message: _OpenMessage | None = None
         self._reasoning: _OpenReasoning | None = None
         self._calls: dict[int, _OpenCall] = {}
+        self._round_at = 0
         for event in events:
             self.see(event)
 
@@ -117,8 +118,8 @@ class Answer:
     @property
     def text(self) -> str:
         """What the last round said."""
-        last = [item for item in self._done if isinstance(item, _OpenMessage)]
-        return "".join(last[-1].text) if last else ""
+        said = [item for item in self._done[self._round_at :] if isinstance(item, _OpenMessage)]
+        return "".join(text for message in said for text in message.text)
 
     def see(self, event: Event) -> None:
         match event:
@@ -126,6 +127,7 @@ class Answer:
                 self.rounds.append(event)
                 self._message = self._reasoning = None
                 self._calls = {}
+                self._round_at = len(self._done)
             case ItemOpened(kind="message"):
                 self._open_message(event.id, event.phase)
             case ItemOpened():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from woollama.domain.errors import RouterError
@@ -241,4 +241,4 @@ class UsageMeter:
 
     @property
     def last_round(self) -> Usage:
-        return replace(self._rounds[max(self._rounds)], native=None) if self._rounds else Usage()
+        return self._rounds[max(self._rounds)] if self._rounds else Usage()
