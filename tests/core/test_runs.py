@@ -136,7 +136,7 @@ async def test_a_slow_watcher_holds_the_producer_back_and_a_closed_one_does_not(
     async with Runs(play).start(a_turn()) as run:
         slow = run.watch()
         await anext(slow)
-        while said < LAG_LIMIT_EVENTS:
+        while said < LAG_LIMIT_EVENTS:  # noqa: ASYNC110
             await asyncio.sleep(0)
         for _ in range(10):
             await asyncio.sleep(0)

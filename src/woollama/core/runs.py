@@ -103,6 +103,8 @@ class Run:
             self._cancelled_for = why
             self._task.cancel()
             await asyncio.wait([self._task])
+        if self.ending is None:  # a task that is cancelled before its first step never runs at all
+            self._append(self._cancellation())
 
     def begin(self, play: Play) -> asyncio.Task[None]:
         self._task = asyncio.create_task(self._play(play), name=f"run {self.turn.id}")
@@ -116,8 +118,7 @@ class Run:
                 return
             raise RuntimeError("the run ended without a terminal event")
         except asyncio.CancelledError:
-            why = self._cancelled_for
-            ending = Stopped("cancelled") if why is None else Failed(why)
+            ending = self._cancellation()
         except RouterError as error:
             ending = Failed(error)
         except Exception:
@@ -125,6 +126,9 @@ class Run:
             ending = Failed(InternalFault("woollama met a defect of its own; its log has the details"))
         if self.ending is None:
             self._append(ending)
+
+    def _cancellation(self) -> Terminal:
+        return Stopped("cancelled") if self._cancelled_for is None else Failed(self._cancelled_for)
 
     def _append(self, event: Event) -> None:
         self.log.append(event)
@@ -181,6 +185,8 @@ class Runs:
             run.holders -= 1
             if run.holders == 0 and not run.background:
                 await run.cancel()
+            if run.ending is not None:
+                self._live.pop(run.turn.id, None)
 
     def stop_taking(self) -> None:
         """Refuse new turns from now on; those that run go on."""
