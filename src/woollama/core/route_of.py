@@ -6,6 +6,7 @@ encodes. A request is relayed exactly when nothing has to be done for it on this
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from woollama.core.names import Route
@@ -51,7 +52,7 @@ class Engine:
     why: str
 
 
-def route_of(head: BodyHead, route: Route, traits: dict[str, Traits]) -> Relay | Engine:
+def route_of(head: BodyHead, route: Route, traits: Mapping[str, Traits]) -> Relay | Engine:
     if route.recipe is not None:
         return Engine("recipe")
     of_targets = [traits[target.inferencer] for target in route.targets]

@@ -65,8 +65,8 @@ class RoundBegan:
     target: Target
     native_id: str | None = None
     model: str | None = None
-    attempts: int = 1
     extra: Extra = field(default_factory=no_extra)
+    attempts: int = 1
 
 
 @dataclass(frozen=True, slots=True)
