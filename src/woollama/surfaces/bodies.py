@@ -1,16 +1,18 @@
-"""Reading request bodies."""
+"""Bodies: requests read whole, JSON objects in and out."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-from starlette.types import Receive, Scope
+from starlette.types import Receive, Scope, Send
 
 from woollama.domain.errors import BadRequest
+
+Headers = Sequence[tuple[bytes, bytes]]
 
 # orjson reads an integer beyond 64 bits as a float; a long run of digits hints at one.
 _LONG_DIGITS = re.compile(rb"\d{19}")
@@ -53,3 +55,10 @@ def _parse_slowly(raw: bytes) -> Any:
         raise BadRequest(f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
     except ValueError as error:
         raise BadRequest(f"the body is not valid JSON: {error}") from None
+
+
+async def send_json(send: Send, status: int, body: Any, headers: Headers = ()) -> None:
+    data = orjson.dumps(body)
+    own = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": [*own, *headers]})
+    await send({"type": "http.response.body", "body": data, "more_body": False})

@@ -8,13 +8,12 @@ written in whole frames: a heartbeat inside one would break the client's parser.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
 from starlette.types import Send
 
-Headers = Sequence[tuple[bytes, bytes]]
+from woollama.surfaces.bodies import Headers
 
 COMMIT_AFTER_S = 10.0
 _ALWAYS: Headers = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))

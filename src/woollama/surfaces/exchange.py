@@ -6,11 +6,10 @@ The only path from a client to a model. A dialect is a module with four function
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import orjson
 from starlette.types import Receive, Scope, Send
 
 from woollama.core.names import Names
@@ -18,18 +17,20 @@ from woollama.core.route_of import Engine, Relay, Traits, route_of
 from woollama.core.runs import Run, Runs
 from woollama.domain.answers import Answer
 from woollama.domain.errors import RouterError
-from woollama.domain.events import Event, Failed, Rewrote, RoundBegan
+from woollama.domain.events import Event, Failed, Rewrote, RoundBegan, UsageMeter, UsageSeen
 from woollama.domain.ids import new_id
 from woollama.domain.messages import Dialect
 from woollama.domain.turns import Caller, Turn
-from woollama.surfaces.bodies import header_of, parse_json, read_body
+from woollama.surfaces.bodies import Headers, header_of, parse_json, read_body, send_json
 from woollama.surfaces.body_head import scan
 from woollama.surfaces.departure import Departure
-from woollama.surfaces.event_stream import EventStream, Headers
+from woollama.surfaces.event_stream import EventStream
 from woollama.surfaces.relay import Relayed, Relayer
 from woollama.surfaces.sse import HEARTBEAT
 
 DEFAULT_HEARTBEAT_S = 15.0
+Note = Callable[..., None]
+"""Adds what is known of a request to its log line."""
 
 
 class Encoder(Protocol):
@@ -79,8 +80,8 @@ class Exchange:
         around = self._around
         route = around.names.resolve(head.model)
         decision = route_of(head, route, around.traits)
-        note = scope["state"].setdefault("note", {})
-        note["model"], note["path"] = str(head.model), type(decision).__name__.lower()
+        note: Note = scope["state"]["span"].note
+        note(surface=self._dialect, model=str(head.model), by=type(decision).__name__.lower())
         caller: Caller = scope["state"]["caller"]
         async with Departure(receive):
             if isinstance(decision, Relay):
@@ -108,14 +109,17 @@ class Exchange:
                 await stream.write(self._codec.encode_error_frame(error))
                 await stream.end()
 
-    async def _stream_run(self, run: Run, decision: Engine, send: Send, note: dict[str, Any]) -> None:
+    async def _stream_run(self, run: Run, decision: Engine, send: Send, note: Note) -> None:
         encoder = self._codec.StreamEncoder(run.turn)
+        usage = UsageMeter()
         early: list[Event] = []
         async with self._stream(send) as stream:
             async for event in run.watch():
                 if isinstance(event, Failed) and not stream.begun:
                     raise event.error
-                _note(note, event)
+                _tell(note, event)
+                if isinstance(event, UsageSeen):
+                    usage.see(event)
                 if not stream.begun:
                     early.append(event)
                     if isinstance(event, Rewrote):  # known before the target is: it belongs into the headers
@@ -126,16 +130,18 @@ class Exchange:
                     continue
                 await stream.write(b"".join(frame for each in (*early, event) for frame in encoder.encode(each)))
                 early = []
+            _tell_usage(note, usage)
             await stream.end()
 
-    async def _answer_run(self, run: Run, decision: Engine, send: Send, note: dict[str, Any]) -> None:
+    async def _answer_run(self, run: Run, decision: Engine, send: Send, note: Note) -> None:
         answer = Answer()
         events: list[Event] = []
         async for event in run.watch():
             answer.see(event)
-            _note(note, event)
+            _tell(note, event)
             if isinstance(event, RoundBegan | Rewrote):
                 events.append(event)
+        _tell_usage(note, answer.usage)
         if isinstance(answer.ending, Failed):
             raise answer.ending.error
         body = self._codec.encode_answer(run.turn, answer)
@@ -143,41 +149,6 @@ class Exchange:
 
     def _stream(self, send: Send) -> EventStream:
         return EventStream(send, heartbeat=HEARTBEAT, heartbeat_s=self._around.heartbeat_s)
-
-
-def guarded(endpoint: Callable[[Scope, Receive, Send], Awaitable[None]], codec: Codec) -> Any:
-    """`endpoint` with its errors rendered in the dialect. An error after the status line is left to the server."""
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        begun = False
-
-        async def watched(message: Any) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
-        try:
-            await endpoint(scope, receive, watched)
-        except RouterError as error:
-            if begun:
-                raise
-            await send_error(send, error, codec)
-
-    return app
-
-
-async def send_error(send: Send, error: RouterError, codec: Codec) -> None:
-    headers: list[tuple[bytes, bytes]] = []
-    if error.retry_after is not None:
-        headers.append((b"retry-after", str(max(0, round(error.retry_after))).encode()))
-    await send_json(send, error.status_hint, codec.encode_error(error), headers)
-
-
-async def send_json(send: Send, status: int, body: Any, headers: Headers = ()) -> None:
-    data = orjson.dumps(body)
-    own = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": [*own, *headers]})
-    await send({"type": "http.response.body", "body": data, "more_body": False})
 
 
 def _headers(events: list[Event], decision: Engine) -> Headers:
@@ -192,6 +163,13 @@ def _headers(events: list[Event], decision: Engine) -> Headers:
     return headers
 
 
-def _note(note: dict[str, Any], event: Event) -> None:
+def _tell(note: Note, event: Event) -> None:
     if isinstance(event, RoundBegan):
-        note["target"], note["attempts"] = str(event.target), event.attempts
+        note(target=str(event.target), attempts=event.attempts)
+    elif isinstance(event, Failed):
+        note(error=event.error.kind)
+
+
+def _tell_usage(note: Note, usage: UsageMeter) -> None:
+    if usage.seen:
+        note(tokens_in=usage.total.input_tokens, tokens_out=usage.total.output_tokens)

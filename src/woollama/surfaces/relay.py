@@ -19,8 +19,9 @@ from woollama.core.route_of import BodyHead
 from woollama.domain.errors import RouterError, UpstreamRefused
 from woollama.domain.ports import Forwarded, Forwarder, RequestHead
 from woollama.domain.turns import Caller, Target
+from woollama.surfaces.bodies import Headers
 from woollama.surfaces.body_head import splice
-from woollama.surfaces.event_stream import EventStream, Headers
+from woollama.surfaces.event_stream import EventStream
 from woollama.surfaces.relay_repair import ChatRepair
 
 REFUSAL_LIMIT_BYTES = 64 * 1024
@@ -29,7 +30,7 @@ HOLD_LIMIT_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Relayed:
-    """A request to pass on. `note` collects what the log line of the request says."""
+    """A request to pass on. `note` adds to the log line of the request."""
 
     raw: bytes
     head: BodyHead
@@ -37,7 +38,7 @@ class Relayed:
     path: str
     headers: Sequence[tuple[bytes, bytes]]
     caller: Caller
-    note: dict[str, Any]
+    note: Callable[..., None]
 
 
 class Relayer:
@@ -71,7 +72,7 @@ class Relayer:
                 yield answer
 
         async with self._attempts.first_to_answer(request.targets, request.caller.name, attempt) as (trial, answer):
-            request.note.update(target=str(trial.target), attempts=trial.number, status=answer.status)
+            request.note(target=str(trial.target), attempts=trial.number)
             own = [
                 (b"x-woollama-path", b"relay"),
                 (b"x-woollama-target", str(trial.target).encode("ascii", "replace")),

@@ -1,0 +1,92 @@
+"""What there is: models, tools and the health of tool servers. Always from memory, whoever is down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from woollama.core.catalog import Catalog, Listed
+from woollama.core.names import Names
+from woollama.domain.errors import UnknownModel
+from woollama.domain.ports import ToolServers
+from woollama.surfaces.bodies import send_json
+
+
+class Models:
+    """`GET /v1/models` and `/v1/models/{id}`: one shape that satisfies the SDKs of OpenAI and Anthropic."""
+
+    def __init__(self, catalog: Catalog, names: Names) -> None:
+        self._catalog = catalog
+        self._names = names
+
+    async def listing(self, scope: Scope, receive: Receive, send: Send) -> None:
+        data = [_model(listed) for listed in self._catalog.listing()]
+        first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
+        body = {"object": "list", "data": data, "has_more": False, "first_id": first, "last_id": last}
+        await send_json(send, 200, body)
+
+    async def one(self, scope: Scope, receive: Receive, send: Send) -> None:
+        wanted = scope["path_params"]["model"]
+        found = next((listed for listed in self._catalog.listing() if listed.id == wanted), None)
+        if found is None:
+            target = self._names.resolve(wanted).targets[0]  # refuses an unknown name with the nearest ones
+            if wanted == str(target) and target not in self._catalog.targets():
+                raise UnknownModel(f"there is no model {wanted!r}", param="model", code="model_not_found")
+            found = Listed(wanted, target.inferencer, 0)
+        await send_json(send, 200, _model(found))
+
+
+class Tools:
+    """`GET /v1/tools`: every tool, and how each tool server is. `tools` keeps the shape of the first woollama."""
+
+    def __init__(self, servers: ToolServers) -> None:
+        self._servers = servers
+
+    async def listing(self, scope: Scope, receive: Receive, send: Send) -> None:
+        tools = self._servers.tools()
+        body = {
+            "tools": [tool.qualified for tool in tools],
+            "data": [{"name": tool.qualified, "server": tool.server, "tool": tool.name} for tool in tools],
+            "servers": [
+                {
+                    "name": server.name,
+                    "transport": server.transport,
+                    "health": server.health,
+                    "tools": server.tools,
+                    "attempts": server.attempts,
+                    "last_error": server.last_error,
+                }
+                for server in self._servers.health()
+            ],
+        }
+        await send_json(send, 200, body)
+
+
+class Probes:
+    """`GET /healthz` (alive) and `/readyz` (ready, or what it still waits for)."""
+
+    def __init__(self, waits_for: Callable[[], list[str]], version: str) -> None:
+        self._waits_for = waits_for
+        self._version = version
+
+    async def healthz(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send_json(send, 200, {"ok": True, "service": "woollama", "version": self._version})
+
+    async def readyz(self, scope: Scope, receive: Receive, send: Send) -> None:
+        waiting = self._waits_for()
+        await send_json(send, 503 if waiting else 200, {"ready": not waiting, "waiting_for": waiting})
+
+
+def _model(listed: Listed) -> dict[str, Any]:
+    return {
+        "id": listed.id,
+        "object": "model",
+        "type": "model",
+        "created": listed.created,
+        "created_at": datetime.fromtimestamp(listed.created, UTC).isoformat().replace("+00:00", "Z"),
+        "owned_by": listed.owned_by,
+        "display_name": listed.id,
+    }
