@@ -16,7 +16,7 @@ LEAF: frozenset[str] = frozenset({"platform"})
 DOMAIN = LEAF | {"domain"}
 ALL = frozenset(
     {*DOMAIN, "core", "surfaces", "routes", "inferencers", "toolservers", "stores", "compression", "processes"}
-    | {"config", "auth", "observe", "console", "proxy", "parity", "defaults"}
+    | {"config", "auth", "observe", "gate", "http_protocol", "listening", "console", "proxy", "parity", "defaults"}
 )
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "platform": frozenset(),
@@ -32,6 +32,9 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "config": DOMAIN,
     "auth": DOMAIN,
     "observe": DOMAIN,
+    "gate": DOMAIN | {"auth", "observe"},
+    "http_protocol": DOMAIN | {"gate"},
+    "listening": DOMAIN,
     "console": DOMAIN,
     "proxy": DOMAIN,
     "parity": DOMAIN,
