@@ -30,6 +30,7 @@ from woollama.domain.events import (
     UsageSeen,
 )
 from woollama.domain.messages import (
+    Ask,
     Item,
     Json,
     Message,
@@ -98,7 +99,7 @@ class Answer:
         self.rewrites: list[str] = []
         self.rounds: list[RoundBegan] = []
         self.logprobs: list[Mapping[str, Json]] = []
-        self._done: list[_OpenMessage | _OpenReasoning | _OpenCall | ToolResult | Opaque] = []
+        self._done: list[_OpenMessage | _OpenReasoning | _OpenCall | ToolResult | Opaque | Ask] = []
         self._message: _OpenMessage | None = None
         self._reasoning: _OpenReasoning | None = None
         self._calls: dict[int, _OpenCall] = {}
@@ -108,7 +109,7 @@ class Answer:
 
     @property
     def items(self) -> tuple[Item, ...]:
-        return tuple(item if isinstance(item, ToolResult | Opaque) else item.close() for item in self._done)
+        return tuple(item if isinstance(item, ToolResult | Opaque | Ask) else item.close() for item in self._done)
 
     @property
     def calls(self) -> tuple[ToolCall, ...]:
@@ -164,7 +165,9 @@ class Answer:
                 self.rewrites.append(event.what)
             case Stopped() | Failed():
                 self.ending = event
-            case Asked() | Answered() | ToolProgressed():
+            case Asked():
+                self._done.append(event.ask)
+            case Answered() | ToolProgressed():
                 pass
             case _:
                 assert_never(event)

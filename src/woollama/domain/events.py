@@ -236,6 +236,10 @@ class UsageMeter:
         return bool(self._rounds)
 
     @property
+    def rounds(self) -> Mapping[int, Usage]:
+        return dict(self._rounds)
+
+    @property
     def total(self) -> Usage:
         return sum(self._rounds.values(), Usage())
 

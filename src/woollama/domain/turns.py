@@ -133,7 +133,10 @@ class ToolGrant:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One request of a client, in no dialect. `deadline` is a monotonic clock reading in seconds."""
+    """One request of a client, in no dialect. `deadline` is a monotonic clock reading in seconds.
+
+    `max_tool_calls` bounds the calls that we run for it, over all rounds.
+    """
 
     id: str
     caller: Caller
@@ -149,6 +152,7 @@ class Turn:
     on_ask: Literal["wait", "pause"] = "wait"
     extra: Extra = field(default_factory=no_extra)
     deadline: float | None = None
+    max_tool_calls: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

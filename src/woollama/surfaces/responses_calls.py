@@ -1,0 +1,225 @@
+"""Tool calls as output items: functions and custom tools that the client runs, and the calls that we run ourselves."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import assert_never
+
+from woollama.domain.events import CallOpened
+from woollama.domain.messages import Json
+from woollama.domain.tools import (
+    Cancelled,
+    Denied,
+    Invalid,
+    Offline,
+    Paused,
+    Returned,
+    TimedOut,
+    ToolOutcome,
+    Unanswered,
+)
+from woollama.surfaces.responses_output import OutputItem, Status
+from woollama.surfaces.responses_parts import Wire
+from woollama.surfaces.responses_tools import CUSTOM_INPUT, OUR_LABEL, ClientTool
+
+_SERVER_ERROR, _BAD_PARAMS, _TIMED_OUT = -32000, -32602, -32001
+
+
+class CallItem(OutputItem):
+    """A call whose arguments come in pieces. `family` is the first half of the names of its events."""
+
+    family: str
+    whole = "arguments"
+
+    def __init__(self, id: str, index: int, opened: CallOpened) -> None:  # noqa: A002
+        super().__init__(id, index)
+        self._opened = opened
+        self._arguments: list[str] = []
+        self._argued = False
+
+    def argue(self, text: str) -> Iterator[Wire]:
+        if text and not self._argued:
+            self._arguments.append(text)
+            yield self._event(f"{self.family}.delta", delta=text)
+
+    def end_arguments(self, arguments: str | None = None) -> Iterator[Wire]:
+        """The arguments are complete: `arguments`, or what has come."""
+        if self._argued:
+            return
+        if arguments is not None:
+            if not self._arguments:
+                yield from self.argue(arguments)
+            self._arguments = [arguments]
+        self._argued = True
+        yield self._event(f"{self.family}.done", **{self.whole: self.arguments})
+
+    @property
+    def arguments(self) -> str:
+        return "".join(self._arguments)
+
+    def _closing(self) -> Iterator[Wire]:
+        yield from self.end_arguments()
+
+
+class FunctionItem(CallItem):
+    family = "response.function_call_arguments"
+
+    def __init__(self, id: str, index: int, opened: CallOpened, tool: ClientTool) -> None:  # noqa: A002
+        super().__init__(id, index, opened)
+        self._tool = tool
+
+    def render(self) -> dict[str, Json]:
+        return {
+            "id": self.id,
+            "type": "function_call",
+            "status": self.status,
+            "call_id": self._opened.id,
+            "name": self._tool.name,
+            "arguments": self.arguments,
+            **({"namespace": self._tool.namespace} if self._tool.namespace else {}),
+        }
+
+
+class CustomItem(CallItem):
+    """A call of a custom tool: the one string in its arguments is told as it comes."""
+
+    family = "response.custom_tool_call_input"
+    whole = "input"
+
+    def __init__(self, id: str, index: int, opened: CallOpened, tool: ClientTool) -> None:  # noqa: A002
+        super().__init__(id, index, opened)
+        self._tool = tool
+        self._raw: list[str] = []
+        self._text = OneText()
+
+    def argue(self, text: str) -> Iterator[Wire]:
+        self._raw.append(text)
+        yield from super().argue(self._text.feed(text))
+
+    def end_arguments(self, arguments: str | None = None) -> Iterator[Wire]:
+        if self._argued:
+            return
+        whole = input_of("".join(self._raw) if arguments is None else arguments)
+        told = self.arguments
+        if whole.startswith(told):
+            yield from super().argue(whole[len(told) :])
+        yield from super().end_arguments(whole)
+
+    def render(self) -> dict[str, Json]:
+        return {
+            "id": self.id,
+            "type": "custom_tool_call",
+            "status": self.status,
+            "call_id": self._opened.id,
+            "name": self._tool.name,
+            "input": self.arguments,
+            **({"namespace": self._tool.namespace} if self._tool.namespace else {}),
+        }
+
+
+class ServerCallItem(CallItem):
+    """A call that we run. It stays open until the tool has returned, which may be rounds later."""
+
+    family = "response.mcp_call_arguments"
+
+    def __init__(self, id: str, index: int, opened: CallOpened) -> None:  # noqa: A002
+        super().__init__(id, index, opened)
+        self._outcome: ToolOutcome | None = None
+
+    def added(self) -> Iterator[Wire]:
+        yield from super().added()
+        yield self._event("response.mcp_call.in_progress")
+
+    def end(self, outcome: ToolOutcome) -> Iterator[Wire]:
+        self._outcome = outcome
+        yield from self.close(_status_of(outcome))
+
+    def render(self) -> dict[str, Json]:
+        outcome, opened = self._outcome, self._opened
+        return {
+            "id": self.id,
+            "type": "mcp_call",
+            "status": self.status,
+            "server_label": opened.server or OUR_LABEL,
+            "name": opened.tool or opened.name,
+            "arguments": self.arguments,
+            "output": outcome.for_model() if outcome is not None and _status_of(outcome) == "completed" else None,
+            "error": _error_of(outcome) if outcome is not None else None,
+            "approval_request_id": outcome.ask_id if isinstance(outcome, Paused) else None,
+        }
+
+    def _closing(self) -> Iterator[Wire]:
+        yield from super()._closing()
+        if self._outcome is not None and (status := _status_of(self._outcome)) != "incomplete":
+            yield self._event(f"response.mcp_call.{status}")
+
+
+def _status_of(outcome: ToolOutcome) -> Status:
+    if isinstance(outcome, Paused):
+        return "incomplete"
+    return "completed" if isinstance(outcome, Returned) and not outcome.is_error else "failed"
+
+
+def _error_of(outcome: ToolOutcome) -> dict[str, Json] | None:
+    match outcome:
+        case Returned(is_error=False) | Paused():
+            return None
+        case Returned():
+            return {"type": "mcp_tool_execution_error", "content": [dict(block) for block in outcome.content]}
+        case Offline():
+            code = _SERVER_ERROR
+        case TimedOut():
+            code = _TIMED_OUT
+        case Invalid():
+            code = _BAD_PARAMS
+        case Denied() | Unanswered() | Cancelled():
+            content = [{"type": "text", "text": outcome.for_model()}]
+            return {"type": "mcp_tool_execution_error", "content": content}
+        case _:
+            assert_never(outcome)
+    return {"type": "mcp_protocol_error", "code": code, "message": outcome.for_model()}
+
+
+def input_of(arguments: str) -> str:
+    """The text of a custom tool in the arguments of its function; all of them where a model did not keep the form."""
+    try:
+        given = json.loads(arguments, strict=False)
+    except ValueError:
+        return arguments
+    text = given.get(CUSTOM_INPUT) if isinstance(given, dict) else None
+    return text if isinstance(text, str) else arguments
+
+
+class OneText:
+    """The string in `{"input": "…"}`, unescaped as far as its JSON has come."""
+
+    _OPENING = re.compile(rf'\s*\{{\s*"{CUSTOM_INPUT}"\s*:\s*"')
+    # up to the closing quote or to an escape that is not all there: half a surrogate pair waits for its other half
+    _WHOLE = re.compile(
+        r'(?:[^"\\]|\\[^u]|\\u(?![dD][89abAB])[0-9a-fA-F]{4}|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[0-9a-fA-F]{4})*'
+    )
+
+    def __init__(self) -> None:
+        self._rest = ""
+        self._inside = False
+
+    def feed(self, piece: str) -> str:
+        self._rest += piece
+        if not self._inside:
+            opening = self._OPENING.match(self._rest)
+            if opening is None:
+                return ""
+            self._inside = True
+            self._rest = self._rest[opening.end() :]
+        whole = self._WHOLE.match(self._rest)
+        if whole is None or not whole[0]:
+            return ""
+        self._rest = self._rest[whole.end() :]
+        try:
+            text: str = json.loads(f'"{whole[0]}"', strict=False)
+        except ValueError:  # an escape that JSON does not have: the whole is judged at the end
+            self._rest = whole[0] + self._rest
+            return ""
+        return text

@@ -1,0 +1,157 @@
+"""The Responses dialect, inbound: a request body to a Turn. Every field is honoured, kept or refused by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from woollama.domain.errors import BadRequest, UnsupportedField
+from woollama.domain.messages import Answer, Item, Message, Text
+from woollama.domain.turns import Caller, Params, ResponseFormat, StateWish, Turn
+from woollama.surfaces.fields import Fields
+from woollama.surfaces.responses_items import decode_input
+from woollama.surfaces.responses_tools import decode_tools, needed
+
+_SETTINGS = (
+    ("temperature", float),
+    ("top_p", float),
+    ("presence_penalty", float),
+    ("frequency_penalty", float),
+    ("parallel_tool_calls", bool),
+    ("user", str),
+    ("metadata", dict),
+    ("service_tier", str),
+    ("options", dict),
+)
+_STATE = ("store", "previous_response_id", "conversation", "key", "background")
+_KNOWN = frozenset({name for name, _ in _SETTINGS} | {*_STATE, "model", "input", "stream", "variables", "top_logprobs"})
+_REFUSED = {
+    "prompt": "woollama keeps no prompt templates of OpenAI's; name a recipe as the `model`",
+    "context_management": "the context is not compacted on the way",
+    "moderation": "nothing is moderated here",
+    "image": "images are not compressed here",
+    "access_programs": "there are no access programs here",
+}
+_INCLUDABLE = frozenset(
+    {
+        "reasoning.encrypted_content",
+        "message.output_text.logprobs",
+        "message.input_image.image_url",
+        "file_search_call.results",
+        "web_search_call.results",
+        "web_search_call.action.sources",
+        "computer_call_output.output.image_url",
+        "code_interpreter_call.outputs",
+    }
+)
+
+
+def decode(body: Mapping[str, Any], *, turn_id: str, caller: Caller) -> Turn:
+    """`body` as a Turn. What has no word of ours, and what the answer must echo, is kept in `extra["responses"]`."""
+    fields = Fields(body)
+    for name, why in _REFUSED.items():
+        if fields.given(name):
+            raise UnsupportedField(why, param=name)
+    fields.boolean("stream")
+    tools = decode_tools(fields)
+    state = _state(fields)
+    items = decode_input(fields)
+    if not items and not (state.previous_response_id or state.conversation or state.key):
+        raise BadRequest("`input` must be a non-empty string or array of items", param="input")
+    answers_an_ask = any(isinstance(item, Answer) for item in items)
+    return Turn(
+        id=turn_id,
+        caller=caller,
+        dialect="responses",
+        model=fields.model(),
+        items=(*_instructions(fields), *items),
+        client_tools=tools.functions,
+        tool_grants=tools.grants,
+        choice=tools.choice,
+        params=_params(fields),
+        state=state,
+        variables=fields.strings("variables"),
+        on_ask="pause" if tools.grants or answers_an_ask else "wait",
+        extra={"responses": _kept(fields, body)},
+        max_tool_calls=_at_least(fields, "max_tool_calls", 1),
+    )
+
+
+def _instructions(fields: Fields) -> tuple[Item, ...]:
+    text = fields.text("instructions")
+    return (Message("system", (Text(text),)),) if text else ()
+
+
+def _state(fields: Fields) -> StateWish:
+    conversation = fields.raw("conversation")
+    if isinstance(conversation, Mapping):
+        conversation = needed(Fields(conversation, "conversation"), "id")
+    elif conversation is not None and not isinstance(conversation, str):
+        raise BadRequest("`conversation` must be an id or an object with one", param="conversation")
+    store, background = fields.boolean("store"), fields.boolean("background")
+    if background and store is False:
+        raise BadRequest("a response in the background must be stored", param="background")
+    return StateWish(store, fields.text("previous_response_id"), conversation, fields.text("key"), bool(background))
+
+
+def _params(fields: Fields) -> Params:
+    settings = {name: fields.typed(name, kind) for name, kind in _SETTINGS}
+    text = Fields.of(fields.object("text") or {}, "text")
+    reasoning = Fields.of(fields.object("reasoning") or {}, "reasoning")
+    reasoning.text("summary")
+    included = _included(fields)
+    top_logprobs = _at_least(fields, "top_logprobs", 0)
+    return Params(
+        max_tokens=_at_least(fields, "max_output_tokens", 1),
+        logprobs=True if top_logprobs or "message.output_text.logprobs" in included else None,
+        top_logprobs=top_logprobs,
+        response_format=_format(text),
+        reasoning_effort=reasoning.text("effort"),
+        verbosity=text.text("verbosity"),
+        **settings,
+    )
+
+
+def _included(fields: Fields) -> tuple[str, ...]:
+    included = tuple(fields.array("include") or ())
+    for index, name in enumerate(included):
+        if not isinstance(name, str) or name not in _INCLUDABLE:
+            raise UnsupportedField(f"{name!r} cannot be included", param=f"include[{index}]")
+    return included
+
+
+def _at_least(fields: Fields, name: str, least: int) -> int | None:
+    number = fields.integer(name)
+    if number is not None and number < least:
+        raise BadRequest(f"`{name}` must be at least {least}", param=name)
+    return number
+
+
+def _format(text: Fields) -> ResponseFormat | None:
+    raw = text.object("format")
+    if raw is None:
+        return None
+    given = Fields.of(raw, "text.format")
+    match given.text("type"):
+        case "text":
+            return ResponseFormat("text")
+        case "json_object":
+            return ResponseFormat("json_object")
+        case "json_schema":
+            schema = given.object("schema")
+            if schema is None:
+                raise BadRequest("a json_schema format needs a `schema`", param="text.format.schema")
+            name = needed(given, "name")
+            return ResponseFormat("json_schema", name, schema, given.boolean("strict"), given.text("description"))
+        case other:
+            raise BadRequest(f"unknown format {other!r}", param="text.format.type")
+
+
+def _kept(fields: Fields, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    truncation = fields.text("truncation")
+    if truncation not in (None, "auto", "disabled"):
+        raise BadRequest("`truncation` must be auto or disabled", param="truncation")
+    for name in ("safety_identifier", "prompt_cache_key"):
+        fields.text(name)
+    Fields.of(fields.object("stream_options") or {}, "stream_options").boolean("include_obfuscation")
+    return {name: value for name, value in body.items() if name not in _KNOWN}
