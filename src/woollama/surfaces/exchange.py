@@ -21,7 +21,7 @@ from woollama.domain.events import Event, Failed, Rewrote, RoundBegan, UsageMete
 from woollama.domain.ids import new_id
 from woollama.domain.messages import Dialect
 from woollama.domain.turns import Caller, Turn
-from woollama.surfaces.bodies import Headers, header_of, parse_json, read_body, send_json
+from woollama.surfaces.bodies import Headers, header_of, read_body, send_json
 from woollama.surfaces.body_head import scan
 from woollama.surfaces.departure import Departure
 from woollama.surfaces.event_stream import EventStream
@@ -89,7 +89,7 @@ class Exchange:
                 relayed = Relayed(raw, head, decision.targets, self._path, scope["headers"], caller, note)
                 await self._relay(relayed, stream, send)
             else:
-                turn = self._codec.decode(parse_json(raw), turn_id=new_id("turn_"), caller=caller)
+                turn = self._codec.decode(head.body, turn_id=new_id("turn_"), caller=caller)
                 async with around.runs.start(turn) as run:
                     if head.stream:
                         await self._stream_run(run, decision, send, note)

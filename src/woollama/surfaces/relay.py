@@ -15,12 +15,11 @@ from typing import Any
 from starlette.types import Message, Send
 
 from woollama.core.attempts import RETRYABLE_STATUS, Attempts, Try
-from woollama.core.route_of import BodyHead
 from woollama.domain.errors import RouterError, UpstreamRefused
 from woollama.domain.ports import Forwarded, Forwarder, RequestHead
 from woollama.domain.turns import Caller, Target
 from woollama.surfaces.bodies import Headers
-from woollama.surfaces.body_head import splice
+from woollama.surfaces.body_head import ScannedHead, splice
 from woollama.surfaces.event_stream import EventStream
 from woollama.surfaces.relay_repair import ChatRepair
 
@@ -33,7 +32,7 @@ class Relayed:
     """A request to pass on. `note` adds to the log line of the request."""
 
     raw: bytes
-    head: BodyHead
+    head: ScannedHead
     targets: Sequence[Target]
     path: str
     headers: Sequence[tuple[bytes, bytes]]

@@ -1,0 +1,132 @@
+"""The whole HTTP map as one visible list, and the application that serves it.
+
+`/v1` holds what OpenAI and Anthropic define, everything else is our own. Clients disagree about base URLs, so every
+`/v1` route also answers without its `/v1` and with a doubled one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route as StarletteRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from woollama.domain.errors import RouterError, UnknownRoute, UpstreamRefused, WrongMethod
+from woollama.domain.wire_json import dumps
+from woollama.surfaces import anthropic_messages, openai_errors
+from woollama.surfaces.exchange import Exchange
+from woollama.surfaces.listings import Models, Probes, Tools
+
+Headers = list[tuple[bytes, bytes]]
+
+_PASSED_ON = ("x-ratelimit-", "anthropic-ratelimit-")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    method: str
+    path: str
+    endpoint: ASGIApp
+
+    @property
+    def spellings(self) -> Sequence[str]:
+        if not self.path.startswith("/v1/"):
+            return (self.path,)
+        return (self.path, self.path.removeprefix("/v1"), "/v1" + self.path)
+
+
+def routes(*, chat: Exchange, responses: Exchange, models: Models, tools: Tools, probes: Probes) -> list[Route]:
+    return [
+        Route("POST", "/v1/chat/completions", chat),
+        Route("POST", "/v1/responses", responses),
+        Route("GET", "/v1/models", models.listing),
+        Route("GET", "/v1/models/{model:path}", models.one),
+        Route("GET", "/v1/tools", tools.listing),
+        Route("GET", "/healthz", probes.healthz),
+        Route("GET", "/readyz", probes.readyz),
+    ]
+
+
+class Site:
+    """Serves the routes. A request to an exact path goes straight to its endpoint; the rest is FastAPI's to match.
+
+    Endpoints raise `RouterError`s; whoever calls this site renders them.
+    """
+
+    def __init__(self, served: Sequence[Route]) -> None:
+        self._exact = dict(_exact(served))
+        self._fastapi = _fastapi(served)
+
+    def __repr__(self) -> str:
+        return f"<Site {len(self._exact)} exact paths>"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        endpoint = self._exact.get((scope.get("method"), scope["path"])) if scope["type"] == "http" else None
+        await (endpoint or self._fastapi)(scope, receive, send)
+
+
+def render_error(path: str, error: RouterError) -> tuple[int, Headers, bytes]:
+    """An error in the dialect that `path` belongs to, with those headers of an upstream's refusal that matter."""
+    codec = anthropic_messages if "/messages" in path else openai_errors
+    headers: Headers = [(b"content-type", b"application/json")]
+    if isinstance(error, UpstreamRefused):
+        headers += [
+            (name.encode("latin-1"), value.encode("latin-1"))
+            for name, value in error.headers.items()
+            if name.startswith(_PASSED_ON)
+        ]
+    return error.status_hint, headers, dumps(codec.encode_error(error))
+
+
+class _Raw:
+    """An ASGI application as an endpoint: starlette takes a bare function for one that wants a `Request`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+
+def _exact(served: Sequence[Route]) -> Iterator[tuple[tuple[str, str], ASGIApp]]:
+    for route in served:
+        for path in route.spellings:
+            if "{" not in path:
+                for method in _methods(route):
+                    yield (method, path), route.endpoint
+
+
+def _methods(route: Route) -> list[str]:
+    return ["GET", "HEAD"] if route.method == "GET" else [route.method]
+
+
+def _fastapi(served: Sequence[Route]) -> FastAPI:
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    for route in served:
+        for path in route.spellings:
+            app.router.routes.append(StarletteRoute(path, _Raw(route.endpoint), methods=_methods(route)))
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(RouterError, _on_router_error)
+    return app
+
+
+async def _on_http_exception(request: Request, error: Any) -> Response:
+    what = f"{request.method} {request.url.path}"
+    if error.status_code == 405:
+        return await _on_router_error(request, WrongMethod(f"{what}: this path has other methods"))
+    return await _on_router_error(request, UnknownRoute(f"there is no route {what}"))
+
+
+async def _on_router_error(request: Request, error: Any) -> Response:
+    request.scope["state"]["error"] = error
+    status, headers, body = render_error(request.url.path, error)
+    response = Response(body, status)
+    response.raw_headers += [(name, value) for name, value in headers if name != b"content-type"]
+    response.headers["content-type"] = "application/json"
+    return response
