@@ -67,7 +67,7 @@ class Site:
         return f"<Site {len(self._exact)} exact paths>"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        endpoint = self._exact.get((scope.get("method"), scope["path"])) if scope["type"] == "http" else None
+        endpoint = self._exact.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
         await (endpoint or self._fastapi)(scope, receive, send)
 
 

@@ -66,7 +66,7 @@ class Run:
         self._observers = observers
         self._watches: WeakSet[Watch] = WeakSet()
         self._room = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[None] | None = None
         self._cancelled_for: RouterError | None = None
 
     def __repr__(self) -> str:
@@ -99,16 +99,16 @@ class Run:
 
         It ends as `Stopped("cancelled")`, or as failed when `why` says what ended it against its caller's wish.
         """
-        if self._task is not None and not self._task.done():
+        if self.task is not None and not self.task.done():
             self._cancelled_for = why
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            self.task.cancel()
+            await asyncio.wait([self.task])
         if self.ending is None:  # a task that is cancelled before its first step never runs at all
             self._append(self._cancellation())
 
     def begin(self, play: Play) -> asyncio.Task[None]:
-        self._task = asyncio.create_task(self._play(play), name=f"run {self.turn.id}")
-        return self._task
+        self.task = asyncio.create_task(self._play(play), name=f"run {self.turn.id}")
+        return self.task
 
     async def _play(self, play: Play) -> None:
         ending: Terminal
@@ -144,7 +144,7 @@ class Run:
 
 
 class Runs:
-    """All runs of a daemon. `close` cancels them and waits: only then may what they use be closed."""
+    """All runs of a daemon. Only after `close` may what they use be closed."""
 
     def __init__(self, play: Play, observers: Sequence[Observer] = ()) -> None:
         self._play = play
@@ -192,7 +192,15 @@ class Runs:
         """Refuse new turns from now on; those that run go on."""
         self._closing = True
 
+    async def drain(self, timeout_s: float) -> None:
+        """Take no more, give what runs `timeout_s` seconds to end, then fail and await the rest."""
+        self.stop_taking()
+        if tasks := [task for run in self._live.values() if (task := run.task)]:
+            await asyncio.wait(tasks, timeout=timeout_s)
+        await self.close()
+
     async def close(self) -> None:
+        """Fail what runs and wait until all that it held is released."""
         self.stop_taking()
         why = ShuttingDown("woollama was shut down before the answer was complete")
         tasks = [asyncio.create_task(run.cancel(why)) for run in self._live.values()]

@@ -6,6 +6,7 @@ The only path from a client to a model. A dialect is a module with four function
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,7 +17,7 @@ from woollama.core.names import Names
 from woollama.core.route_of import Engine, Relay, Traits, route_of
 from woollama.core.runs import Run, Runs
 from woollama.domain.answers import Answer
-from woollama.domain.errors import RouterError
+from woollama.domain.errors import RouterError, ShuttingDown
 from woollama.domain.events import Event, Failed, Rewrote, RoundBegan, UsageMeter, UsageSeen
 from woollama.domain.ids import new_id
 from woollama.domain.messages import Dialect
@@ -53,12 +54,13 @@ class Codec(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What every exchange works with."""
+    """What every exchange works with. `scrub` takes known secrets out of an error."""
 
     names: Names
     runs: Runs
     traits: Mapping[str, Traits]
     relayer: Relayer
+    scrub: Callable[[RouterError], RouterError] = lambda error: error
     heartbeat_s: float = DEFAULT_HEARTBEAT_S
 
 
@@ -83,11 +85,11 @@ class Exchange:
         note: Note = scope["state"]["span"].note
         note(surface=self._dialect, model=str(head.model), by=type(decision).__name__.lower())
         caller: Caller = scope["state"]["caller"]
-        async with Departure(receive):
+        async with Departure(receive) as departure:
             if isinstance(decision, Relay):
                 stream = self._stream(send) if head.stream else None
                 relayed = Relayed(raw, head, decision.targets, self._path, scope["headers"], caller, note)
-                await self._relay(relayed, stream, send)
+                await self._relay(relayed, stream, send, departure)
             else:
                 turn = self._codec.decode(head.body, turn_id=new_id("turn_"), caller=caller)
                 async with around.runs.start(turn) as run:
@@ -96,7 +98,7 @@ class Exchange:
                     else:
                         await self._answer_run(run, decision, send, note)
 
-    async def _relay(self, relayed: Relayed, stream: EventStream | None, send: Send) -> None:
+    async def _relay(self, relayed: Relayed, stream: EventStream | None, send: Send, departure: Departure) -> None:
         if stream is None:
             await self._around.relayer.pass_on(relayed, None, send, self._codec.encode_error_frame)
             return
@@ -106,30 +108,38 @@ class Exchange:
             except RouterError as error:
                 if not stream.begun:
                     raise
-                await stream.write(self._codec.encode_error_frame(error))
-                await stream.end()
+                await self._fail(stream, error)
+            except asyncio.CancelledError:
+                if stream.begun and not departure.gone:
+                    await self._fail(stream, ShuttingDown("woollama was shut down before the answer was complete"))
+                raise
+
+    async def _fail(self, stream: EventStream, error: RouterError) -> None:
+        await stream.write(self._codec.encode_error_frame(self._around.scrub(error)))
+        await stream.end()
 
     async def _stream_run(self, run: Run, decision: Engine, send: Send, note: Note) -> None:
         encoder = self._codec.StreamEncoder(run.turn)
         usage = UsageMeter()
         early: list[Event] = []
+        frames: list[bytes] = []
         async with self._stream(send) as stream:
             async for event in run.watch():
-                if isinstance(event, Failed) and not stream.begun:
-                    raise event.error
                 _tell(note, event)
                 if isinstance(event, UsageSeen):
                     usage.see(event)
+                if isinstance(event, Failed):
+                    if not stream.begun:
+                        raise event.error
+                    event = Failed(self._around.scrub(event.error))
+                frames += encoder.encode(event)
                 if not stream.begun:
                     early.append(event)
-                    if isinstance(event, Rewrote):  # known before the target is: it belongs into the headers
-                        continue
+                    if isinstance(event, Rewrote):
+                        continue  # it belongs into the headers, and the target is not known yet
                     await stream.begin(_headers(early, decision))
-                    await stream.write(b"".join(frame for each in early for frame in encoder.encode(each)))
-                    early = []
-                    continue
-                await stream.write(b"".join(frame for each in (*early, event) for frame in encoder.encode(each)))
-                early = []
+                await stream.write(b"".join(frames))
+                frames.clear()
             _tell_usage(note, usage)
             await stream.end()
 
