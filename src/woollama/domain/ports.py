@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -127,3 +128,42 @@ class Forwarder(Protocol):
     """
 
     def forward(self, head: RequestHead, body: bytes) -> AbstractAsyncContextManager[Forwarded]: ...
+
+
+class Child(Protocol):
+    """A process that was spawned. `closed` is set as soon as it has ended, whoever ended it.
+
+    `reader` and `writer` are its stdout and stdin, if it was spawned with pipes. `exit_code` is negative for a signal;
+    `ending` says it for a person.
+    """
+
+    closed: asyncio.Event
+    pid: int
+    exit_code: int | None
+    reader: asyncio.StreamReader | None
+    writer: asyncio.StreamWriter | None
+
+    @property
+    def ending(self) -> str: ...
+
+    async def stop(self) -> None:
+        """Ends it and all that it started; returns when nothing is left."""
+        ...
+
+
+class Spawner(Protocol):
+    """Runs programs that never outlive the daemon."""
+
+    async def spawn(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: str | None = None,
+        grace_s: float = 2.0,
+        pipes: bool = False,
+        log_line: Callable[[str], None] | None = None,
+        name: str = "",
+    ) -> Child:
+        """Raises `OSError` when the program cannot be run. `env` is all of its environment."""
+        ...

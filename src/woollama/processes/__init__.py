@@ -1,0 +1,1 @@
+"""Child processes of which nothing is left behind, however the daemon ends."""
