@@ -17,7 +17,7 @@ from woollama.core.names import Names
 from woollama.core.route_of import Engine, Relay, Traits, route_of
 from woollama.core.runs import Run, Runs
 from woollama.domain.answers import Answer
-from woollama.domain.errors import RouterError, ShuttingDown
+from woollama.domain.errors import NoStateOwner, RouterError, ShuttingDown
 from woollama.domain.events import Event, Failed, Rewrote, RoundBegan, UsageMeter, UsageSeen
 from woollama.domain.ids import new_id
 from woollama.domain.messages import Dialect
@@ -92,6 +92,7 @@ class Exchange:
                 await self._relay(relayed, stream, send, departure)
             else:
                 turn = self._codec.decode(head.body, turn_id=new_id("turn_"), caller=caller)
+                _refuse_state(turn)
                 async with around.runs.start(turn) as run:
                     if head.stream:
                         await self._stream_run(run, decision, send, note)
@@ -159,6 +160,17 @@ class Exchange:
 
     def _stream(self, send: Send) -> EventStream:
         return EventStream(send, heartbeat=HEARTBEAT, heartbeat_s=self._around.heartbeat_s)
+
+
+def _refuse_state(turn: Turn) -> None:
+    state = turn.state
+    wishes = ("previous_response_id", "conversation", "key", "background", "store")
+    if wish := next((name for name in wishes if getattr(state, name)), None):
+        raise NoStateOwner(
+            f"nobody keeps the state that `{wish}` asks for: {turn.model!r} is stateless here;"
+            " send the whole history in `input`, and `store: false`",
+            param=wish,
+        )
 
 
 def _headers(events: list[Event], decision: Engine) -> Headers:

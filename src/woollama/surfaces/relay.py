@@ -6,9 +6,10 @@ upstream's own `model`. Names, leases, observation and errors are the engine's.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,10 +22,11 @@ from woollama.domain.turns import Caller, Target
 from woollama.surfaces.bodies import Headers
 from woollama.surfaces.body_head import ScannedHead, splice
 from woollama.surfaces.event_stream import EventStream
-from woollama.surfaces.relay_repair import ChatRepair
+from woollama.surfaces.relay_repair import ChatRepair, Tap
 
 REFUSAL_LIMIT_BYTES = 64 * 1024
 HOLD_LIMIT_BYTES = 4 * 1024 * 1024
+READ_OUT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +81,39 @@ class Relayer:
             ]
             if stream is not None and answer.status == 200 and _is_event_stream(answer):
                 await stream.begin([*_without(answer.headers, b"content-type", b"cache-control"), *own])
-                await self._stream(answer, stream, error_frame)
+                tap = await _pass_stream(answer, stream, error_frame)
+                request.note(**_noted(tap))
             elif stream is not None and stream.begun:
                 raise await refusal(answer, trial.target)
             else:
                 await _pass_whole(answer, trial.target, own, send)
 
-    async def _stream(
-        self, answer: Forwarded, stream: EventStream, error_frame: Callable[[RouterError], bytes]
-    ) -> None:
-        repair = ChatRepair(error_frame)
-        async for frame in answer.frames:
-            await stream.write(b"".join(repair.repair(frame)))
+
+async def _pass_stream(answer: Forwarded, stream: EventStream, error_frame: Callable[[RouterError], bytes]) -> Tap:
+    repair = ChatRepair(error_frame)
+    async for frame in answer.frames:
+        await stream.write(b"".join(repair.repair(frame)))
+        if repair.done:
+            await _read_out(answer)
+            break
+    else:
         await stream.write(b"".join(repair.end()))
-        await stream.end()
+    await stream.end()
+    return repair.tap
+
+
+async def _read_out(answer: Forwarded) -> None:
+    """Let the upstream finish what has said all, so that its connection can be used again; not for long."""
+    with suppress(TimeoutError, RouterError):
+        async with asyncio.timeout(READ_OUT_S):
+            async for _ in answer.frames:
+                pass
+
+
+def _noted(tap: Tap) -> dict[str, Any]:
+    usage = tap.usage or {}
+    error = {"error": "upstream_broke"} if tap.error else {}
+    return {"tokens_in": usage.get("prompt_tokens"), "tokens_out": usage.get("completion_tokens"), **error}
 
 
 async def _pass_whole(answer: Forwarded, target: Target, own: Headers, send: Send) -> None:

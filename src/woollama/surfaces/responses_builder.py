@@ -131,6 +131,8 @@ class ResponseBuilder:
 
     def _wires(self, event: Event) -> Iterator[Wire]:
         match event:
+            case TextDelta(text="", logprobs=(), annotations=()) | ThinkingDelta(text="") | RefusalDelta(text=""):
+                pass  # nothing was said, and nothing must be opened for it
             case RoundBegan():
                 yield from self._end_round()
             case ItemOpened(kind="message"):
