@@ -1,0 +1,121 @@
+"""A small daemon around `woollama.server.run`, for tests that need a process of its own.
+
+    python -m tests.server.program '{"address": "127.0.0.1:0"}' [JOURNAL]
+
+The argument holds `ServeOptions` as JSON. It prints its URL once it accepts connections, and writes to JOURNAL what it
+does in which order. Its paths: `/whoami` shows the caller, `/echo` the request; `/stream` sends one event and then goes
+on until the daemon ends, in the way that the query string names: `turn` (as a turn, which `drain` ends with an error
+frame), `handler` (a handler that is cancelled and says so) or `stubborn` (one that ignores that it was cancelled).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from woollama import observe
+from woollama.server import Listening, ServeOptions, run
+
+FIRST_FRAME = b"data: first\n\n"
+ERROR_FRAME = b'data: {"error":"shutting down"}\n\n'
+
+
+class Program:
+    def __init__(self, journal: Path | None) -> None:
+        self._journal = journal
+        self._over = asyncio.Event()
+        self._turns: set[asyncio.Task[Any]] = set()
+
+    def note(self, line: str) -> None:
+        if self._journal is not None:
+            with self._journal.open("a") as file:
+                file.write(line + "\n")
+
+    async def start(self) -> None:
+        self.note("started")
+
+    async def drain(self, timeout_s: float) -> None:
+        self.note("draining")
+        if self._turns:
+            await asyncio.wait(self._turns, timeout=timeout_s)
+        self._over.set()
+
+    async def close(self) -> None:
+        self.note("closed")
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.accept"})
+            await send({"type": "websocket.send", "text": json.dumps(asdict(scope["state"]["caller"]))})
+            await receive()
+            return
+        if scope["path"] == "/stream":
+            await self._stream(scope["query_string"].decode(), send)
+            return
+        if scope["path"] == "/block":
+            await _json(send, {})
+            Path(scope["query_string"].decode()).touch()
+            while True:
+                pass
+        body = b""
+        while True:
+            message = await receive()
+            body += message.get("body", b"")
+            if not message.get("more_body"):
+                break
+        headers = [[name.decode(), value.decode("latin-1")] for name, value in scope["headers"]]
+        shown = {"caller": asdict(scope["state"]["caller"]), "headers": headers, "bytes": len(body)}
+        await _json(send, shown)
+
+    async def _stream(self, way: str, send: Send) -> None:
+        head = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]}
+        await send(head)
+        await send({"type": "http.response.body", "body": FIRST_FRAME, "more_body": True})
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            match way:
+                case "turn":
+                    self._turns.add(task)
+                    await self._over.wait()
+                    await send({"type": "http.response.body", "body": ERROR_FRAME, "more_body": False})
+                case "handler":
+                    await asyncio.Event().wait()
+                case "stubborn":
+                    while True:
+                        with suppress(asyncio.CancelledError):
+                            await asyncio.Event().wait()
+                case "flood":
+                    while True:
+                        await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
+        finally:
+            self._turns.discard(task)
+            self.note(f"{way} is over")
+
+
+async def _json(send: Send, shown: object) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+    await send({"type": "http.response.body", "body": json.dumps(shown).encode()})
+
+
+def main(options: str, journal: str | None = None) -> int:
+    observe.configure("info")
+    given = json.loads(options)
+    given = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+
+    def announce(listening: Listening) -> None:
+        print(listening.url, flush=True)
+
+    return run(ServeOptions(**given), lambda: Program(Path(journal) if journal else None), announce=announce)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
