@@ -8,12 +8,10 @@ a connection that was cut for an answer that is done.
 from __future__ import annotations
 
 import asyncio
-import importlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from woollama.domain.errors import UpstreamBroke
 from woollama.domain.events import Event, Rewrote, Stopped
@@ -29,12 +27,16 @@ if TYPE_CHECKING:
 
 BASE_URL = "https://api.anthropic.com"
 _MODELS_A_PAGE = 1000
+_IDLE_CONNECTIONS = 20
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_NO_KEY = "none"
+"""Stands in where there is no key: without one the SDK would look for keys in the environment and on the disk."""
 
 
 class AnthropicInferencer:
     """`key` is asked at each call and gives the key, or `None` for an upstream that wants none.
 
-    `http` is shared and stays open. Timeouts are in seconds; `idle_timeout_s` is the longest silence inside an answer.
+    Timeouts are in seconds; `idle_timeout_s` is the longest silence inside an answer. `aclose` when no more is asked.
     """
 
     def __init__(
@@ -42,7 +44,6 @@ class AnthropicInferencer:
         name: str,
         *,
         key: Callable[[], str | None],
-        http: httpx2.AsyncClient,
         base_url: str = BASE_URL,
         headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, Json] | None = None,
@@ -53,7 +54,6 @@ class AnthropicInferencer:
     ) -> None:
         self.name = name
         self._key = key
-        self._http = http
         self._base_url = base_url.rstrip("/").removesuffix("/v1")
         self._headers = dict(headers or {})
         self._extra_body = dict(extra_body or {})
@@ -61,6 +61,8 @@ class AnthropicInferencer:
         self._connect_timeout_s = connect_timeout_s
         self._first_byte_timeout_s = first_byte_timeout_s
         self._idle_timeout_s = idle_timeout_s
+        self._loading = asyncio.Lock()
+        self._http: httpx2.AsyncClient | None = None
 
     def __repr__(self) -> str:
         return f"<AnthropicInferencer {self.name!r} at {self._base_url}>"
@@ -71,8 +73,7 @@ class AnthropicInferencer:
         who = str(call.target)
         async with AsyncExitStack() as held:
             with mapped(who):
-                anthropic = await _sdk()
-                client = self._client(anthropic)
+                client = await self._client()
                 body = dict(request.body)
                 create = client.messages.with_streaming_response.create(
                     model=body.pop("model"),
@@ -85,21 +86,32 @@ class AnthropicInferencer:
                     response = await held.enter_async_context(create)
             if not response.headers.get("content-type", "").startswith("text/event-stream"):
                 raise UpstreamBroke(f"{who} did not answer with a stream of events")
-            frames = anthropic.AsyncStream.raw_events(response.http_response)
+            import anthropic
+
+            events = anthropic.AsyncStream.raw_events(response.http_response)
+            frames = cast("AsyncGenerator[Any, None]", events)
             held.push_async_callback(frames.aclose)
             yield _Events(call.target, frames, request.rewrites, self._first_byte_timeout_s, self._idle_timeout_s)
 
     async def list_models(self) -> Sequence[str]:
         with mapped(self.name):
-            client = self._client(await _sdk())
+            client = await self._client()
             return [model.id async for model in client.models.list(limit=_MODELS_A_PAGE)]
 
-    def _client(self, anthropic: ModuleType) -> AsyncAnthropic:
-        """A client costs nothing to make, and so the key is never older than the call.
+    async def aclose(self) -> None:
+        if self._http is not None:
+            await self._http.aclose()
 
-        The key goes in both of its headers where the upstream is not Anthropic's own: look-alikes want the old one.
+    async def _client(self) -> AsyncAnthropic:
+        """A client costs next to nothing over a connection pool that stays, so the key is never older than the call.
+
+        Upstreams that are not Anthropic's own also find the key where the API used to want it.
         """
-        import httpx2
+        async with self._loading:
+            if self._http is None:
+                self._http = await asyncio.to_thread(self._load)
+            http = self._http
+        import anthropic
 
         key = self._key()
         headers: dict[str, Any] = {}
@@ -107,18 +119,27 @@ class AnthropicInferencer:
             headers["authorization"] = anthropic.Omit()
         elif self._base_url != BASE_URL:
             headers["x-api-key"] = key
-        client: AsyncAnthropic = anthropic.AsyncAnthropic(
-            # Without one the SDK would look for keys in the environment and on the disk.
-            api_key=key or "none",
+        return anthropic.AsyncAnthropic(
+            api_key=key or _NO_KEY,
             base_url=self._base_url,
             default_headers={**headers, **self._headers},
-            http_client=self._http,
+            http_client=http,
             max_retries=0,
-            timeout=httpx2.Timeout(
-                max(self._first_byte_timeout_s, self._idle_timeout_s), connect=self._connect_timeout_s
-            ),
+            timeout=http.timeout,
         )
-        return client
+
+    def _load(self) -> httpx2.AsyncClient:
+        """Slow and in a thread: three thousand modules, and the certificates."""
+        import anthropic  # noqa: F401
+        import httpx2
+
+        silence_s = max(self._first_byte_timeout_s, self._idle_timeout_s)
+        loopback = httpx2.URL(self._base_url).host in _LOOPBACK
+        return httpx2.AsyncClient(
+            timeout=httpx2.Timeout(silence_s, connect=self._connect_timeout_s),
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=_IDLE_CONNECTIONS),
+            trust_env=not loopback,
+        )
 
 
 class _Events:
@@ -168,7 +189,3 @@ class _Events:
             self._began = True
             self._ready += (Rewrote(what) for what in self._rewrites)
         self._over = self._over or any(isinstance(event, Stopped) for event in events)
-
-
-async def _sdk() -> ModuleType:
-    return await asyncio.to_thread(importlib.import_module, "anthropic")
