@@ -1,0 +1,108 @@
+"""Variables in values: `${VAR}`, `${VAR:-default}`, `${env:VAR}`, `${userHome}`, `${input:id}`, `${woollama:…}`.
+
+They are expanded after parsing, in values and never in names, in one pass: what a variable holds is not expanded
+again. `$VAR` is text.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from woollama.config.problems import Finding, Wrong
+
+_REFERENCE = re.compile(r"\$\{([^{}]*)\}")
+_PARTS = re.compile(
+    r"(?:(?P<space>[A-Za-z]+):(?!-))?(?P<name>[A-Za-z_][A-Za-z0-9_.-]*?)(?::-(?P<default>.*))?", re.DOTALL
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Variables:
+    """Where values come from: the environment, and the directory of the shipped defaults."""
+
+    environ: Mapping[str, str]
+    defaults: Path
+
+    def expand(self, value: Any, verbatim: Collection[str] = ()) -> Any:
+        """`value` with every variable in it replaced, however deep; the keys `verbatim` of a table are left alone.
+
+        Raises `Wrong` naming each variable that is not set.
+        """
+        findings: list[Finding] = []
+        expanded = self._expand(value, verbatim, (), findings)
+        if findings:
+            raise Wrong(*findings)
+        return expanded
+
+    def _expand(self, value: Any, verbatim: Collection[str], at: tuple[str | int, ...], findings: list[Finding]) -> Any:
+        match value:
+            case str():
+                return _REFERENCE.sub(lambda found: self._value_of(found[1], at, findings), value)
+            case list():
+                return [self._expand(item, (), (*at, index), findings) for index, item in enumerate(value)]
+            case dict():
+                return {
+                    key: item if key in verbatim else self._expand(item, (), (*at, key), findings)
+                    for key, item in value.items()
+                }
+            case _:
+                return value
+
+    def _value_of(self, reference: str, at: tuple[str | int, ...], findings: list[Finding]) -> str:
+        parts = _PARTS.fullmatch(reference)
+        if parts is None:
+            findings.append(Finding(f"${{{reference}}} is no variable", at, "write ${NAME} or ${NAME:-default}"))
+            return ""
+        space, name, default = parts["space"], parts["name"], parts["default"]
+        look = self._spaces().get(space or "env")
+        if space is None and name == "userHome":
+            return self.environ.get("HOME") or str(Path.home())
+        if look is None:
+            known = ", ".join(f"${{{each}:…}}" for each in self._spaces())
+            findings.append(Finding(f"${{{reference}}} is of no known sort", at, f"there are {known}"))
+            return ""
+        value = look(name)
+        if default is not None:
+            return value or default
+        if value is None:
+            findings.append(Finding(_unset(space, name), at))
+            return ""
+        return value
+
+    def _spaces(self) -> Mapping[str, Callable[[str], str | None]]:
+        return {"env": self.environ.get, "input": self._input, "woollama": self._own}
+
+    def _own(self, name: str) -> str | None:
+        return {"python": sys.executable, "defaults": str(self.defaults)}.get(name)
+
+    def _input(self, name: str) -> str | None:
+        variable = input_variable(name)
+        if variable in self.environ:
+            return self.environ[variable]
+        secrets = self.environ.get("CREDENTIALS_DIRECTORY")
+        if secrets is None:
+            return None
+        try:
+            return (Path(secrets) / variable).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            return None
+
+
+def input_variable(name: str) -> str:
+    """The environment variable that answers `${input:name}`."""
+    return "WOOLLAMA_INPUT_" + re.sub(r"\W", "_", name).upper()
+
+
+def _unset(space: str | None, name: str) -> str:
+    match space:
+        case "input":
+            return f"needs the input {name!r}, which is not there: set {input_variable(name)}"
+        case "woollama":
+            return f"${{woollama:{name}}} does not exist; there are python and defaults"
+        case _:
+            return f"needs the variable {name}, which is not set"

@@ -1,0 +1,91 @@
+"""From files to a configuration, and to everything that is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from woollama.config.defaults import defaults_dir
+from woollama.config.documents import Document, Unparsable, read_document
+from woollama.config.entries import place
+from woollama.config.expand import Variables
+from woollama.config.inferencers_toml import read_inferencers
+from woollama.config.mcp_json import read_servers
+from woollama.config.model import NOT_YET, Config
+from woollama.config.problems import Finding, Problem, did_you_mean
+from woollama.config.recipes_toml import read_aliases, read_recipes
+from woollama.config.woollama_toml import read_daemon
+from woollama.platform import config_dir
+
+SHIPPED = ("recipes.toml", "mcp.json", "inferencers.toml")
+FILES = (*SHIPPED, "woollama.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """`fatal`: a file cannot be parsed or a variable of the environment cannot be read, so nothing may start on it."""
+
+    config: Config
+    problems: tuple[Problem, ...]
+    fatal: bool
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        return tuple(problem for problem in self.problems if problem.severity == "error")
+
+
+def load(directory: Path | None, environ: Mapping[str, str]) -> Loaded:
+    """The user's files in `directory` (`None`: where `environ` says) laid over the shipped ones.
+
+    Never raises for what a user wrote: that is in `problems`, and what it concerns is not in `config`.
+    """
+    problems: list[Problem] = []
+    named = directory is not None or bool(environ.get("WOOLLAMA_CONFIG_DIR"))
+    directory = config_dir(environ) if directory is None else directory
+    if named and not directory.is_dir():
+        problems.append(Problem(directory, None, "", "is no directory; the defaults are in force", severity="warning"))
+    defaults = defaults_dir()
+    documents: dict[str, list[Document]] = {name: [] for name in FILES}
+    unparsable: list[Problem] = []
+    for name in FILES:
+        for file in [defaults / name] * (name in SHIPPED) + [directory / name]:
+            try:
+                document = read_document(file)
+            except Unparsable as error:
+                unparsable.append(Problem(file, error.line, "", error.message))
+                continue
+            if document is not None:
+                documents[name].append(document)
+    variables = Variables(environ, defaults)
+    for name, sections in (("recipes.toml", ("aliases", "recipes")), ("inferencers.toml", ("inferencers",))):
+        for document in documents[name]:
+            problems += _strays(document, name, sections)
+    door, limits, unusable = read_daemon(documents["woollama.toml"], variables, problems)
+    config = Config(
+        aliases=read_aliases(documents["recipes.toml"], variables, problems),
+        recipes=read_recipes(documents["recipes.toml"], variables, problems),
+        inferencers=read_inferencers(documents["inferencers.toml"], variables, problems),
+        servers=read_servers(documents["mcp.json"], variables, problems),
+        door=door,
+        limits=limits,
+    )
+    return Loaded(config, (*unparsable, *problems), fatal=bool(unparsable) or unusable)
+
+
+def _strays(document: Document, name: str, sections: tuple[str, ...]) -> list[Problem]:
+    """Top-level keys that belong nowhere; often a table whose header lacks the section's name."""
+    not_yet = NOT_YET.get(name, {})
+    found = []
+    for key, value in document.data.items():
+        if key in sections:
+            continue
+        if key in not_yet:
+            finding = Finding("is not supported in this version")
+        elif hint := did_you_mean(key, [*sections, *not_yet]):
+            finding = Finding("is no known section", suggestion=hint)
+        else:
+            wanted = f"[{sections[-1]}.{key}]" if isinstance(value, dict) else ""
+            finding = Finding("is no known section", suggestion=f"did you mean {wanted}?" if wanted else "")
+        found.append(place(document, (key,), finding, key))
+    return found

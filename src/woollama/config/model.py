@@ -1,0 +1,243 @@
+"""What can be configured: one class for each table of the four files, one field for each key.
+
+`NOT_YET` lists the keys that are part of the contract and that this version does not honour: writing one is an error,
+because an option without an effect is worse than none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+from woollama.config.params import param_name, params
+from woollama.config.records import record, required, setting, setting_of
+from woollama.config.values import (
+    address,
+    duration,
+    flag,
+    headers,
+    list_of,
+    map_of,
+    ms_or_s,
+    one_of,
+    size,
+    some_text,
+    table,
+    text,
+    texts,
+    url,
+    variable,
+    whole,
+)
+from woollama.domain.turns import Params
+
+NOT_YET: Mapping[str, Mapping[str, object]] = {
+    "recipes.toml": {"patterns": {}},
+    "recipes": {"confirm": [], "confirm_by": "owner", "compress": "off", "tools_budget_tokens": 0},
+    "inferencers": {
+        "auth": "key",
+        "capabilities": {},
+        "command": [],
+        "env": {},
+        "cwd": "",
+        "ready_url": "",
+        "swap_group": "",
+    },
+    "mcp.json": {"conversationStore": None},
+    "servers": {
+        "confirm": [],
+        "deny": [],
+        "pin": "",
+        "expose": ["*"],
+        "prefix": None,
+        "sharing": "shared",
+        "trusted": False,
+    },
+    "woollama.toml": {
+        "approvals": {},
+        "mcp": {},
+        "state": {},
+        "tokens": {},
+        "prices": {},
+        "compression": {},
+    },
+    "limits": {"media": None, "output": None, "frame": None, "tool_result": None, "runs": None},
+}
+"""File or table -> key -> the value that asks for nothing, and so is fine."""
+
+NOT_YET_APIS = ("ollama", "claude-code", "managed-agents")
+NOT_YET_TRANSPORTS = ("sse",)
+
+APIS_WITH_URL = frozenset({"openai", "anthropic"})
+LOOPBACK_FIRST_BYTE_TIMEOUT_S = 600.0
+FIRST_BYTE_TIMEOUT_S = 120.0
+
+
+# --- recipes.toml ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    default: str | None = setting(None, text, "the value where none is given; without one a value is required")
+    choices: tuple[str, ...] = setting((), list_of(text), "the only values that are accepted")
+    description: str = setting("", text, "what it is for")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkedCall:
+    """A worked example: asked `ask`, a model should call the tool `call` (`server.tool`) with `arguments`."""
+
+    call: str = required(some_text, "the tool, as server.tool")
+    arguments: Mapping[str, Any] = setting_of(dict, table, "what the tool is called with")
+    ask: str | None = setting(None, text, "what was asked")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """`written` holds the keys that the file sets: over another recipe they win, and the others are that recipe's."""
+
+    name: str
+    inferencer: str = required(some_text, "the model that answers, as inferencer/model, or another recipe")
+    description: str = setting("", text, "what it is for, for people")
+    fallbacks: tuple[str, ...] = setting((), texts, "models that are tried in order when the first cannot answer")
+    system: str = setting("", text, "the system text; {{name}} stands for a variable")
+    tools: tuple[str, ...] = setting((), texts, "the tools that it may call, as globs over server.tool")
+    tool_choice: str = setting("auto", some_text, "auto, none, required (in the first round), or one server.tool")
+    examples: tuple[WorkedCall, ...] = setting((), list_of(record(WorkedCall)), "worked calls, shown to the model")
+    params: Params = setting_of(Params, params, "settings of the model call, which a request may change")  # noqa: RUF009
+    locked: tuple[str, ...] = setting((), list_of(param_name), "the params that a request may not change")
+    variables: Mapping[str, Variable] = setting_of(dict, map_of(record(Variable)), "what is known of the variables")
+    max_turns: int = setting(16, whole(1), "rounds of the model before it must answer without tools")
+    max_parallel_tools: int = setting(8, whole(1), "tool calls of one round that run at once")
+    tool_timeout_s: float = setting(120.0, duration(), "how long one tool call may take")
+    private: bool = setting(False, flag, "only inferencers that keep everything on this machine may answer")
+    written: frozenset[str] = frozenset()
+
+
+# --- inferencers.toml ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Inferencer:
+    name: str
+    api: Literal["openai", "anthropic", "local", "scripted"] = setting(
+        "openai", one_of("openai", "anthropic", "local", "scripted", not_yet=NOT_YET_APIS), "what it speaks"
+    )
+    base_url: str = setting("", url, "where it is; for OpenAI-compatible ones with /v1 or what they have instead")
+    api_key_env: str | None = setting(None, variable, "the name of the variable that holds the key, never the key")
+    headers: Mapping[str, str] = setting_of(dict, headers, "sent with every request", secret=True)
+    models: tuple[str, ...] = setting((), texts, "listed without asking")
+    discover: bool = setting(True, flag, "ask it in the background for what it has")
+    model_patterns: tuple[str, ...] = setting(("*",), texts, "globs that found models must fit to be listed")
+    extra_body: Mapping[str, Any] = setting_of(dict, table, "added to every request that does not say otherwise")
+    dialects: tuple[str, ...] = setting(
+        ("chat",), list_of(one_of("chat", "responses", "anthropic", "ollama")), "what it speaks natively"
+    )
+    keeps_state: bool = setting(False, flag, "it remembers responses itself")
+    local: bool = setting(False, flag, "nothing leaves the machine through it")
+    context_tokens: int = setting(0, whole(), "the size of its context; 0 where it is not known")
+    tool_mode: Literal["native", "emulated"] = setting(
+        "native", one_of("native", "emulated"), "emulated: tools through JSON output that a schema constrains"
+    )
+    connect_timeout_s: float = setting(5.0, duration(), "until there is a connection")
+    first_byte_timeout_s: float = setting(
+        FIRST_BYTE_TIMEOUT_S, duration(), "until the answer begins; 600 where it is on this machine"
+    )
+    idle_timeout_s: float = setting(120.0, duration(), "between two pieces of an answer")
+    retries: int = setting(2, whole(0, 100), "tries after the first, before an answer has begun")
+    max_concurrency: int = setting(0, whole(), "requests at once; 0: as many as there are")
+    queue_max: int = setting(64, whole(), "requests that wait for a place")
+    queue_timeout_s: float = setting(60.0, duration(), "how long they wait")
+    cooldown_s: float = setting(30.0, duration(positive=False), "how long it is tried last after repeated failures")
+    start_timeout_s: float = setting(120.0, duration(), "until a model that is started on demand must be ready")
+    idle_s: float = setting(600.0, duration(), "when a model that was started on demand is stopped again")
+
+
+# --- mcp.json --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ToolServer:
+    """An MCP server: a `command` that speaks over its pipes, or a `url`. Which one it is, `transport` says.
+
+    A `disabled` one has only its name.
+    """
+
+    name: str
+    transport: Literal["stdio", "http"] = "stdio"
+    command: str = setting("", some_text, "the program that is started")
+    args: tuple[str, ...] = setting((), list_of(text), "its arguments")
+    env: Mapping[str, str] = setting_of(dict, map_of(text), "its variables, beside a minimal environment", secret=True)
+    cwd: str | None = setting(None, some_text, "the directory in which it starts")
+    env_file: str | None = setting(None, some_text, "a file with NAME=value lines", key="envFile")
+    url: str = setting("", url, "where it listens")
+    headers: Mapping[str, str] = setting_of(dict, headers, "sent with every request", secret=True)
+    type: str | None = setting(
+        None,
+        one_of("stdio", "http", "streamable-http", "streamableHttp", not_yet=NOT_YET_TRANSPORTS),
+        "how it is spoken to",
+    )
+    disabled: bool = setting(False, flag, "not started")
+    timeout_s: float | None = setting(None, ms_or_s, "how long a call may take; 1000 and more is ms", key="timeout")
+    disabled_tools: tuple[str, ...] = setting((), texts, "its tools that are not offered", key="disabledTools")
+    era: Literal["auto", "handshake", "modern"] = setting(
+        "auto", one_of("auto", "handshake", "modern"), "the MCP revisions that it speaks"
+    )
+
+
+# --- woollama.toml ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """`address` is where TCP listens; unset: 127.0.0.1:11435, or any free port when that one is taken."""
+
+    address: str | None = setting(None, address, "where TCP listens")
+    any_local_user: bool = setting(False, flag, "serve other users of this machine on loopback, too")
+    allow_hosts: tuple[str, ...] = setting((), texts, "names that a Host header may have, beside loopback")
+    allow_origins: tuple[str, ...] = setting((), texts, "origins whose web pages may use this daemon")
+    heartbeat_s: float = setting(15.0, duration(), "how long a stream may be silent", key="heartbeat")
+    shutdown_timeout_s: float = setting(
+        10.0, duration(positive=False), "how long running turns get when the daemon ends", key="shutdown_timeout"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    body_bytes: int = setting(32 * 2**20, size, "the largest request body", key="body")
+
+
+ENVIRONMENT: Mapping[str, tuple[str, str]] = {
+    "WOOLLAMA_ADDRESS": ("server", "address"),
+    "WOOLLAMA_ALLOW_HOST": ("server", "allow_hosts"),
+    "WOOLLAMA_ALLOW_ORIGIN": ("server", "allow_origins"),
+    "WOOLLAMA_HEARTBEAT": ("server", "heartbeat"),
+    "WOOLLAMA_SHUTDOWN_TIMEOUT": ("server", "shutdown_timeout"),
+    "WOOLLAMA_MAX_BODY_BYTES": ("limits", "body"),
+}
+"""Variable -> the key of woollama.toml that it overrides. Several hosts or origins are separated by commas."""
+
+
+# --- together --------------------------------------------------------------------------------------------------------
+
+
+def _none() -> Mapping[str, Any]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    aliases: Mapping[str, str] = field(default_factory=_none)
+    recipes: Mapping[str, Recipe] = field(default_factory=_none)
+    inferencers: Mapping[str, Inferencer] = field(default_factory=_none)
+    servers: Mapping[str, ToolServer] = field(default_factory=_none)
+    door: Door = Door()
+    limits: Limits = Limits()
+
+    def __repr__(self) -> str:
+        return (
+            f"<Config {len(self.recipes)} recipes, {len(self.aliases)} aliases,"
+            f" {len(self.inferencers)} inferencers, {len(self.servers)} tool servers>"
+        )

@@ -1,0 +1,103 @@
+"""Tables of a file become frozen records: the record's class is the list of the keys that exist.
+
+A class marks its fields with `setting` or `required`; `read_record` reads a table by them. Keys that nobody knows,
+values that do not fit and keys that this version cannot honour are all told together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass
+from typing import Any, TypeVar, cast
+
+from woollama.config.problems import Finding, Severity, Wrong, did_you_mean
+from woollama.config.values import Kind, kind
+
+T = TypeVar("T")
+NO_KEYS: Mapping[str, object] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How a field is written: under which key, as which kind of value, and what it is for."""
+
+    kind: Kind[Any]
+    doc: str
+    key: str | None = None
+
+
+def setting(default: T, of: Kind[Any], doc: str, *, key: str | None = None) -> T:
+    """A field with a default. `key` is its name in the file where that differs from the field's."""
+    return dataclasses.field(default=default, metadata={"setting": Setting(of, doc, key)})
+
+
+def setting_of(factory: Callable[[], T], of: Kind[Any], doc: str, *, secret: bool = False) -> T:
+    """As `setting`, for defaults that must not be shared. A `secret` one is not shown in the record's `repr`."""
+    return dataclasses.field(default_factory=factory, repr=not secret, metadata={"setting": Setting(of, doc)})
+
+
+def required(of: Kind[T], doc: str) -> T:
+    """A field that must be written."""
+    return cast(T, dataclasses.field(metadata={"setting": Setting(of, doc)}))
+
+
+def settings_of(cls: type) -> dict[str, tuple[dataclasses.Field[Any], Setting]]:
+    """The settings of a record by the keys under which they are written."""
+    found = {}
+    for item in dataclasses.fields(cls):
+        how: Setting | None = item.metadata.get("setting")
+        if how is not None:
+            found[how.key or item.name] = (item, how)
+    return found
+
+
+def read_record(
+    cls: type[T],
+    raw: Mapping[str, Any],
+    *,
+    not_yet: Mapping[str, object] = NO_KEYS,
+    unknown: Severity = "error",
+    **given: object,
+) -> tuple[T | None, list[Finding]]:
+    """A record of `raw` and everything worth telling; no record when something of it is an error.
+
+    `not_yet` lists the keys that are part of the contract and not honoured by this version, each with the value that
+    asks for nothing and is therefore fine. `given` are the fields that no key sets.
+    """
+    settings = settings_of(cls)
+    findings: list[Finding] = []
+    values: dict[str, Any] = dict(given)
+    for key in raw:
+        if key in not_yet:
+            if raw[key] != not_yet[key]:
+                findings.append(Finding("is not supported in this version", (key,)))
+        elif key not in settings:
+            hint = did_you_mean(key, [*settings, *not_yet])
+            findings.append(Finding("is no known key", (key,), hint, unknown))
+    for key, (item, how) in settings.items():
+        if key in raw:
+            try:
+                values[item.name] = how.kind.read(raw[key])
+            except Wrong as wrong:
+                findings += wrong.under(key)
+        elif item.default is MISSING and item.default_factory is MISSING:
+            findings.append(Finding(f'needs "{key}": {how.doc}'))
+    if any(finding.severity == "error" for finding in findings):
+        return None, findings
+    return cls(**values), findings
+
+
+def record(cls: type[T]) -> Kind[T]:
+    """The kind of a table inside another."""
+
+    def read(value: Any) -> T:
+        if not isinstance(value, dict):
+            raise TypeError
+        made, findings = read_record(cls, value)
+        if made is None:
+            raise Wrong(*findings)
+        return made
+
+    keys = ", ".join(settings_of(cls))
+    return kind(f"a table with {keys}", read)

@@ -1,0 +1,212 @@
+"""Kinds of values: each says what it must be, and reads it or tells what is wrong."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+from urllib.parse import urlsplit
+
+from woollama.config.problems import Finding, Wrong, did_you_mean
+
+T = TypeVar("T")
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
+_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|[KMG]i?B)?", re.IGNORECASE)
+_UNIT_BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+_ADDRESS = re.compile(r"(?=.)(\[[0-9A-Fa-f:.%]+\]|[^\s:\[\]/@]+)?(?::(?P<port>\d{1,5}))?")
+_SURELY_MS = 1000
+_SCHEME_ALONE = re.compile(r"\s*(?:bearer|basic|token)?\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T]):
+    """`says` completes "must be …"; `read` takes what a file holds and raises `Wrong`, or gives the value."""
+
+    says: str
+    read: Callable[[Any], T]
+
+
+def kind(says: str, read: Callable[[Any], T]) -> Kind[T]:
+    """A kind whose `read` may simply raise `ValueError`, `TypeError` or `KeyError`: the message is then `says`."""
+
+    def reading(value: Any) -> T:
+        try:
+            return read(value)
+        except (ValueError, TypeError, KeyError):
+            raise Wrong(f"must be {says}") from None
+
+    return Kind(says, reading)
+
+
+def duration_s(value: Any) -> float:
+    """Seconds of `500ms`, `10s`, `1.5h`, or of a bare number, which counts seconds. Raises `ValueError`."""
+    if isinstance(value, str) and (found := _DURATION.fullmatch(value.strip())):
+        return float(found[1]) * _UNIT_S[found[2]]
+    return _finite(float(value) if isinstance(value, str) else value)
+
+
+def size_bytes(value: Any) -> int:
+    """Bytes of `64KiB`, `100MB`, or of a bare number. Raises `ValueError`."""
+    if isinstance(value, str) and (found := _SIZE.fullmatch(value.strip())):
+        return int(float(found[1]) * _UNIT_BYTES[(found[2] or "B").lower()])
+    return _whole(value)
+
+
+def duration(*, positive: bool = True) -> Kind[float]:
+    bound = "longer than nothing" if positive else "nothing or longer"
+    return kind(
+        f"a duration such as 500ms, 10s or 5m, {bound}",
+        lambda value: _at_least(duration_s(value), math.ulp(0) if positive else 0),
+    )
+
+
+def whole(at_least: int = 0, at_most: int | None = None) -> Kind[int]:
+    upper = "" if at_most is None else f" and at most {at_most}"
+    return kind(
+        f"a whole number, at least {at_least}{upper}", lambda value: _at_least(_whole(value), at_least, at_most)
+    )
+
+
+def number(at_least: float = -math.inf, at_most: float = math.inf) -> Kind[float]:
+    bounds = "" if at_least == -math.inf else f" from {at_least:g}"
+    bounds += "" if at_most == math.inf else f" to {at_most:g}"
+    return kind(f"a number{bounds}", lambda value: _at_least(_finite(value), at_least, at_most))
+
+
+def one_of(*words: str, not_yet: Collection[str] = ()) -> Kind[Any]:
+    says = f"one of {', '.join(words)}"
+
+    def read(value: Any) -> str:
+        if value in not_yet:
+            raise Wrong(Finding(f'"{value}" is not supported in this version', suggestion=f"it may be {says}"))
+        if not isinstance(value, str) or value not in words:
+            raise Wrong(Finding(f"must be {says}", suggestion=did_you_mean(str(value), words)))
+        return value
+
+    return Kind(says, read)
+
+
+def list_of(item: Kind[T]) -> Kind[tuple[T, ...]]:
+    def read(value: Any) -> tuple[T, ...]:
+        if not isinstance(value, list):
+            raise Wrong(f"must be a list, each of it {item.says}")
+        return tuple(read_each(enumerate(value), item).values())
+
+    return Kind(f"a list, each of it {item.says}", read)
+
+
+def map_of(item: Kind[T]) -> Kind[Mapping[str, T]]:
+    def read(value: Any) -> Mapping[str, T]:
+        return read_each(_table(value).items(), item)
+
+    return kind(f"a table, each value {item.says}", read)
+
+
+def read_each(pairs: Iterable[tuple[Any, Any]], item: Kind[T]) -> dict[Any, T]:
+    """Each value read by `item`; what is wrong in any of them is told together."""
+    values: dict[Any, T] = {}
+    findings: list[Finding] = []
+    for step, value in pairs:
+        try:
+            values[step] = item.read(value)
+        except Wrong as wrong:
+            findings += wrong.under(step)
+    if findings:
+        raise Wrong(*findings)
+    return values
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _some_text(value: Any) -> str:
+    if not _text(value).strip():
+        raise ValueError
+    return str(value)
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def _table(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError
+    return value
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError
+    return value
+
+
+def _finite(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError
+    return value
+
+
+_N = TypeVar("_N", int, float)
+
+
+def _at_least(value: _N, least: float, most: float | None = None) -> _N:
+    if value < least or (most is not None and value > most):
+        raise ValueError
+    return value
+
+
+def _url(value: Any) -> str:
+    parts = urlsplit(_some_text(value))
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError
+    _ = parts.port  # a port that is no number raises
+    return str(value).rstrip("/")
+
+
+def _address(value: Any) -> str:
+    found = _ADDRESS.fullmatch(_text(value).strip())
+    if not found or int(found["port"] or 0) > 65535:
+        raise ValueError
+    return found[0]
+
+
+def _header(value: Any) -> str:
+    if _SCHEME_ALONE.fullmatch(_text(value)):
+        raise Wrong("has no value: what it should carry is empty or not set")
+    if "\n" in value or "\r" in value:
+        raise Wrong("must be one line")
+    return str(value)
+
+
+def _variable(value: Any) -> str:
+    if not _text(value).isidentifier() or not value.isascii():
+        raise ValueError
+    return str(value)
+
+
+def _ms_or_s(value: Any) -> float:
+    seconds = duration_s(value)
+    return seconds / 1000 if not isinstance(value, str) and seconds >= _SURELY_MS else seconds
+
+
+text = kind("a text", _text)
+some_text = kind("a text that is not empty", _some_text)
+flag = kind("true or false", _flag)
+table = kind("a table", _table)
+size = kind("a size such as 64KiB or 100MB", lambda value: _at_least(size_bytes(value), 1))
+url = kind("a URL such as http://127.0.0.1:8000/v1, without a query", _url)
+address = kind("HOST:PORT, such as 127.0.0.1:11435 or [::1]:11435", _address)
+headers = map_of(Kind("a header's value", _header))
+variable = kind("the name of an environment variable, never the key itself", _variable)
+ms_or_s = kind("a duration; a number of 1000 and more is ms", lambda value: _at_least(_ms_or_s(value), math.ulp(0)))
+texts = list_of(some_text)

@@ -1,0 +1,83 @@
+"""woollama.toml and the environment variables that override it: the daemon itself.
+
+Here every key is an entry of its own: one that cannot be read leaves its default in force and its neighbours alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from woollama.config.documents import Document
+from woollama.config.entries import place, section_of
+from woollama.config.expand import Variables
+from woollama.config.model import ENVIRONMENT, NOT_YET, Door, Limits
+from woollama.config.problems import Finding, Problem, Wrong, did_you_mean, dotted
+from woollama.config.records import NO_KEYS, read_record
+
+T = TypeVar("T")
+_LISTS = frozenset({"allow_hosts", "allow_origins"})
+SECTIONS: Mapping[str, type] = {"server": Door, "limits": Limits}
+
+
+def read_daemon(
+    documents: Sequence[Document], variables: Variables, problems: list[Problem]
+) -> tuple[Door, Limits, bool]:
+    """How the daemon listens, what it takes, and whether a variable of the environment makes a start impossible."""
+    _tell_unknown_sections(documents, problems)
+    fatal: list[Problem] = []
+    door = _section("server", Door, documents, variables, problems, fatal)
+    limits = _section("limits", Limits, documents, variables, problems, fatal)
+    problems += fatal
+    return door, limits, bool(fatal)
+
+
+def _section(
+    name: str,
+    cls: type[T],
+    documents: Sequence[Document],
+    variables: Variables,
+    problems: list[Problem],
+    fatal: list[Problem],
+) -> T:
+    raw: dict[str, Any] = {}
+    sources: dict[str, Document] = {}
+    for document in documents:
+        for key, value in section_of(name, document, problems).items():
+            raw[key], sources[key] = value, document
+    from_environment = {
+        key: variable
+        for variable, (section, key) in ENVIRONMENT.items()
+        if section == name and variables.environ.get(variable)
+    }
+    for key in list(raw):
+        try:
+            raw[key] = variables.expand(raw[key])
+        except Wrong as wrong:
+            del raw[key]
+            problems += [place(sources[key], (name, key), finding, dotted((name, key))) for finding in wrong.findings]
+    for key, variable in from_environment.items():
+        value = variables.environ[variable]
+        raw[key] = [part.strip() for part in value.split(",") if part.strip()] if key in _LISTS else value
+    while True:
+        made, findings = read_record(cls, raw, not_yet=NOT_YET.get(name, NO_KEYS))
+        if made is not None:
+            return made
+        for finding in findings:
+            key = str(finding.at[0])
+            raw.pop(key, None)
+            if key in from_environment:
+                fatal.append(Problem(None, None, from_environment[key], finding.message, finding.suggestion))
+            else:
+                problems.append(place(sources[key], (name, *finding.at), finding, dotted((name, key))))
+
+
+def _tell_unknown_sections(documents: Sequence[Document], problems: list[Problem]) -> None:
+    not_yet = NOT_YET["woollama.toml"]
+    for document in documents:
+        for key, value in document.data.items():
+            if key in not_yet and value != not_yet[key]:
+                problems.append(place(document, (key,), Finding("is not supported in this version"), key))
+            elif key not in not_yet and key not in SECTIONS:
+                hint = did_you_mean(key, [*SECTIONS, *not_yet])
+                problems.append(place(document, (key,), Finding("is no known section", suggestion=hint), key))
