@@ -230,7 +230,8 @@ class ResponseBuilder:
         yield from whole.close()
 
     def _ask(self, ask: Ask) -> Iterator[Wire]:
-        if self._turn.on_ask == "pause" and ask.question is None:
+        if self._turn.on_ask == "pause" and ask.question is None and ask.id not in self._ids:
+            self._ids.add(ask.id)
             item = self._new(WholeItem.approval(len(self._items), ask))
             yield from item.added()
             yield from item.close()

@@ -156,7 +156,7 @@ class WholeItem(OutputItem):
 
     def __init__(self, id: str, index: int, rendered: Mapping[str, Json]) -> None:  # noqa: A002
         super().__init__(id, index)
-        self._rendered = {"id": id, **rendered}
+        self._rendered = {**rendered, "id": id}
 
     @classmethod
     def approval(cls, index: int, ask: Ask) -> WholeItem:

@@ -1,0 +1,119 @@
+"""Recorded streams of all dialects, decoded to events and encoded again.
+
+A recording is `tests/golden/<dialect>/<name>.sse`, the bytes as a service sent them; beside it may lie
+`<name>.request.json`, the body that it answers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from tests.dialects import responses_stream
+from woollama.domain.errors import RouterError
+from woollama.domain.events import Event, Failed
+from woollama.domain.messages import Dialect
+from woollama.domain.turns import INTERNAL, Target, Turn
+from woollama.inferencers.anthropic_decode import MessagesStreamDecoder
+from woollama.inferencers.openai_decode import ChatStreamDecoder
+from woollama.surfaces import anthropic_messages, openai_chat, openai_responses
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+DIALECTS: tuple[Dialect, ...] = ("anthropic", "chat", "responses")
+CODECS: dict[Dialect, ModuleType] = {
+    "anthropic": anthropic_messages,
+    "chat": openai_chat,
+    "responses": openai_responses,
+}
+REQUESTS: dict[Dialect, dict[str, Any]] = {
+    "anthropic": {"max_tokens": 1024, "messages": [{"role": "user", "content": "Hello"}]},
+    "chat": {"messages": [{"role": "user", "content": "Hello"}], "stream_options": {"include_usage": True}},
+    "responses": {"input": "Hello"},
+}
+DONE = "[DONE]"
+
+
+@dataclass(frozen=True)
+class Recording:
+    dialect: Dialect
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.dialect}-{self.name}"
+
+    @property
+    def raw(self) -> bytes:
+        return (GOLDEN / self.dialect / f"{self.name}.sse").read_bytes()
+
+    @property
+    def wires(self) -> list[Any]:
+        return wires_of([self.raw])
+
+    @property
+    def target(self) -> Target:
+        return Target("maker", self._model)
+
+    @property
+    def _model(self) -> str:
+        first = self.wires[0]
+        return str(first.get("message", first.get("response", first))["model"])
+
+    @property
+    def is_whole(self) -> bool:
+        return not isinstance(self.events[-1], Failed)
+
+    @property
+    def events(self) -> list[Event]:
+        """What the dialect's decoder makes of it; a stream that breaks off ends in `Failed`, as in a run."""
+        wires = [wire for wire in self.wires if wire != DONE]
+        if self.dialect == "responses":
+            return responses_stream.events_of(wires, self.target)
+        decoder = (MessagesStreamDecoder if self.dialect == "anthropic" else ChatStreamDecoder)(self.target)
+        events: list[Event] = []
+        try:
+            for wire in wires:
+                events += decoder.feed(wire)
+            events += decoder.close()
+        except RouterError as error:
+            events.append(Failed(error))
+        return events
+
+    def turn(self, dialect: Dialect) -> Turn:
+        """A request in `dialect`: the recorded one, if it is of that dialect."""
+        recorded = GOLDEN / self.dialect / f"{self.name}.request.json"
+        same = dialect == self.dialect and recorded.exists()
+        body = json.loads(recorded.read_bytes()) if same else {"model": self._model, **REQUESTS[dialect]}
+        turn: Turn = CODECS[dialect].decode(body, turn_id="turn_1", caller=INTERNAL)
+        return turn
+
+    def encoded(self, dialect: Dialect) -> list[bytes]:
+        encoder = CODECS[dialect].StreamEncoder(self.turn(dialect))
+        return [frame for event in self.events for frame in encoder.encode(event)]
+
+
+def recordings(*dialects: Dialect) -> Sequence[Recording]:
+    found = [
+        Recording(dialect, path.stem)
+        for dialect in dialects or DIALECTS
+        for path in sorted((GOLDEN / dialect).glob("*.sse"))
+    ]
+    assert {recording.dialect for recording in found} == set(dialects or DIALECTS)
+    return found
+
+
+def wires_of(frames: Iterable[bytes]) -> list[Any]:
+    """The JSON of each frame, `[DONE]` as that word; comments are passed over, an event line must fit its object."""
+    wires: list[Any] = []
+    for frame in b"".join(frames).split(b"\n\n"):
+        fields = dict(line.split(b": ", 1) for line in frame.split(b"\n") if not line.startswith(b":") and line)
+        if not fields:
+            continue
+        wire = DONE if fields[b"data"] == DONE.encode() else json.loads(fields[b"data"])
+        if b"event" in fields:
+            assert fields[b"event"].decode() == wire["type"]
+        wires.append(wire)
+    return wires
