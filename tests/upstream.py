@@ -281,8 +281,7 @@ class _Connection(asyncio.Protocol):
     body: list[bytes] = field(default_factory=list)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport: asyncio.Transport = transport  # type: ignore[assignment]
         self.parser = httptools.HttpRequestParser(self)
         self.upstream.connections += 1
         self.number = self.upstream.connections

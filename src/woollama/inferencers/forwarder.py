@@ -1,0 +1,99 @@
+"""The relay's way out: a request body goes to an upstream as it is, and the answer comes back unread.
+
+What may pass in either direction is decided here. A caller's credentials stay; the inferencer's own take their place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from woollama.domain.errors import UpstreamRefused
+from woollama.domain.ports import Forwarded, RequestHead
+from woollama.inferencers.content_coding import decoded
+from woollama.inferencers.endpoint import Endpoint
+from woollama.inferencers.frames import frames_of
+from woollama.inferencers.http_connection import HttpAnswer
+from woollama.inferencers.http_request import Headers, HttpRequest
+from woollama.inferencers.transport import HttpClient
+
+_UP = frozenset({b"content-type", b"accept", b"idempotency-key", b"traceparent", b"tracestate", b"x-request-id"})
+_UP_PREFIXES = (b"openai-", b"anthropic-", b"x-stainless-")
+_CREDENTIALS = frozenset({b"authorization", b"x-api-key"})
+_HOP_BY_HOP = b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer upgrade"
+_FRAMING = b"transfer-encoding content-length content-encoding"
+_ABOUT_THE_UPSTREAM = b"set-cookie set-cookie2 strict-transport-security alt-svc date server"
+_NOT_DOWN = frozenset(b" ".join((_HOP_BY_HOP, _FRAMING, _ABOUT_THE_UPSTREAM)).split())
+_NOT_DOWN_PREFIXES = (b"access-control-",)
+_SECRET_STAND_IN = b"***"
+
+
+class UpstreamForwarder:
+    """Implements `domain.ports.Forwarder` over the inferencers that speak HTTP, by name."""
+
+    def __init__(self, client: HttpClient, endpoints: Iterable[Endpoint]) -> None:
+        self._client = client
+        self._endpoints: Mapping[str, Endpoint] = {endpoint.name: endpoint for endpoint in endpoints}
+
+    def __repr__(self) -> str:
+        return f"<UpstreamForwarder to {', '.join(self._endpoints) or 'nobody'}, {self._client!r}>"
+
+    def forward(self, head: RequestHead, body: bytes) -> AbstractAsyncContextManager[Forwarded]:
+        """Raises `KeyError` for an inferencer that was not given."""
+        return self._forward(self._endpoints[head.target.inferencer], head, body)
+
+    @asynccontextmanager
+    async def _forward(self, endpoint: Endpoint, head: RequestHead, body: bytes) -> AsyncIterator[Forwarded]:
+        key = endpoint.api_key() if endpoint.auth == "key" else None
+        request = HttpRequest(
+            endpoint.origin,
+            head.method,
+            endpoint.base_path + head.path,
+            headers_up(endpoint, head.headers, key),
+            body,
+            endpoint.patience,
+        )
+        async with self._client.exchange(request) as answer:
+            if 300 <= answer.status < 400 and answer.status != 304:
+                raise redirected(endpoint, answer)
+            chunks = decoded(answer.chunks(), answer.header(b"content-encoding"))
+            if answer.status >= 400 and key:
+                chunks = _scrubbed(chunks, key.encode())
+            elif answer.header(b"content-type").lower().startswith(b"text/event-stream"):
+                chunks = frames_of(chunks)
+            yield Forwarded(answer.status, headers_down(answer.headers), chunks)
+
+
+def headers_up(endpoint: Endpoint, client_headers: Sequence[tuple[bytes, bytes]], key: str | None) -> Headers:
+    """What the upstream gets to see: the listed headers of the client, and the inferencer's own credentials."""
+    own = endpoint.own_headers(key)
+    taken = {name for name, _ in own} | {b"accept-encoding"}
+    allowed = _UP | _CREDENTIALS if endpoint.auth == "client" else _UP
+    passed = tuple(
+        (name, value)
+        for name, value in client_headers
+        if (name in allowed or name.startswith(_UP_PREFIXES)) and name not in taken
+    )
+    return (*passed, *own, (b"accept-encoding", b"identity"))
+
+
+def headers_down(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """What the client gets to see: all but cookies, CORS, and what belongs to the one connection or its framing."""
+    return tuple(
+        (name, value) for name, value in headers if name not in _NOT_DOWN and not name.startswith(_NOT_DOWN_PREFIXES)
+    )
+
+
+def redirected(endpoint: Endpoint, answer: HttpAnswer) -> UpstreamRefused:
+    """A redirect is not followed: it would take the key to another place."""
+    where = answer.header(b"location").decode("latin-1")
+    return UpstreamRefused(
+        f"{endpoint.name} at {endpoint.base_url} redirects to {where or 'nowhere'}: correct its base_url",
+        status=502,
+        code="redirected",
+    )
+
+
+async def _scrubbed(chunks: AsyncIterator[bytes], secret: bytes) -> AsyncIterator[bytes]:
+    """An error's body as one piece, without the key that some upstreams repeat in their message."""
+    yield b"".join([chunk async for chunk in chunks]).replace(secret, _SECRET_STAND_IN)

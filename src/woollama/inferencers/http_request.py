@@ -1,0 +1,79 @@
+"""What is asked of an upstream: where it is, and one request to it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from woollama.domain.errors import BadRequest
+
+_CANNOT_BE_SENT = re.compile(rb"[\r\n\0]")
+
+Headers = tuple[tuple[bytes, bytes], ...]
+"""Names are in lower case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    host: str
+    port: int
+    tls: bool = False
+
+    @property
+    def peer(self) -> str:
+        """`host:port`; an IPv6 literal in brackets."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def authority(self) -> str:
+        """What the Host header says: the port only where it is not the usual one."""
+        return self.peer.rpartition(":")[0] if self.port == (443 if self.tls else 80) else self.peer
+
+
+def split_base_url(base_url: str) -> tuple[Origin, str]:
+    """`http://[::1]:8080/v1/` gives its origin and `/v1`. Raises `ValueError` for what is no plain URL of the web."""
+    url = urlsplit(base_url.strip())
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise ValueError(f"{base_url!r} is not an http:// or https:// URL")
+    if url.username is not None or url.query or url.fragment:
+        raise ValueError(f"a base URL has no user, query or fragment: {url.scheme}://{url.hostname}…")
+    tls = url.scheme == "https"
+    host = url.hostname if url.hostname.isascii() else url.hostname.encode("idna").decode()
+    return Origin(host, url.port or (443 if tls else 80), tls), url.path.rstrip("/")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long an upstream may take: to accept, to the first byte of its body, and between two reads after that."""
+
+    connect_s: float = 5.0
+    first_byte_s: float = 120.0
+    idle_s: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """`path` is the whole request target. The Host header and the length are added."""
+
+    origin: Origin
+    method: str
+    path: str
+    headers: Headers = ()
+    body: bytes = b""
+    patience: Patience = Patience()
+
+    @property
+    def answer_has_body(self) -> bool:
+        return self.method != "HEAD"
+
+    def encode_head(self) -> bytes:
+        """Raises `BadRequest` where a header would smuggle in another."""
+        lines = [f"{self.method} {self.path} HTTP/1.1".encode(), b"host: " + self.origin.authority.encode("ascii")]
+        lines += [name + b": " + value for name, value in self.headers]
+        if self.body or self.method not in ("GET", "HEAD"):
+            lines.append(b"content-length: %d" % len(self.body))
+        for line in lines:
+            if _CANNOT_BE_SENT.search(line):
+                raise BadRequest(f"the header {line.partition(b':')[0].decode('latin-1')!r} has a line break in it")
+        return b"\r\n".join((*lines, b"", b""))
