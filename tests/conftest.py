@@ -11,6 +11,13 @@ import pytest
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("conformance cases")
+    group.addoption("--base-url", help="hold the cases against this daemon instead of one in the test's process")
+    group.addoption("--upstream-port", default="0", help="the port on which the runner plays that daemon's upstream")
+    group.addoption("--record", action="store_true", help="write answers into the cases that have none")
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"

@@ -16,7 +16,7 @@ LEAF: frozenset[str] = frozenset({"platform"})
 DOMAIN = LEAF | {"domain"}
 ALL = frozenset(
     {*DOMAIN, "core", "surfaces", "routes", "inferencers", "toolservers", "stores", "compression", "processes"}
-    | {"config", "auth", "observe", "gate", "http_protocol", "listening", "console", "proxy", "parity", "defaults"}
+    | {"config", "auth", "observe", "gate", "console", "proxy", "parity", "defaults"}
 )
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "platform": frozenset(),
@@ -33,14 +33,13 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "auth": DOMAIN,
     "observe": DOMAIN,
     "gate": DOMAIN | {"auth", "observe"},
-    "http_protocol": DOMAIN | {"gate"},
-    "listening": DOMAIN,
     "console": DOMAIN,
     "proxy": DOMAIN,
     "parity": DOMAIN,
-    "app": ALL,
-    "server": ALL | {"app"},
-    "cli": ALL | {"app", "server"},
+    "inferencing": DOMAIN | {"config", "core", "inferencers", "observe", "processes"},
+    "app": ALL | {"inferencing"},
+    "server": ALL | {"inferencing", "app"},
+    "cli": ALL | {"inferencing", "app", "server"},
     "__main__": frozenset({"cli"}),
     "__init__": frozenset({"app", "config", "core", "domain"}),
 }

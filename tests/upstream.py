@@ -183,7 +183,8 @@ def chat_malformed(kind: str, **how: Any) -> Answer:
 class ScriptedUpstream:
     """`requests` is everything that arrived complete, in order; `connections` how many there ever were."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, port: int = 0) -> None:
+        self._wanted_port = port
         self.requests: list[Received] = []
         self.models: list[str] | None = [chat_wire.MODEL]
         self.connections = 0
@@ -220,6 +221,11 @@ class ScriptedUpstream:
         """Queue answers, one for each request to come."""
         self._answers.extend(answers)
 
+    @property
+    def unused(self) -> int:
+        """How many queued answers nobody has asked for."""
+        return len(self._answers)
+
     def always(self, answer: Scripted) -> None:
         """What every request gets when nothing is queued."""
         self._always = answer
@@ -236,7 +242,7 @@ class ScriptedUpstream:
 
     async def __aenter__(self) -> ScriptedUpstream:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self), "127.0.0.1", 0, backlog=1024)
+        self._server = await loop.create_server(lambda: _Connection(self), "127.0.0.1", self._wanted_port, backlog=1024)
         return self
 
     async def __aexit__(self, *_: object) -> None:

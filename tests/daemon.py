@@ -1,0 +1,39 @@
+"""A whole daemon inside the test's process: real sockets, a configuration directory, a runtime directory of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from anyio.from_thread import start_blocking_portal
+
+from woollama.app import Core, Daemon
+from woollama.config import load
+from woollama.observe import Scrubber
+from woollama.server import InProcess, ServeOptions, serve_in_process
+
+
+@asynccontextmanager
+async def daemon(
+    config_dir: Path, environ: Mapping[str, str], options: ServeOptions | None = None
+) -> AsyncIterator[InProcess]:
+    loaded = load(config_dir, environ)
+    assert not loaded.errors, loaded.errors
+    options = options or ServeOptions(shutdown_timeout_s=1.0)
+    scrubber = Scrubber()
+    served = Daemon(Core(loaded.config, environ, scrubber), scrubber=scrubber, heartbeat_s=options.heartbeat_s)
+    async with serve_in_process(served, options, render_error=served.render_error) as running:
+        yield running
+
+
+@contextmanager
+def daemon_in_thread(
+    config_dir: Path, environ: Mapping[str, str], options: ServeOptions | None = None
+) -> Iterator[InProcess]:
+    """The same for tests that are not asynchronous themselves."""
+    with (
+        start_blocking_portal("asyncio") as portal,
+        portal.wrap_async_context_manager(daemon(config_dir, environ, options)) as running,
+    ):
+        yield running

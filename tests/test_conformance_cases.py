@@ -1,0 +1,114 @@
+"""Every promise of the surface, held against a daemon in this process or any other (`--base-url`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from conformance.case import HERE, Case, Names, differences, frames_of, load_all
+from conformance.invariants import BY_NAME
+from tests import upstream as scripted
+from tests.chat_wire import frame
+from tests.daemon import daemon
+
+RECORDED_HEADERS = ("content-type", "x-woollama-path", "x-woollama-target", "retry-after", "www-authenticate", "allow")
+
+
+@dataclass
+class Surface:
+    client: httpx2.AsyncClient
+    upstream: scripted.ScriptedUpstream
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def surface(request: pytest.FixtureRequest) -> AsyncIterator[Surface]:
+    """The daemon and its only upstream, for all cases."""
+    elsewhere: str | None = request.config.getoption("--base-url")
+    port = int(request.config.getoption("--upstream-port"))
+    async with scripted.ScriptedUpstream(port=port) as upstream:
+        environ = {"WOOLLAMA_CASE_UPSTREAM": upstream.origin, "WOOLLAMA_CASE_KEY": "case-key", "HOME": "/nonexistent"}
+        if elsewhere:
+            async with httpx2.AsyncClient(base_url=elsewhere) as client:
+                yield Surface(client, upstream)
+        else:
+            async with (
+                daemon(HERE / "config", environ) as running,
+                httpx2.AsyncClient(base_url=running.url, timeout=30) as client,
+            ):
+                yield Surface(client, upstream)
+
+
+@pytest.mark.parametrize("case", load_all(), ids=lambda case: case.name)
+async def test_a_promise_is_kept(case: Case, surface: Surface, request: pytest.FixtureRequest) -> None:
+    names = Names()
+    recording = bool(request.config.getoption("--record"))
+    for number, exchange in enumerate(case.exchanges):
+        surface.upstream.requests.clear()
+        surface.upstream.answers(*map(answer_of, exchange.get("upstream", [])))
+        seen = await ask(surface.client, names.fill(exchange["request"]))
+        seen = {**seen, **names.normalise({key: seen[key] for key in ("json", "frames", "text") if key in seen})}
+        promised = exchange["response"]
+        for invariant in promised.get("invariants", []):
+            BY_NAME[invariant](seen)
+        assert surface.upstream.unused == 0, "the upstream was asked less often than the case says"
+        if recording and "status" not in promised:
+            record(case, number, seen)
+            continue
+        expected = {key: promised[key] for key in promised if key not in ("invariants", "headers")}
+        assert "\n".join(differences(expected, seen)) == ""
+        assert wrong_headers(promised.get("headers", {}), seen["headers"]) == {}
+        if "forwarded" in exchange:
+            assert len(surface.upstream.requests) == len(exchange["forwarded"])
+            for wanted, received in zip(exchange["forwarded"], surface.upstream.requests, strict=True):
+                assert wrong_headers(wanted.get("headers", {}), received.headers) == {}
+                got = {"method": received.method, "path": received.path, "json": received.json}
+                wanted = {key: wanted[key] for key in wanted if key != "headers"}
+                assert "\n".join(differences(wanted, got)) == ""
+
+
+async def ask(client: httpx2.AsyncClient, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What a client sees. A stream that breaks off is no exception: what had come is judged."""
+    content = asked.get("text") or (json.dumps(asked["json"]) if "json" in asked else None)
+    headers = {"content-type": "application/json"} if "json" in asked else {}
+    answer = await client.request(
+        asked["method"], asked["path"], content=content, headers={**headers, **asked.get("headers", {})}
+    )
+    seen: dict[str, Any] = {"status": answer.status_code, "headers": dict(answer.headers)}
+    kind = answer.headers.get("content-type", "")
+    if kind.startswith("text/event-stream"):
+        return {**seen, "frames": frames_of(answer.text)}
+    return {**seen, "json": answer.json()} if "json" in kind else {**seen, "text": answer.text}
+
+
+def answer_of(written: Mapping[str, Any]) -> scripted.Answer:
+    status, headers = written.get("status", 200), written.get("headers", {})
+    if "sse" in written:
+        frames = [frame(each) if isinstance(each, dict) else f"data: {each}\n\n".encode() for each in written["sse"]]
+        return scripted.sse(frames, cut_after=written.get("cut_after"), status=status, headers=headers)
+    if "text" in written:
+        return scripted.body(written["text"].encode(), status=status, headers=headers)
+    return scripted.json(written["json"], status=status, headers=headers)
+
+
+def wrong_headers(wanted: Mapping[str, str | None], held: Mapping[str, str]) -> dict[str, str | None]:
+    return {name: held.get(name) for name, value in wanted.items() if held.get(name) != value}
+
+
+def record(case: Case, number: int, seen: Mapping[str, Any]) -> None:
+    whole = json.loads(Path(case.path).read_text(encoding="utf-8"))
+    promised = whole["exchanges"][number]["response"]
+    headers = {name: seen["headers"][name] for name in RECORDED_HEADERS if name in seen["headers"]}
+    body = {key: seen[key] for key in ("json", "text", "frames") if key in seen}
+    whole["exchanges"][number]["response"] = {"status": seen["status"], "headers": headers, **body, **promised}
+    case.path.write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
