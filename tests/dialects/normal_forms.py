@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -55,8 +56,6 @@ def _joined_server_input(wires: list[Wire]) -> list[Wire]:
 
 
 def _parsed(wire: Wire) -> Wire:
-    import json
-
     if wire["type"] != "content_block_delta":
         return wire
     return {**wire, "delta": {**wire["delta"], "partial_json": json.loads(wire["delta"]["partial_json"])}}
@@ -64,13 +63,17 @@ def _parsed(wire: Wire) -> Wire:
 
 def normal_chat(wires: Iterable[Wire]) -> list[Wire]:
     """Rules: an answer has an id and a time of its own; `obfuscation` is padding. A member that is null, empty log
-    probabilities and empty text beside other members are as good as absent (services differ in which they send)."""
+    probabilities, empty text beside other members and a count of 0 in the details of the usage are as good as absent
+    (services differ in which they send). What DeepSeek says of its cache repeats `cached_tokens`."""
     return [wire if isinstance(wire, str) else _chat_wire(wire) for wire in wires]
 
 
 def _chat_wire(wire: Mapping[str, Any]) -> Wire:
     wire = {key: value for key, value in wire.items() if key not in ("id", "created", "obfuscation")}
     wire["choices"] = [_chat_choice(choice) for choice in wire["choices"]]
+    if usage := wire.get("usage"):
+        counts = {key: value for key, value in usage.items() if not key.startswith("prompt_cache_")}
+        wire["usage"] = {key: _without_zero(value) for key, value in counts.items()}
     return without_null(wire)
 
 
@@ -79,6 +82,10 @@ def _chat_choice(choice: Mapping[str, Any]) -> Mapping[str, Any]:
     logprobs = choice.get("logprobs") or {}
     said = logprobs if logprobs.get("content") or logprobs.get("refusal") else None
     return {**choice, "delta": delta, "logprobs": said}
+
+
+def _without_zero(details: Any) -> Any:
+    return {key: each for key, each in details.items() if each} if isinstance(details, Mapping) else details
 
 
 def without_null(value: Any) -> Any:

@@ -7,7 +7,7 @@ A recording is `tests/golden/<dialect>/<name>.sse`, the bytes as a service sent 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.dialects import responses_stream
 from woollama.domain.errors import RouterError
-from woollama.domain.events import Event, Failed
+from woollama.domain.events import ArgumentsDelta, CallClosed, Event, Failed
 from woollama.domain.messages import Dialect
 from woollama.domain.turns import INTERNAL, Target, Turn
 from woollama.inferencers.anthropic_decode import MessagesStreamDecoder
@@ -69,18 +69,28 @@ class Recording:
     @property
     def events(self) -> list[Event]:
         """What the dialect's decoder makes of it; a stream that breaks off ends in `Failed`, as in a run."""
-        wires = [wire for wire in self.wires if wire != DONE]
-        if self.dialect == "responses":
-            return responses_stream.events_of(wires, self.target)
-        decoder = (MessagesStreamDecoder if self.dialect == "anthropic" else ChatStreamDecoder)(self.target)
         events: list[Event] = []
         try:
-            for wire in wires:
-                events += decoder.feed(wire)
-            events += decoder.close()
+            events.extend(self._decoded())
         except RouterError as error:
             events.append(Failed(error))
         return events
+
+    def _decoded(self) -> Iterator[Event]:
+        wires = [wire for wire in self.wires if wire != DONE]
+        match self.dialect:
+            case "anthropic":
+                messages = MessagesStreamDecoder(self.target)
+                for wire in wires:
+                    yield from messages.feed(wire)
+                yield from messages.close()
+            case "chat":
+                chat = ChatStreamDecoder(self.target)
+                for wire in wires:
+                    yield from chat.feed(wire)
+                yield from chat.close(done=DONE in self.wires)
+            case _:
+                yield from _told_in_full(responses_stream.events_of(wires, self.target))
 
     def turn(self, dialect: Dialect) -> Turn:
         """A request in `dialect`: the recorded one, if it is of that dialect."""
@@ -93,6 +103,22 @@ class Recording:
     def encoded(self, dialect: Dialect) -> list[bytes]:
         encoder = CODECS[dialect].StreamEncoder(self.turn(dialect))
         return [frame for event in self.events for frame in encoder.encode(event)]
+
+
+def _told_in_full(events: Sequence[Event]) -> Iterator[Event]:
+    """Every call with deltas that add up to its arguments: the text of a custom tool gets its wrapping only at its
+    end, so for such calls the whole stands in for the deltas."""
+    written: dict[int, str] = {}
+    for event in events:
+        if isinstance(event, ArgumentsDelta):
+            written[event.index] = written.get(event.index, "") + event.text
+    whole = {event.index: event.arguments for event in events if isinstance(event, CallClosed)}
+    wrapped = {index for index, arguments in whole.items() if written.get(index, "") != arguments}
+    for event in events:
+        if isinstance(event, CallClosed) and event.index in wrapped:
+            yield ArgumentsDelta(event.index, event.arguments)
+        if not (isinstance(event, ArgumentsDelta) and event.index in wrapped):
+            yield event
 
 
 def recordings(*dialects: Dialect) -> Sequence[Recording]:

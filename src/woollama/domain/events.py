@@ -130,6 +130,8 @@ class ArgumentsDelta:
 
 @dataclass(frozen=True, slots=True)
 class CallClosed:
+    """`arguments` is all of them, and what the deltas before it add up to."""
+
     index: int
     arguments: str
 

@@ -185,8 +185,8 @@ class MessagesStreamDecoder:
             return []
         match block.kind:
             case "thinking":
-                signature = "".join(block.signature)
-                return [SealedSeen(Sealed(signature, self._target.inferencer))] if signature else []
+                # Look-alikes of the API sign nothing; their thoughts still go back to nobody but them.
+                return [SealedSeen(Sealed("".join(block.signature), self._target.inferencer))]
             case "call":
                 return self._call_stop(block)
             case "opaque":
@@ -198,11 +198,10 @@ class MessagesStreamDecoder:
                 return []
 
     def _call_stop(self, block: _Block) -> list[Event]:
-        whole = block.raw.get("input")
-        if block.arguments or not whole:
-            return [CallClosed(block.call_index, "".join(block.arguments) or "{}")]
-        # Some look-alikes of the API give the whole input at once, where the API itself streams it.
-        arguments = json.dumps(whole, ensure_ascii=False)
+        if block.arguments:
+            return [CallClosed(block.call_index, "".join(block.arguments))]
+        # No pieces: a call without arguments, or a look-alike of the API that gives the whole input at once.
+        arguments = json.dumps(block.raw.get("input") or {}, ensure_ascii=False)
         return [ArgumentsDelta(block.call_index, arguments), CallClosed(block.call_index, arguments)]
 
 

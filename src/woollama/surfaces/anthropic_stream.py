@@ -65,7 +65,7 @@ class StreamEncoder:
         self._blocks = 0
         self._open: str | None = None
         self._calls: dict[int, int] = {}
-        self._silent_calls: set[int] = set()
+        self._arguments: dict[int, str] = {}
 
     def encode(self, event: Event) -> list[bytes]:
         self._answer.see(event)
@@ -97,7 +97,7 @@ class StreamEncoder:
                     yield from self._call(event)
             case ArgumentsDelta():
                 if event.index in self._calls and event.text:
-                    yield from self._arguments(event.index, event.text)
+                    yield from self._arguments_delta(event.index, event.text)
             case CallClosed():
                 yield from self._call_closed(event)
             case OpaqueSeen():
@@ -172,18 +172,20 @@ class StreamEncoder:
         block = {"type": "tool_use", "id": event.id, "name": event.name, "input": {}}
         yield from self._start({**block, **event.extra.get("anthropic", {})})
         self._calls[event.index] = self._blocks - 1
-        self._silent_calls.add(event.index)
+        self._arguments[event.index] = ""
         yield self._delta("input_json_delta", partial_json="")
 
-    def _arguments(self, index: int, text: str) -> Iterator[Frame]:
-        self._silent_calls.discard(index)
+    def _arguments_delta(self, index: int, text: str) -> Iterator[Frame]:
+        self._arguments[index] += text
         yield _delta(self._calls[index], "input_json_delta", partial_json=text)
 
     def _call_closed(self, event: CallClosed) -> Iterator[Frame]:
+        """Ends the call's block, after what its deltas have left out of the arguments."""
         if event.index not in self._calls:
             return
-        if event.index in self._silent_calls and event.arguments not in ("", "{}"):
-            yield from self._arguments(event.index, event.arguments)
+        said = self._arguments[event.index]
+        if event.arguments.startswith(said) and event.arguments not in (said, "{}"):
+            yield from self._arguments_delta(event.index, event.arguments.removeprefix(said))
         yield _stop(self._calls.pop(event.index))
 
     def _whole(self, block: Mapping[str, Json]) -> Iterator[Frame]:
@@ -220,7 +222,6 @@ class StreamEncoder:
         for block in self._calls.values():
             yield _stop(block)
         self._calls = {}
-        self._silent_calls = set()
 
 
 def citations_in(annotations: Iterable[Mapping[str, Json]]) -> list[Mapping[str, Json]]:
