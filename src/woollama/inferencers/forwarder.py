@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from woollama.domain.errors import UpstreamRefused
 from woollama.domain.ports import Forwarded, RequestHead
 from woollama.inferencers.content_coding import decoded
 from woollama.inferencers.endpoint import Endpoint
-from woollama.inferencers.frames import frames_of
-from woollama.inferencers.http_connection import HttpAnswer
+from woollama.inferencers.frames import Frames
 from woollama.inferencers.http_request import Headers, HttpRequest
+from woollama.inferencers.openai_refusals import redirected
 from woollama.inferencers.transport import HttpClient
 
 _UP = frozenset({b"content-type", b"accept", b"idempotency-key", b"traceparent", b"tracestate", b"x-request-id"})
@@ -55,12 +54,12 @@ class UpstreamForwarder:
         )
         async with self._client.exchange(request) as answer:
             if 300 <= answer.status < 400 and answer.status != 304:
-                raise redirected(endpoint, answer)
-            chunks = decoded(answer.chunks(), answer.header(b"content-encoding"))
+                raise redirected(endpoint.name, endpoint.base_url, answer.header(b"location"))
+            chunks: AsyncIterator[bytes] = decoded(answer, answer.header(b"content-encoding"))
             if answer.status >= 400 and key:
                 chunks = _scrubbed(chunks, key.encode())
             elif answer.header(b"content-type").lower().startswith(b"text/event-stream"):
-                chunks = frames_of(chunks)
+                chunks = Frames(chunks)
             yield Forwarded(answer.status, headers_down(answer.headers), chunks)
 
 
@@ -81,16 +80,6 @@ def headers_down(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """What the client gets to see: all but cookies, CORS, and what belongs to the one connection or its framing."""
     return tuple(
         (name, value) for name, value in headers if name not in _NOT_DOWN and not name.startswith(_NOT_DOWN_PREFIXES)
-    )
-
-
-def redirected(endpoint: Endpoint, answer: HttpAnswer) -> UpstreamRefused:
-    """A redirect is not followed: it would take the key to another place."""
-    where = answer.header(b"location").decode("latin-1")
-    return UpstreamRefused(
-        f"{endpoint.name} at {endpoint.base_url} redirects to {where or 'nowhere'}: correct its base_url",
-        status=502,
-        code="redirected",
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import AsyncIterator
+from typing import Self
 
 from woollama.domain.errors import UpstreamBroke
 from woollama.domain.frames import data_of
 
-__all__ = ["FRAME_LIMIT_BYTES", "FrameSplitter", "data_of", "frames_of"]
+__all__ = ["FRAME_LIMIT_BYTES", "FrameSplitter", "Frames", "data_of"]
 
 FRAME_LIMIT_BYTES = 32 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
@@ -68,12 +70,30 @@ class FrameSplitter:
         return frames
 
 
-async def frames_of(chunks: AsyncIterator[bytes], splitter: FrameSplitter | None = None) -> AsyncIterator[bytes]:
-    """Whole frames out of the chunks of a body. A last one without its blank line gets it, if it is a whole line."""
-    splitter = splitter or FrameSplitter()
-    async for chunk in chunks:
-        for frame in splitter.feed(chunk):
-            yield frame
-    rest = splitter.rest().rstrip(b"\r\n")
-    if rest.endswith((b"}", b"[DONE]")):
-        yield rest + b"\n\n"
+class Frames:
+    """Whole frames out of the chunks of a body. A last one without its blank line gets it, if it is a whole line.
+
+    No async generator, because leaving one halfway leaves it, and what it reads from, to the garbage collector.
+    """
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self._chunks = chunks
+        self._splitter = FrameSplitter()
+        self._ready: deque[bytes] = deque()
+        self._ended = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self._ready:
+            if self._ended:
+                raise StopAsyncIteration
+            try:
+                self._ready += self._splitter.feed(await anext(self._chunks))
+            except StopAsyncIteration:
+                self._ended = True
+                rest = self._splitter.rest().rstrip(b"\r\n")
+                if rest.endswith((b"}", b"[DONE]")):
+                    return rest + b"\n\n"
+        return self._ready.popleft()

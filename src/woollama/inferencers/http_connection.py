@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
+from typing import Self
 
 import httptools
 
@@ -26,7 +27,7 @@ class Stale(Exception):
 
 
 class HttpAnswer:
-    """A status line, headers (names in lower case) and a body while it arrives. One reader at a time."""
+    """A status line, headers (names in lower case) and, by iteration, a body while it arrives. For one reader."""
 
     __slots__ = ("_buffered", "_connection", "_error", "_parts", "_waiter", "complete", "headers", "status")
 
@@ -48,18 +49,16 @@ class HttpAnswer:
         """The first header of that name, or nothing."""
         return next((value for key, value in self.headers if key == name), b"")
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives. Raises `UpstreamBroke` or `UpstreamTimeout`, after what has arrived before."""
-        while chunk := await self.next_chunk():
-            yield chunk
+    def __aiter__(self) -> Self:
+        return self
 
-    async def next_chunk(self) -> bytes:
-        """What has arrived by now, at least one byte; nothing at the end."""
+    async def __anext__(self) -> bytes:
+        """What has arrived of the body by now. Raises `UpstreamBroke` or `UpstreamTimeout` after the last of it."""
         while not self._parts:
             if self._error:
                 raise self._error
             if self.complete:
-                return b""
+                raise StopAsyncIteration
             await self._wait()
         chunk = self._parts.popleft()
         self._buffered -= len(chunk)
