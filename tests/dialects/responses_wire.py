@@ -34,6 +34,7 @@ BEYOND_THE_SDK = frozenset(
         ("Response", "x_woollama"),
         ("ResponseError", "at_fault"),
         ("ResponseErrorEvent", "error"),
+        ("ResponseFunctionCallArgumentsDoneEvent", "name"),
         ("ResponseCustomToolCall", "status"),
         ("Logprob", "bytes"),
         ("LogprobTopLogprob", "bytes"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
 from typing import assert_never
 
@@ -20,9 +18,10 @@ from woollama.domain.tools import (
     ToolOutcome,
     Unanswered,
 )
+from woollama.surfaces.responses_custom import OneText, input_of
 from woollama.surfaces.responses_output import OutputItem, Status
 from woollama.surfaces.responses_parts import Wire
-from woollama.surfaces.responses_tools import CUSTOM_INPUT, OUR_LABEL, ClientTool
+from woollama.surfaces.responses_tools import OUR_LABEL, ClientTool
 
 _SERVER_ERROR, _BAD_PARAMS, _TIMED_OUT = -32000, -32602, -32001
 
@@ -31,7 +30,6 @@ class CallItem(OutputItem):
     """A call whose arguments come in pieces. `family` is the first half of the names of its events."""
 
     family: str
-    whole = "arguments"
 
     def __init__(self, id: str, index: int, opened: CallOpened) -> None:  # noqa: A002
         super().__init__(id, index)
@@ -53,7 +51,10 @@ class CallItem(OutputItem):
                 yield from self.argue(arguments)
             self._arguments = [arguments]
         self._argued = True
-        yield self._event(f"{self.family}.done", **{self.whole: self.arguments})
+        yield self._event(f"{self.family}.done", **self._said_when_done())
+
+    def _said_when_done(self) -> dict[str, Json]:
+        return {"arguments": self.arguments}
 
     @property
     def arguments(self) -> str:
@@ -69,6 +70,9 @@ class FunctionItem(CallItem):
     def __init__(self, id: str, index: int, opened: CallOpened, tool: ClientTool) -> None:  # noqa: A002
         super().__init__(id, index, opened)
         self._tool = tool
+
+    def _said_when_done(self) -> dict[str, Json]:
+        return {"name": self._tool.name, "arguments": self.arguments}
 
     def render(self) -> dict[str, Json]:
         return {
@@ -86,7 +90,6 @@ class CustomItem(CallItem):
     """A call of a custom tool: the one string in its arguments is told as it comes."""
 
     family = "response.custom_tool_call_input"
-    whole = "input"
 
     def __init__(self, id: str, index: int, opened: CallOpened, tool: ClientTool) -> None:  # noqa: A002
         super().__init__(id, index, opened)
@@ -101,11 +104,18 @@ class CustomItem(CallItem):
     def end_arguments(self, arguments: str | None = None) -> Iterator[Wire]:
         if self._argued:
             return
-        whole = input_of("".join(self._raw) if arguments is None else arguments)
-        told = self.arguments
+        if arguments is not None and not self._raw:
+            yield from self.argue(arguments)
+        raw, told = "".join(self._raw) if arguments is None else arguments, self.arguments
+        whole = input_of(raw)
+        if whole is None:  # cut short, or a model that did not keep the form
+            whole = told + self._text.rest() if self._text.inside else raw
         if whole.startswith(told):
             yield from super().argue(whole[len(told) :])
         yield from super().end_arguments(whole)
+
+    def _said_when_done(self) -> dict[str, Json]:
+        return {"input": self.arguments}
 
     def render(self) -> dict[str, Json]:
         return {
@@ -180,46 +190,3 @@ def _error_of(outcome: ToolOutcome) -> dict[str, Json] | None:
         case _:
             assert_never(outcome)
     return {"type": "mcp_protocol_error", "code": code, "message": outcome.for_model()}
-
-
-def input_of(arguments: str) -> str:
-    """The text of a custom tool in the arguments of its function; all of them where a model did not keep the form."""
-    try:
-        given = json.loads(arguments, strict=False)
-    except ValueError:
-        return arguments
-    text = given.get(CUSTOM_INPUT) if isinstance(given, dict) else None
-    return text if isinstance(text, str) else arguments
-
-
-class OneText:
-    """The string in `{"input": "…"}`, unescaped as far as its JSON has come."""
-
-    _OPENING = re.compile(rf'\s*\{{\s*"{CUSTOM_INPUT}"\s*:\s*"')
-    # up to the closing quote or to an escape that is not all there: half a surrogate pair waits for its other half
-    _WHOLE = re.compile(
-        r'(?:[^"\\]|\\[^u]|\\u(?![dD][89abAB])[0-9a-fA-F]{4}|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[0-9a-fA-F]{4})*'
-    )
-
-    def __init__(self) -> None:
-        self._rest = ""
-        self._inside = False
-
-    def feed(self, piece: str) -> str:
-        self._rest += piece
-        if not self._inside:
-            opening = self._OPENING.match(self._rest)
-            if opening is None:
-                return ""
-            self._inside = True
-            self._rest = self._rest[opening.end() :]
-        whole = self._WHOLE.match(self._rest)
-        if whole is None or not whole[0]:
-            return ""
-        self._rest = self._rest[whole.end() :]
-        try:
-            text: str = json.loads(f'"{whole[0]}"', strict=False)
-        except ValueError:  # an escape that JSON does not have: the whole is judged at the end
-            self._rest = whole[0] + self._rest
-            return ""
-        return text
