@@ -11,12 +11,14 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
 
 from tests.daemon import daemon_in_thread
 from tests.snippets import DOCUMENTS, ROOT, Snippet, all_snippets, missing_lines, snippets_of
+from woollama.cli import _parser as command_line
 from woollama.config import load
 from woollama.server import ServeOptions
 
@@ -88,7 +90,7 @@ def test_a_json_snippet_parses(snippet: Snippet) -> None:
 def test_a_shown_command_exists(snippet: Snippet) -> None:
     subprocess.run(["bash", "-n", "-c", snippet.text], check=True, timeout=DEADLINE_S)
     for line in snippet.text.replace("\\\n", " ").splitlines():
-        words = shlex.split(line, comments=True)
+        words = list(takewhile(lambda word: word not in ("|", "&", "&&", ">"), shlex.split(line, comments=True)))
         while words and re.fullmatch(r"\w+=.*", words[0]):
             words.pop(0)
         match words:
@@ -97,9 +99,7 @@ def test_a_shown_command_exists(snippet: Snippet) -> None:
             case ["make", target]:
                 assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M), f"no target {target}"
             case ["woollama", *arguments]:
-                from woollama.cli import parse
-
-                parse(arguments)
+                command_line().parse_all(arguments)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
