@@ -1,0 +1,56 @@
+"""The command line. Arguments are read before anything is touched; what a command needs is imported when it runs.
+
+A command is a module of this package with `add_parser(subparsers)` and `run(args) -> int`. Exit codes: 0, 1 a problem
+was found, 2 the arguments make no sense, 3 the daemon runs already, 4 refused for safety.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from woollama import __version__
+from woollama.cli.arguments import Parser
+
+COMMANDS = ("serve", "status", "models", "tools", "run", "check")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help", "-V", "--version")):
+        words.insert(0, "serve")
+    try:
+        args = _parser().parse_all(words)
+    except SystemExit as over:
+        return over.code if isinstance(over.code, int) else 2
+    try:
+        return int(args.run(args))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has left. Python would complain again when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def serve_main(argv: Sequence[str] | None = None) -> int:
+    """`woollamad` is `woollama serve`."""
+    return main(["serve", *(sys.argv[1:] if argv is None else argv)])
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="woollama",
+        description="One local door for every model and tool. Without a command it serves.",
+        epilog="woollama COMMAND --help says more about a command.",
+    )
+    parser.add_argument("-V", "--version", action="version", version=f"woollama {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+    for name in COMMANDS:
+        module = import_module(f"woollama.cli.{name}")
+        module.add_parser(commands)
+        commands.choices[name].set_defaults(run=module.run)
+    return parser

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from woollama.config.defaults import defaults_dir
-from woollama.config.documents import Document, Unparsable, read_document
+from woollama.config.documents import Document, KeyPath, Unparsable, read_document
 from woollama.config.entries import place
 from woollama.config.expand import Variables
 from woollama.config.inferencers_toml import read_inferencers
 from woollama.config.mcp_json import read_servers
 from woollama.config.model import NOT_YET, Config
-from woollama.config.problems import Finding, Problem, did_you_mean
+from woollama.config.problems import Finding, Problem, did_you_mean, dotted
 from woollama.config.recipes_toml import read_aliases, read_recipes
 from woollama.config.woollama_toml import read_daemon
 from woollama.platform import config_dir
@@ -24,15 +24,27 @@ FILES = (*SHIPPED, "woollama.toml")
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """`fatal`: a file cannot be parsed or a variable of the environment cannot be read, so nothing may start on it."""
+    """`fatal`: a file cannot be parsed or a variable of the environment cannot be read, so nothing may start on it.
+
+    `documents` are the files that were read, the user's after the shipped ones.
+    """
 
     config: Config
     problems: tuple[Problem, ...]
     fatal: bool
+    documents: tuple[Document, ...] = ()
 
     @property
     def errors(self) -> tuple[Problem, ...]:
         return tuple(problem for problem in self.problems if problem.severity == "error")
+
+    def problem(self, path: KeyPath, finding: Finding) -> Problem:
+        """A problem that was found after loading, at the place where `path` (`("recipes", "demo", …)`) was written."""
+        for document in reversed(self.documents):
+            section = document.data.get(str(path[0]))
+            if isinstance(section, dict) and path[1] in section:
+                return place(document, path, finding)
+        return Problem(None, None, dotted(path), finding.message, finding.suggestion, finding.severity)
 
 
 def load(directory: Path | None, environ: Mapping[str, str]) -> Loaded:
@@ -70,7 +82,8 @@ def load(directory: Path | None, environ: Mapping[str, str]) -> Loaded:
         door=door,
         limits=limits,
     )
-    return Loaded(config, (*unparsable, *problems), fatal=bool(unparsable) or unusable)
+    read = tuple(document for name in FILES for document in documents[name])
+    return Loaded(config, (*unparsable, *problems), bool(unparsable) or unusable, read)
 
 
 def _strays(document: Document, name: str, sections: tuple[str, ...]) -> list[Problem]:

@@ -1,0 +1,64 @@
+"""Arguments: a parser that says what was probably meant."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+SubParsers = Any
+"""What `add_subparsers` returns; argparse has no public name for it."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Never guesses from the beginning of an option, and names the nearest one in an error."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.options: list[str] = []
+        self.commands: SubParsers = None
+        super().__init__(*args, **{**kwargs, "allow_abbrev": False})
+
+    def add_argument(self, *names: Any, **kwargs: Any) -> argparse.Action:
+        self.options += [name for name in names if name.startswith("-")]
+        return super().add_argument(*names, **kwargs)
+
+    def add_subparsers(self, **kwargs: Any) -> SubParsers:
+        self.commands = super().add_subparsers(**kwargs)
+        return self.commands
+
+    def parse_all(self, words: Sequence[str]) -> argparse.Namespace:
+        """Parse, or exit with 2 and a hint."""
+        if words and not words[0].startswith("-") and words[0] not in self.commands.choices:
+            self.error(f"there is no command {words[0]!r}{_nearest(words[0], self.commands.choices)}")
+        args, unknown = self.parse_known_args(words)
+        if unknown:
+            parser = self.commands.choices[args.command]
+            word = unknown[0]
+            parser.error(f"there is no argument {word!r}{_nearest(word.partition('=')[0], parser.options)}")
+        return args
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\nTry: {self.prog} --help\n")
+
+
+def checked(kind: str, **given: Any) -> Callable[[str], str]:
+    """An argparse type: the text itself, if it can be read as that kind (or maker of kinds) of `config.values`."""
+
+    def check(text: str) -> str:
+        from woollama.config import values
+        from woollama.config.problems import Wrong
+
+        found = getattr(values, kind)
+        try:
+            (found if isinstance(found, values.Kind) else found(**given)).read(text)
+        except Wrong as wrong:
+            raise argparse.ArgumentTypeError(wrong.findings[0].message) from None
+        return text
+
+    return check
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {found[0]!r}?" if found else ""

@@ -1,0 +1,60 @@
+"""`woollama check`: everything that is wrong with the configuration, without connecting or binding."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from woollama.cli.arguments import SubParsers
+
+if TYPE_CHECKING:
+    from woollama.config import Config
+
+
+def add_parser(subparsers: SubParsers) -> None:
+    parser = subparsers.add_parser(
+        "check",
+        help="tell what is wrong with the configuration",
+        description="Read the configuration as the daemon does and tell all that is wrong with it. Nothing is started"
+        " and nobody is asked. Exits with 1 if there is an error.",
+    )
+    parser.add_argument("--json", action="store_true", help="print the problems as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    from woollama.cli.references import references
+    from woollama.config import load
+
+    loaded = load(None, os.environ)
+    problems = [*loaded.problems, *references(loaded, os.environ)]
+    counts: Counter[str] = Counter(problem.severity for problem in problems)
+    failed = loaded.fatal or bool(counts["error"])
+    if args.json:
+        print(json.dumps({"ok": not failed, "problems": [problem.as_json() for problem in problems]}, indent=2))
+        return int(failed)
+    for problem in problems:
+        print(f"{problem.severity}: {problem if problem.severity != 'note' else problem.message}")
+    print(_summary(loaded.config, counts))
+    return int(failed)
+
+
+def _summary(config: Config, counts: Counter[str]) -> str:
+    parts = {
+        "recipe": len(config.recipes),
+        "alias": len(config.aliases),
+        "inferencer": len(config.inferencers),
+        "tool server": sum(not server.disabled for server in config.servers.values()),
+    }
+    found = {severity: counts[severity] for severity in ("error", "warning") if counts[severity]}
+    return f"{_counted(parts)}: {_counted(found) or 'no problems'}"
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {_plural(word) if count != 1 else word}" for word, count in counts.items())
+
+
+def _plural(word: str) -> str:
+    return f"{word}es" if word.endswith("s") else f"{word}s"

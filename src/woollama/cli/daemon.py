@@ -1,0 +1,86 @@
+"""Talking to the running daemon over its unix socket, with nothing but the standard library."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from woollama.platform import runtime_dir
+
+GET_TIMEOUT_S = 5.0
+
+
+class NotRunning(Exception):
+    """Nobody listens at the socket."""
+
+
+class Refused(Exception):
+    """The daemon answered with an error; `str(refused)` is its message."""
+
+
+class Daemon:
+    """The daemon of this user: its socket lies in the runtime directory that `environ` gives."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        directory = runtime_dir(environ)
+        self.socket_path = directory / "woollama.sock"
+        self._address_path = directory / "woollama.addr"
+
+    def __repr__(self) -> str:
+        return f"<Daemon at {self.socket_path}>"
+
+    @property
+    def url(self) -> str | None:
+        """Where it listens for TCP, if it has said so."""
+        try:
+            return f"http://{self._address_path.read_text(encoding='ascii').strip()}"
+        except OSError:
+            return None
+
+    def get(self, path: str) -> Any:
+        """The JSON of a `GET`, whatever its status below 500. Raises `NotRunning` and `Refused`."""
+        with closing(_UnixConnection(self.socket_path, GET_TIMEOUT_S)) as connection:
+            answer = self._asked(connection, "GET", path)
+            body = json.loads(answer.read() or b"null")
+            if answer.status >= 400 and "error" in (body or {}):
+                raise Refused(body["error"]["message"])
+            return body
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """The events of a streamed answer as they come. Raises `NotRunning` and `Refused`."""
+        with closing(_UnixConnection(self.socket_path, None)) as connection:
+            answer = self._asked(connection, "POST", path, json.dumps(body).encode())
+            if answer.status != 200:
+                raise Refused(json.loads(answer.read())["error"]["message"])
+            for line in answer:
+                if line.startswith(b"data:") and (data := line[5:].strip()) != b"[DONE]":
+                    yield json.loads(data)
+
+    def _asked(
+        self, connection: _UnixConnection, method: str, path: str, body: bytes | None = None
+    ) -> http.client.HTTPResponse:
+        try:
+            connection.request(method, path, body, {"content-type": "application/json"})
+            return connection.getresponse()
+        except (FileNotFoundError, ConnectionRefusedError) as error:
+            raise NotRunning(f"woollama is not running: nobody listens at {self.socket_path}") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise Refused(
+                f"the daemon at {self.socket_path} gave no answer: {error or type(error).__name__}"
+            ) from error
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path, timeout_s: float | None) -> None:
+        super().__init__("localhost", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))

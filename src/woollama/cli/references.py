@@ -1,0 +1,104 @@
+"""What only shows when the parts of a configuration are held against each other: names that lead nowhere, missing keys.
+
+Nobody is asked: a model that an inferencer would have to tell of is a warning, not an error.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from woollama.config import Config, Loaded, Problem
+from woollama.config.problems import Finding, did_you_mean
+from woollama.core.catalog import Catalog, Source
+from woollama.core.names import Names
+from woollama.core.recipes import Recipe
+from woollama.domain.errors import RouterError
+
+
+def references(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Problem]:
+    config = loaded.config
+    yield from _names(loaded, names_of(config), environ)
+    yield from _tools(loaded)
+    yield from _commands(loaded, environ)
+    for inferencer in config.inferencers.values():
+        if not has_key(inferencer.api_key_env, environ):
+            message = f"{inferencer.name} needs {inferencer.api_key_env}, which is not set"
+            yield loaded.problem(("inferencers", inferencer.name), Finding(message, severity="note"))
+
+
+def names_of(config: Config) -> Names:
+    """The names as they are before any inferencer was asked."""
+    sources = {name: Source(entry.models) for name, entry in config.inferencers.items()}
+    recipes = {
+        name: Recipe(name, entry.inferencer, fallbacks=entry.fallbacks, private=entry.private)
+        for name, entry in config.recipes.items()
+    }
+    return Names(
+        inferencers=config.inferencers,
+        recipes=recipes,
+        aliases=config.aliases,
+        catalog=Catalog(sources),
+        local=[name for name, entry in config.inferencers.items() if entry.local],
+    )
+
+
+def has_key(variable: str | None, environ: Mapping[str, str]) -> bool:
+    """Whether a key is there, or none is needed. Keys also come as credentials of the service manager."""
+    if variable is None or environ.get(variable):
+        return True
+    credentials = environ.get("CREDENTIALS_DIRECTORY")
+    return credentials is not None and (Path(credentials) / variable).is_file()
+
+
+def _names(loaded: Loaded, names: Names, environ: Mapping[str, str]) -> Iterator[Problem]:
+    config = loaded.config
+    leads: list[tuple[tuple[str | int, ...], str]] = [(("aliases", alias), alias) for alias in config.aliases]
+    for recipe in config.recipes.values():
+        leads.append((("recipes", recipe.name, "inferencer"), f"woollama/{recipe.name}"))
+        leads += [(("recipes", recipe.name, "fallbacks", index), name) for index, name in enumerate(recipe.fallbacks)]
+    for path, name in leads:
+        try:
+            target = names.resolve(name).targets[0]
+        except RouterError as error:
+            written = config.aliases[name] if path[0] == "aliases" else _written(config, path)
+            bare = "/" not in written and written not in config.aliases and written not in config.recipes
+            hint = "inferencers are not asked here, and one may have it" if bare else ""
+            yield loaded.problem(path, Finding(error.message, (), hint, "warning" if bare else "error"))
+            continue
+        key = config.inferencers[target.inferencer].api_key_env
+        if not has_key(key, environ):
+            yield loaded.problem(path, Finding(f"needs {key}, which is not set", severity="warning"))
+
+
+def _written(config: Config, path: tuple[str | int, ...]) -> str:
+    recipe = config.recipes[str(path[1])]
+    return recipe.inferencer if path[2] == "inferencer" else recipe.fallbacks[int(path[3])]
+
+
+def _tools(loaded: Loaded) -> Iterator[Problem]:
+    servers = loaded.config.servers
+    for recipe in loaded.config.recipes.values():
+        for index, glob in enumerate(recipe.tools):
+            path = ("recipes", recipe.name, "tools", index)
+            named = glob.partition(".")[0]
+            matching = [name for name in servers if fnmatchcase(name, named) or glob.startswith(f"{name}.")]
+            if not matching:
+                finding = Finding(f'there is no tool server "{named}"', (), did_you_mean(named, servers))
+                yield loaded.problem(path, finding)
+            elif all(servers[name].disabled for name in matching):
+                yield loaded.problem(path, Finding(f'the tool server "{named}" is switched off', severity="warning"))
+
+
+def _commands(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Problem]:
+    for server in loaded.config.servers.values():
+        if server.command and not shutil.which(server.command, path=server.env.get("PATH") or environ.get("PATH")):
+            finding = Finding("names a program that is not there", severity="warning")
+            section = "mcpServers" if _in(loaded, "mcpServers", server.name) else "servers"
+            yield loaded.problem((section, server.name, "command"), finding)
+
+
+def _in(loaded: Loaded, section: str, name: str) -> bool:
+    return any(name in document.data.get(section, {}) for document in loaded.documents)

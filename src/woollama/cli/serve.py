@@ -1,0 +1,116 @@
+"""`woollama serve`: the daemon, in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping, MutableMapping
+from functools import cache
+from typing import TYPE_CHECKING, Literal, cast
+
+from woollama.cli.arguments import SubParsers, checked
+from woollama.cli.screen import complain
+
+if TYPE_CHECKING:
+    from woollama.app import Daemon
+    from woollama.config import Config
+    from woollama.domain.errors import RouterError
+
+FLAGS: Mapping[str, str] = {
+    "address": "WOOLLAMA_ADDRESS",
+    "max_body_bytes": "WOOLLAMA_MAX_BODY_BYTES",
+    "allow_host": "WOOLLAMA_ALLOW_HOST",
+    "allow_origin": "WOOLLAMA_ALLOW_ORIGIN",
+    "heartbeat": "WOOLLAMA_HEARTBEAT",
+    "shutdown_timeout": "WOOLLAMA_SHUTDOWN_TIMEOUT",
+}
+"""A flag is another spelling of its variable, and wins over it."""
+
+
+def add_parser(subparsers: SubParsers) -> None:
+    parser = subparsers.add_parser(
+        "serve",
+        help="run the daemon (also without any command, and as woollamad)",
+        description="Run the daemon in the foreground until it is told to end (Ctrl-C, SIGTERM).",
+        epilog="Each option has an environment variable: --max-body-bytes is WOOLLAMA_MAX_BODY_BYTES.",
+    )
+    parser.add_argument(
+        "--address",
+        metavar="HOST:PORT",
+        type=checked("address"),
+        help="where to listen for TCP (127.0.0.1:11435, or any free port when that is taken)",
+    )
+    parser.add_argument(
+        "--max-body-bytes", metavar="SIZE", type=checked("size"), help="the largest request body (32MiB)"
+    )
+    parser.add_argument(
+        "--allow-host", metavar="NAME", action="append", help="a further name for the Host header; may be repeated"
+    )
+    parser.add_argument(
+        "--allow-origin", metavar="URL", action="append", help="an origin whose pages may connect; may be repeated"
+    )
+    parser.add_argument(
+        "--heartbeat", metavar="TIME", type=checked("duration"), help="how long a stream may be silent (15s)"
+    )
+    parser.add_argument(
+        "--shutdown-timeout",
+        metavar="TIME",
+        type=checked("duration", positive=False),
+        help="how long running turns get at the end (10s)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    for flag, variable in FLAGS.items():
+        if (value := getattr(args, flag)) is not None:
+            os.environ[variable] = value if isinstance(value, str) else ",".join(value)
+    from woollama.config import load
+
+    loaded = load(None, os.environ)
+    for problem in loaded.problems:
+        complain(problem)
+    if loaded.fatal:
+        complain("not started: woollama check tells what is wrong with the configuration")
+        return 1
+    return _serve(loaded.config, os.environ)
+
+
+def _serve(config: Config, environ: MutableMapping[str, str]) -> int:
+    from woollama import observe, server
+
+    token = environ.get("WOOLLAMA_TOKEN") or None
+    scrubber = observe.Scrubber([token] if token else [])
+    log_format = environ.get("WOOLLAMA_LOG_FORMAT") or "text"
+    if log_format not in ("text", "json"):
+        complain("WOOLLAMA_LOG_FORMAT: must be text or json")
+        return 2
+    try:
+        observe.configure(
+            environ.get("WOOLLAMA_LOG") or "info", cast(Literal["text", "json"], log_format), scrubber=scrubber
+        )
+    except ValueError as error:
+        complain(error)
+        return 2
+
+    @cache
+    def daemon() -> Daemon:
+        """Built when the sockets are ours: a second start ends before it has loaded what serving needs."""
+        from woollama.app import Core, Daemon
+
+        return Daemon(Core(config, environ, scrubber), scrubber=scrubber, heartbeat_s=config.door.heartbeat_s)
+
+    def render_error(path: str, error: RouterError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        return daemon().render_error(path, error)
+
+    door = config.door
+    options = server.ServeOptions(
+        address=door.address,
+        token=token,
+        any_local_user=door.any_local_user,
+        allow_hosts=door.allow_hosts,
+        allow_origins=door.allow_origins,
+        max_body_bytes=config.limits.body_bytes,
+        heartbeat_s=door.heartbeat_s,
+        shutdown_timeout_s=door.shutdown_timeout_s,
+    )
+    return server.run(options, daemon, render_error=render_error, environ=environ)

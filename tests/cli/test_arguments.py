@@ -1,0 +1,72 @@
+"""Arguments are read before anything is touched: help, versions and mistakes start nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.conftest import Home
+from woollama import __version__
+from woollama.cli import COMMANDS
+
+HEAVY = {"fastapi", "starlette", "uvicorn", "httpx", "httpx2", "mcp", "anthropic", "pydantic", "jsonschema", "asyncio"}
+
+
+def test_help_tells_of_every_command_and_starts_nothing(home: Home) -> None:
+    finished = home.woollama("--help")
+    assert finished.returncode == 0
+    for command in COMMANDS:
+        assert f"\n    {command} " in finished.stdout
+    assert list(home.runtime.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(home: Home, command: str) -> None:
+    finished = home.woollama(command, "--help")
+    assert (finished.returncode, finished.stderr) == (0, "")
+    assert finished.stdout.startswith(f"usage: woollama {command}")
+    assert list(home.runtime.iterdir()) == []
+
+
+def test_the_version_is_told(home: Home) -> None:
+    assert home.woollama("--version").stdout == f"woollama {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["serv"], "there is no command 'serv'; did you mean 'serve'?"),
+        (["xyzzy"], "there is no command 'xyzzy'\n"),
+        (["serve", "--hartbeat", "3s"], "there is no argument '--hartbeat'; did you mean '--heartbeat'?"),
+        (["serve", "--heart=3s"], "there is no argument '--heart=3s'; did you mean '--heartbeat'?"),
+        (["--hepl"], "there is no argument '--hepl'; did you mean '--help'?"),
+        (["serve", "now"], "there is no argument 'now'"),
+        (["serve", "--heartbeat", "often"], "argument --heartbeat: must be a duration such as 500ms"),
+        (["serve", "--max-body-bytes", "-1"], "argument --max-body-bytes"),
+        (["serve", "--address", "http://x"], "argument --address: must be HOST:PORT"),
+        (["run"], "the following arguments are required: RECIPE"),
+        (["run", "demo", "hi", "--var", "x"], "argument --var: must be NAME=VALUE"),
+        (["status", "--jsn"], "did you mean '--json'?"),
+    ],
+)
+def test_a_mistake_exits_with_2_and_a_hint_and_starts_nothing(home: Home, words: list[str], hint: str) -> None:
+    finished = home.woollama(*words)
+    assert finished.returncode == 2
+    assert hint in finished.stderr
+    assert finished.stdout == ""
+    assert list(home.runtime.iterdir()) == []
+
+
+def test_woollamad_is_woollama_serve(home: Home) -> None:
+    program = "from woollama.cli import serve_main; raise SystemExit(serve_main())"
+    finished = home.python("-c", program, "--hartbeat")
+    assert finished.returncode == 2
+    assert finished.stderr.startswith("woollama serve: there is no argument '--hartbeat'; did you mean '--heartbeat'?")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["models"], ["tools"], ["status"], ["run", "demo", "hi"], ["serv"]])
+def test_what_talks_to_the_daemon_loads_nothing_heavy(home: Home, words: list[str]) -> None:
+    program = (
+        "import sys; from woollama.cli import main; main(sys.argv[1:]);"
+        f" print('loaded:', *set(sys.modules) & {HEAVY!r})"
+    )
+    assert home.python("-c", program, *words).stdout.splitlines()[-1] == "loaded:"

@@ -1,0 +1,139 @@
+"""`woollama check` on configurations that are broken in every way that it knows."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Home
+
+KEYS = ["OPENAI", "ANTHROPIC", "GEMINI", "GROQ", "MISTRAL", "DEEPSEEK", "XAI", "OPENROUTER", "TOGETHER"]
+
+
+def problems(home: Home, **environ: str) -> list[dict[str, Any]]:
+    """Everything but the notes."""
+    found = json.loads(home.woollama("check", "--json", **environ).stdout)["problems"]
+    return [problem for problem in found if problem["severity"] != "note"]
+
+
+def test_the_shipped_configuration_has_no_problems(home: Home) -> None:
+    finished = home.woollama("check", **{f"{name}_API_KEY": "k" for name in KEYS})
+    assert finished.stdout == "4 recipes, 0 aliases, 15 inferencers, 3 tool servers: no problems\n"
+    assert finished.returncode == 0
+
+
+def test_missing_keys_are_notes_and_no_problem(home: Home) -> None:
+    finished = home.woollama("check")
+    assert finished.returncode == 0
+    assert "note: openai needs OPENAI_API_KEY, which is not set\n" in finished.stdout
+    assert finished.stdout.endswith("no problems\n")
+
+
+def test_a_key_may_be_a_credential_of_the_service_manager(home: Home) -> None:
+    (home.directory / "OPENAI_API_KEY").write_text("k")
+    finished = home.woollama("check", CREDENTIALS_DIRECTORY=str(home.directory))
+    assert "OPENAI_API_KEY" not in finished.stdout
+    assert "GROQ_API_KEY" in finished.stdout
+
+
+def test_an_error_exits_with_1_and_says_where(home: Home) -> None:
+    home.write("recipes.toml", '[recipes.r]\ninferencer = "ollama/x"\ntols = []\n')
+    finished = home.woollama("check")
+    assert finished.returncode == 1
+    assert 'recipes.toml:3: recipes.r.tols: is no known key (did you mean "tools"?); recipes.r is left out' in (
+        finished.stdout
+    )
+    assert finished.stdout.endswith("4 recipes, 0 aliases, 15 inferencers, 3 tool servers: 1 error\n")
+
+
+def test_a_file_that_does_not_parse_is_an_error(home: Home) -> None:
+    home.write("mcp.json", "{]")
+    finished = home.woollama("check", "--json")
+    assert finished.returncode == 1
+    found = json.loads(finished.stdout)
+    assert found["ok"] is False
+    assert found["problems"][0]["message"].startswith("is not valid JSON")
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "severity", "message", "line"),
+    [
+        (
+            '[aliases]\nfast = "olama/x"',
+            "aliases.fast",
+            "error",
+            "no model 'olama/x'; the nearest are ollama/x",
+            2,
+        ),
+        ('[aliases]\na = "b"\nb = "a"', "aliases.a", "error", "these names go round in a circle", 2),
+        (
+            '[recipes.a]\ninferencer = "woollama/b"\n[recipes.b]\ninferencer = "a"',
+            "recipes.a.inferencer",
+            "error",
+            "circle: recipe a -> recipe b -> recipe a",
+            2,
+        ),
+        (
+            '[recipes.a]\ninferencer = "ollama/x"\nfallbacks = ["ollama/y",\n"gone/z"]',
+            "recipes.a.fallbacks[1]",
+            "error",
+            "there is no model 'gone/z'",
+            3,
+        ),
+        (
+            '[recipes.a]\ninferencer = "ollama/x"\ntools = ["clok.now"]',
+            "recipes.a.tools[0]",
+            "error",
+            'there is no tool server "clok"',
+            3,
+        ),
+        (
+            '[recipes.a]\ninferencer = "openai/x"\nprivate = true',
+            "recipes.a.inferencer",
+            "error",
+            "is private and none of its inferencers is local",
+            2,
+        ),
+        ('[aliases]\nfast = "qwen3"', "aliases.fast", "warning", "there is no model 'qwen3'", 2),
+        ('[recipes.a]\ninferencer = "openai/x"', "recipes.a.inferencer", "warning", "needs OPENAI_API_KEY", 2),
+    ],
+)
+def test_names_that_lead_nowhere_are_told(
+    home: Home, text: str, key: str, severity: str, message: str, line: int
+) -> None:
+    home.write("recipes.toml", text)
+    found = problems(home)[0]
+    assert (found["key"], found["severity"], found["line"]) == (key, severity, line)
+    assert message in found["message"]
+    assert home.woollama("check").returncode == (1 if severity == "error" else 0)
+
+
+def test_globs_over_servers_are_references_too(home: Home) -> None:
+    home.write("recipes.toml", '[recipes.a]\ninferencer = "ollama/x"\ntools = ["*", "*.now", "cl*.now", "clock.*"]\n')
+    assert problems(home) == []
+
+
+def test_tools_of_a_server_that_is_switched_off_are_a_warning(home: Home) -> None:
+    home.write("mcp.json", '{"mcpServers": {"clock": {"disabled": true}}}')
+    found = problems(home)
+    assert [problem["key"] for problem in found] == ["recipes.demo.tools[0]", "recipes.assistant.tools[0]"]
+    assert {problem["severity"] for problem in found} == {"warning"}
+
+
+def test_a_program_that_is_not_there_is_a_warning(home: Home) -> None:
+    home.write("mcp.json", '{\n"servers": {"x": {"command": "no-such-program"}}}')
+    (found,) = problems(home)
+    assert (found["key"], found["severity"], found["line"]) == ("servers.x.command", "warning", 2)
+
+
+def test_no_value_of_a_variable_is_ever_told(home: Home) -> None:
+    home.write(
+        "inferencers.toml", '[inferencers.x]\nbase_url = "${SECRET}"\napi = "${SECRET}"\nretries = "${SECRET}"\n'
+    )
+    home.write("mcp.json", '{"mcpServers": {"x": {"url": "${SECRET}", "timeout": "${SECRET}", "type": "${SECRET}"}}}')
+    home.write("recipes.toml", '[aliases]\nfast = "ollama/${SECRET:-x}"\n')
+    finished = home.woollama("check", SECRET="hush-hush")
+    assert finished.returncode == 1
+    assert "hush-hush" not in finished.stdout + finished.stderr
