@@ -24,7 +24,7 @@ What is held when
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
@@ -52,19 +52,25 @@ class Engine:
         attempts: Attempts,
         toolbox: Toolbox,
         continuations: Continuations,
+        ready: Callable[[Sequence[str]], Awaitable[None]] | None = None,
     ) -> None:
+        """`ready` waits a moment for tool servers that are still starting, given the globs of a recipe's tools."""
         self._names = names
         self._inferencers = inferencers
         self._attempts = attempts
         self._toolbox = toolbox
         self._continuations = continuations
+        self._ready = ready
 
     def __repr__(self) -> str:
         return f"<Engine over {len(self._inferencers)} inferencers, {self._toolbox!r}>"
 
     async def play(self, turn: Turn, emit: Emit) -> None:
         """Answer `turn`, telling every event to `emit`; the last one is a `Stopped`. Raises `RouterError`."""
-        plan = plan_of(turn, self._names.resolve(turn.model), self._toolbox)
+        route = self._names.resolve(turn.model)
+        if self._ready is not None and route.recipe is not None and route.recipe.tools:
+            await self._ready(route.recipe.tools)
+        plan = plan_of(turn, route, self._toolbox)
         try:
             async with asyncio.timeout_at(turn.deadline):
                 await self._loop(turn, plan, emit)

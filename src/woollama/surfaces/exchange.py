@@ -41,7 +41,8 @@ class Encoder(Protocol):
 class Codec(Protocol):
     """A dialect: a module of this shape."""
 
-    StreamEncoder: Callable[[Turn], Encoder]
+    @property
+    def StreamEncoder(self) -> Callable[[Turn], Encoder]: ...  # noqa: N802
 
     def decode(self, body: Mapping[str, Any], *, turn_id: str, caller: Caller) -> Turn: ...
 

@@ -1,0 +1,203 @@
+"""The composition root: from a configuration to everything wired. The only module that knows all the parts.
+
+`Core` is the router without a server, for programs that embed it; `Daemon` is the core with its HTTP surface, which is
+what `server` puts behind the door.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import fields
+
+from starlette.types import ASGIApp
+
+from woollama import __version__
+from woollama.config.model import Config, ToolServer
+from woollama.config.model import Inferencer as InferencerEntry
+from woollama.config.model import Recipe as RecipeEntry
+from woollama.core.attempts import Attempts
+from woollama.core.catalog import Catalog, Source
+from woollama.core.continuations import Continuations
+from woollama.core.engine import Engine
+from woollama.core.lease import LeasePolicy
+from woollama.core.names import Names
+from woollama.core.recipes import Recipe, Variable
+from woollama.core.runs import Run, Runs
+from woollama.domain.errors import RouterError
+from woollama.domain.tools import Example
+from woollama.domain.turns import Turn
+from woollama.inferencing import Inferencing
+from woollama.observe import LoggedToolbox, Scrubber
+from woollama.processes.children import Supervisor
+from woollama.processes.environment import private_environment
+from woollama.routes import Site, render_error, routes
+from woollama.surfaces import openai_chat, openai_responses
+from woollama.surfaces.exchange import Exchange, Surroundings
+from woollama.surfaces.listings import Models, Probes, Tools
+from woollama.surfaces.relay import Relayer
+from woollama.toolservers.fleet import Fleet, ServerSpec
+
+_log = logging.getLogger("woollama.app")
+
+
+class Core:
+    """The router: names, runs, tools. `warm` and `close` bracket its life; in between `start` plays turns."""
+
+    def __init__(self, config: Config, environ: Mapping[str, str], scrubber: Scrubber) -> None:
+        self.config = config
+        self.supervisor = Supervisor()
+        self.inferencing = Inferencing(config.inferencers, environ, self.supervisor)
+        self.tool_servers = Fleet(
+            map(_server, config.servers.values()), spawner=self.supervisor, environment=private_environment(environ)
+        )
+        self.attempts = Attempts({name: _policy(entry) for name, entry in config.inferencers.items()})
+        self.catalog = Catalog(self._sources(), aliases=config.aliases, recipes=config.recipes)
+        self.names = Names(
+            inferencers=config.inferencers,
+            recipes={name: _recipe(entry) for name, entry in config.recipes.items()},
+            aliases=config.aliases,
+            catalog=self.catalog,
+            local=[name for name, entry in config.inferencers.items() if entry.local],
+        )
+        engine = Engine(
+            self.names,
+            self.inferencing.inferencers,
+            self.attempts,
+            LoggedToolbox(self.tool_servers),
+            Continuations(),
+            self.tool_servers.ready,
+        )
+        self.runs = Runs(engine.play)
+        self._following: asyncio.Task[None] | None = None
+        scrubber.add(*self.inferencing.secrets(), *_secrets_of(config.servers.values()))
+
+    def __repr__(self) -> str:
+        return f"<Core {self.names!r}, {self.runs!r}, {self.tool_servers!r}>"
+
+    def start(self, turn: Turn, *, background: bool = False) -> AbstractAsyncContextManager[Run]:
+        """Play a turn: `async with core.start(turn) as run: async for event in run.watch()`."""
+        return self.runs.start(turn, background=background)
+
+    async def warm(self) -> None:
+        """Start what takes time, and wait for none of it."""
+        await self.supervisor.start()
+        self.tool_servers.start()
+        self._following = asyncio.create_task(self.catalog.run(), name="catalogue")
+
+    async def close(self) -> None:
+        """Runs first, then what they used."""
+        await self.runs.close()
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.wait([self._following])
+        await self.tool_servers.close()
+        await self.inferencing.close()
+        await self.supervisor.close()
+
+    def _sources(self) -> dict[str, Source]:
+        return {
+            name: Source(entry.models, self.inferencing.discoverable(name), entry.model_patterns)
+            for name, entry in self.config.inferencers.items()
+        }
+
+
+class Daemon:
+    """The core behind HTTP. `server` starts, drains and closes it."""
+
+    def __init__(self, core: Core, *, scrubber: Scrubber, heartbeat_s: float) -> None:
+        self._core = core
+        self._scrubber = scrubber
+        extra_bodies = {name: entry.extra_body for name, entry in core.config.inferencers.items()}
+        around = Surroundings(
+            names=core.names,
+            runs=core.runs,
+            traits={name: core.inferencing.traits(name) for name in core.config.inferencers},
+            relayer=Relayer(core.inferencing.forwarder, core.attempts, extra_bodies),
+            scrub=self._scrubbed,
+            heartbeat_s=heartbeat_s,
+        )
+        self._site = Site(
+            routes(
+                chat=Exchange("chat", openai_chat, "/chat/completions", around),
+                responses=Exchange("responses", openai_responses, "/responses", around),
+                models=Models(core.catalog, core.names),
+                tools=Tools(core.tool_servers),
+                probes=Probes(self._waits_for, __version__),
+            )
+        )
+
+    def __repr__(self) -> str:
+        return f"<Daemon {self._core!r}>"
+
+    @property
+    def app(self) -> ASGIApp:
+        return self._site
+
+    async def start(self) -> None:
+        await self._core.warm()
+
+    async def drain(self, timeout_s: float) -> None:
+        await self._core.runs.drain(timeout_s)
+
+    async def close(self) -> None:
+        await self._core.close()
+
+    def render_error(self, path: str, error: RouterError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        status, headers, body = render_error(path, error)
+        return status, headers, self._scrubber.scrub(body.decode()).encode()
+
+    def _scrubbed(self, error: RouterError) -> RouterError:
+        error.message = self._scrubber.scrub(error.message)
+        return error
+
+    def _waits_for(self) -> list[str]:
+        """A tool server that is down is told by its health; it does not make the daemon unready."""
+        return [server.name for server in self._core.tool_servers.health() if server.health == "starting"]
+
+
+@asynccontextmanager
+async def open_core(
+    config: Config, environ: Mapping[str, str], scrubber: Scrubber | None = None
+) -> AsyncIterator[Core]:
+    """A core without a server, warmed and closed."""
+    core = Core(config, environ, scrubber or Scrubber())
+    try:
+        await core.warm()
+        yield core
+    finally:
+        await core.close()
+
+
+def _recipe(entry: RecipeEntry) -> Recipe:
+    examples: dict[str, list[Example]] = {}
+    for call in entry.examples:
+        examples.setdefault(call.call, []).append(Example(call.arguments, call.ask))
+    variables = {
+        name: Variable(variable.default, variable.choices, variable.description)
+        for name, variable in entry.variables.items()
+    }
+    same = {field.name for field in fields(Recipe)} - {"variables", "examples", "locked"}
+    return Recipe(
+        **{name: getattr(entry, name) for name in same},
+        variables=variables,
+        examples=examples,
+        locked=frozenset(entry.locked),
+    )
+
+
+def _policy(entry: InferencerEntry) -> LeasePolicy:
+    return LeasePolicy(**{field.name: getattr(entry, field.name) for field in fields(LeasePolicy)})
+
+
+def _server(entry: ToolServer) -> ServerSpec:
+    same = {field.name for field in fields(ServerSpec)} & {field.name for field in fields(ToolServer)}
+    return ServerSpec(**{name: getattr(entry, name) for name in same})
+
+
+def _secrets_of(servers: Iterable[ToolServer]) -> Iterator[str]:
+    for server in servers:
+        yield from server.headers.values()
+        yield from server.env.values()

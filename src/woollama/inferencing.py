@@ -1,0 +1,142 @@
+"""From the entries of inferencers.toml to inferencers: the part of the composition root that knows every `api`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
+from typing import assert_never
+
+from woollama.config.model import Inferencer as Entry
+from woollama.core.route_of import Traits
+from woollama.domain.ports import Forwarder, Inferencer, Spawner
+from woollama.inferencers.emulated_tools import EmulatedTools
+from woollama.inferencers.endpoint import Endpoint
+from woollama.inferencers.forwarder import UpstreamForwarder
+from woollama.inferencers.http_request import Patience
+from woollama.inferencers.openai import OpenAIInferencer
+from woollama.inferencers.scripted import ScriptedInferencer
+from woollama.inferencers.transport import HttpClient
+from woollama.platform import data_dir
+
+
+class Inferencing:
+    """All inferencers of a configuration, and the way out for those that requests can be relayed to.
+
+    Keys are read from the environment, or from systemd's credentials, at each call.
+    """
+
+    def __init__(self, entries: Mapping[str, Entry], environ: Mapping[str, str], spawner: Spawner) -> None:
+        self._entries = entries
+        self._environ = environ
+        self._spawner = spawner
+        self._http = HttpClient()
+        self._closing: list[Callable[[], Awaitable[None]]] = [self._http.aclose]
+        endpoints = {name: self._endpoint(entry) for name, entry in entries.items() if entry.api == "openai"}
+        self.forwarder: Forwarder = UpstreamForwarder(self._http, endpoints.values())
+        self.inferencers: dict[str, Inferencer] = {
+            name: self._emulated(entry, self._inferencer(entry, endpoints.get(name))) for name, entry in entries.items()
+        }
+
+    def __repr__(self) -> str:
+        return f"<Inferencing {', '.join(self.inferencers)}>"
+
+    def traits(self, name: str) -> Traits:
+        entry = self._entries[name]
+        return Traits(
+            dialects=frozenset(entry.dialects) if entry.api == "openai" else frozenset(),
+            keeps_state=entry.keeps_state,
+            emulates_tools=entry.tool_mode == "emulated",
+        )
+
+    def discoverable(self, name: str) -> Inferencer | None:
+        """The inferencer, if it may be asked for its models: not where its key is missing, it would only refuse."""
+        entry = self._entries[name]
+        asks = entry.discover and (entry.api_key_env is None or self._key(entry.api_key_env) is not None)
+        return self.inferencers[name] if asks else None
+
+    def secrets(self) -> Iterator[str]:
+        """What must never be seen in a log or an error."""
+        for entry in self._entries.values():
+            yield from entry.headers.values()
+            if entry.api_key_env and (key := self._key(entry.api_key_env)):
+                yield key
+
+    async def close(self) -> None:
+        for close in self._closing:
+            await close()
+
+    def _emulated(self, entry: Entry, inferencer: Inferencer) -> Inferencer:
+        return EmulatedTools(inferencer) if entry.tool_mode == "emulated" else inferencer
+
+    def _inferencer(self, entry: Entry, endpoint: Endpoint | None) -> Inferencer:
+        match entry.api:
+            case "openai":
+                assert endpoint is not None
+                return OpenAIInferencer(endpoint, self._http)
+            case "anthropic":
+                return self._anthropic(entry)
+            case "local":
+                return self._local(entry)
+            case "scripted":
+                return ScriptedInferencer(entry.name, models=entry.models)
+            case _:
+                assert_never(entry.api)
+
+    def _endpoint(self, entry: Entry) -> Endpoint:
+        return Endpoint(
+            entry.name,
+            entry.base_url,
+            api_key=self._key_of(entry),
+            headers=entry.headers,
+            patience=_patience(entry),
+            extra_body=entry.extra_body,
+        )
+
+    def _anthropic(self, entry: Entry) -> Inferencer:
+        from woollama.inferencers.anthropic import AnthropicInferencer
+
+        inferencer = AnthropicInferencer(
+            entry.name,
+            key=self._key_of(entry),
+            base_url=entry.base_url,
+            headers=entry.headers,
+            extra_body=entry.extra_body,
+            connect_timeout_s=entry.connect_timeout_s,
+            first_byte_timeout_s=entry.first_byte_timeout_s,
+            idle_timeout_s=entry.idle_timeout_s,
+        )
+        self._closing.append(inferencer.aclose)
+        return inferencer
+
+    def _local(self, entry: Entry) -> Inferencer:
+        from woollama.inferencers.local import LocalInferencer
+        from woollama.inferencers.weights import models_dir
+
+        inferencer = LocalInferencer(
+            entry.name,
+            self._spawner,
+            self._http,
+            models_dir(data_dir(self._environ)),
+            environ=self._environ,
+            context_tokens=entry.context_tokens,
+            patience=_patience(entry),
+            start_timeout_s=entry.start_timeout_s,
+            idle_s=entry.idle_s,
+        )
+        self._closing.insert(0, inferencer.close)
+        return inferencer
+
+    def _key_of(self, entry: Entry) -> Callable[[], str | None]:
+        name = entry.api_key_env
+        return lambda: self._key(name) if name else None
+
+    def _key(self, name: str) -> str | None:
+        if value := self._environ.get(name):
+            return value
+        directory = self._environ.get("CREDENTIALS_DIRECTORY")
+        file = Path(directory, name) if directory else None
+        return file.read_text().strip() or None if file and file.is_file() else None
+
+
+def _patience(entry: Entry) -> Patience:
+    return Patience(entry.connect_timeout_s, entry.first_byte_timeout_s, entry.idle_timeout_s)
