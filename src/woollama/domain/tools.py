@@ -14,6 +14,7 @@ Json = Any
 WIRE_NAME_LIMIT = 64
 _ILLEGAL = re.compile(r"[^A-Za-z0-9_-]")
 _DIGEST_CHARS = 8
+_DIGEST = re.compile(rf"_[0-9a-f]{{{_DIGEST_CHARS}}}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +82,15 @@ class Function:
 def wire_name(server: str, tool: str, limit: int = WIRE_NAME_LIMIT) -> str:
     """`server__tool`; a name that is too long, illegal or ambiguous is shortened with a hash of both names.
 
-    A `__` inside either name would make `a__b` + `c` and `a` + `b__c` the same, so such names carry the hash too.
+    A `__` inside either name would make `a__b` + `c` and `a` + `b__c` the same, so such names carry the hash too; and
+    so do names that end as if they did, or a tool could be named to stand in for another.
     An empty `server` (a re-export under bare names) leaves the tool's own name.
     """
     plain = f"{server}__{tool}" if server else tool
     ambiguous = bool(server) and plain.count("__") != 1
     # "a_" + "_b" has one "__" too few to be told from "a" + "__b": a border that touches "_" is ambiguous as well.
     ambiguous = ambiguous or (bool(server) and (server.endswith("_") or tool.startswith("_")))
+    ambiguous = ambiguous or bool(_DIGEST.search(plain))
     if len(plain) <= limit and not ambiguous and not _ILLEGAL.search(plain):
         return plain
     digest = hashlib.sha256(json.dumps([server, tool]).encode()).hexdigest()[:_DIGEST_CHARS]
