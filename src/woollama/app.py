@@ -37,6 +37,7 @@ from woollama.routes import Site, render_error, routes
 from woollama.surfaces import openai_chat, openai_responses
 from woollama.surfaces.exchange import Exchange, Surroundings
 from woollama.surfaces.listings import Models, Probes, Tools
+from woollama.surfaces.passage import Passage
 from woollama.surfaces.relay import Relayer
 from woollama.toolservers.fleet import Fleet, ServerSpec
 
@@ -115,7 +116,13 @@ class Daemon:
             names=core.names,
             runs=core.runs,
             traits={name: core.inferencing.traits(name) for name in core.config.inferencers},
-            relayer=Relayer(core.inferencing.forwarder, core.attempts, extra_bodies),
+            relayer=Relayer(
+                core.inferencing.forwarder,
+                core.attempts,
+                extra_bodies,
+                heartbeat_s=heartbeat_s,
+                scrub=self._scrubbed,
+            ),
             scrub=self._scrubbed,
             heartbeat_s=heartbeat_s,
         )
@@ -123,6 +130,7 @@ class Daemon:
             routes(
                 chat=Exchange("chat", openai_chat, "/chat/completions", around),
                 responses=Exchange("responses", openai_responses, "/responses", around),
+                passage=lambda path: Passage(path, around),
                 models=Models(core.catalog, core.names),
                 tools=Tools(core.tool_servers),
                 probes=Probes(self._waits_for, __version__),

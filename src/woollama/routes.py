@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from woollama.domain.wire_json import dumps
 from woollama.surfaces import anthropic_messages, openai_errors
 from woollama.surfaces.exchange import Exchange
 from woollama.surfaces.listings import Models, Probes, Tools
+from woollama.surfaces.passage import Passage
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -41,10 +42,20 @@ class Route:
         return (self.path, self.path.removeprefix("/v1"), "/v1" + self.path)
 
 
-def routes(*, chat: Exchange, responses: Exchange, models: Models, tools: Tools, probes: Probes) -> list[Route]:
+def routes(
+    *,
+    chat: Exchange,
+    responses: Exchange,
+    passage: Callable[[str], Passage],
+    models: Models,
+    tools: Tools,
+    probes: Probes,
+) -> list[Route]:
     return [
         Route("POST", "/v1/chat/completions", chat),
         Route("POST", "/v1/responses", responses),
+        Route("POST", "/v1/embeddings", passage("/embeddings")),
+        Route("POST", "/v1/completions", passage("/completions")),
         Route("GET", "/v1/models", models.listing),
         Route("GET", "/v1/models/{model:path}", models.one),
         Route("GET", "/v1/tools", tools.listing),

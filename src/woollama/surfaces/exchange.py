@@ -6,7 +6,6 @@ The only path from a client to a model. A dialect is a module with four function
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,7 +16,7 @@ from woollama.core.names import Names
 from woollama.core.route_of import Engine, Relay, Traits, route_of
 from woollama.core.runs import Run, Runs
 from woollama.domain.answers import Answer
-from woollama.domain.errors import NoStateOwner, RouterError, ShuttingDown
+from woollama.domain.errors import NoStateOwner, RouterError
 from woollama.domain.events import Event, Failed, Rewrote, RoundBegan, UsageMeter, UsageSeen
 from woollama.domain.ids import new_id
 from woollama.domain.messages import Dialect
@@ -88,9 +87,9 @@ class Exchange:
         caller: Caller = scope["state"]["caller"]
         async with Departure(receive) as departure:
             if isinstance(decision, Relay):
-                stream = self._stream(send) if head.stream else None
-                relayed = Relayed(raw, head, decision.targets, self._path, scope["headers"], caller, note)
-                await self._relay(relayed, stream, send, departure)
+                frame = self._codec.encode_error_frame
+                relayed = Relayed(raw, head, decision.targets, self._path, scope["headers"], caller, note, frame)
+                await around.relayer.respond(relayed, send, departure)
             else:
                 turn = self._codec.decode(head.body, turn_id=new_id("turn_"), caller=caller)
                 _refuse_state(turn)
@@ -99,26 +98,6 @@ class Exchange:
                         await self._stream_run(run, decision, send, note)
                     else:
                         await self._answer_run(run, decision, send, note)
-
-    async def _relay(self, relayed: Relayed, stream: EventStream | None, send: Send, departure: Departure) -> None:
-        if stream is None:
-            await self._around.relayer.pass_on(relayed, None, send, self._codec.encode_error_frame)
-            return
-        async with stream:
-            try:
-                await self._around.relayer.pass_on(relayed, stream, send, self._codec.encode_error_frame)
-            except RouterError as error:
-                if not stream.begun:
-                    raise
-                await self._fail(stream, error)
-            except asyncio.CancelledError:
-                if stream.begun and not departure.gone:
-                    await self._fail(stream, ShuttingDown("woollama was shut down before the answer was complete"))
-                raise
-
-    async def _fail(self, stream: EventStream, error: RouterError) -> None:
-        await stream.write(self._codec.encode_error_frame(self._around.scrub(error)))
-        await stream.end()
 
     async def _stream_run(self, run: Run, decision: Engine, send: Send, note: Note) -> None:
         encoder = self._codec.StreamEncoder(run.turn)

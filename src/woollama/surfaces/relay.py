@@ -16,13 +16,15 @@ from typing import Any
 from starlette.types import Message, Send
 
 from woollama.core.attempts import RETRYABLE_STATUS, Attempts, Try
-from woollama.domain.errors import RouterError, UpstreamRefused
+from woollama.domain.errors import RouterError, ShuttingDown, UpstreamRefused
 from woollama.domain.ports import Forwarded, Forwarder, RequestHead
 from woollama.domain.turns import Caller, Target
 from woollama.surfaces.bodies import Headers
 from woollama.surfaces.body_head import ScannedHead, splice
+from woollama.surfaces.departure import Departure
 from woollama.surfaces.event_stream import EventStream
 from woollama.surfaces.relay_repair import ChatRepair, Tap
+from woollama.surfaces.sse import HEARTBEAT
 
 REFUSAL_LIMIT_BYTES = 64 * 1024
 HOLD_LIMIT_BYTES = 4 * 1024 * 1024
@@ -31,37 +33,62 @@ READ_OUT_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Relayed:
-    """A request to pass on. `note` adds to the log line of the request."""
+    """A request to pass on. `note` adds to its log line; `error_frame` renders an error of a stream in its dialect."""
 
     raw: bytes
     head: ScannedHead
     targets: Sequence[Target]
     path: str
-    headers: Sequence[tuple[bytes, bytes]]
+    headers: Headers
     caller: Caller
     note: Callable[..., None]
+    error_frame: Callable[[RouterError], bytes]
 
 
 class Relayer:
     """`extra_bodies` are each inferencer's own additions to a body, used where the client says nothing."""
 
-    def __init__(self, forwarder: Forwarder, attempts: Attempts, extra_bodies: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        forwarder: Forwarder,
+        attempts: Attempts,
+        extra_bodies: Mapping[str, Mapping[str, Any]],
+        *,
+        heartbeat_s: float,
+        scrub: Callable[[RouterError], RouterError] = lambda error: error,
+    ) -> None:
         self._forwarder = forwarder
         self._attempts = attempts
         self._extra_bodies = extra_bodies
+        self._heartbeat_s = heartbeat_s
+        self._scrub = scrub
 
     def __repr__(self) -> str:
         return f"<Relayer over {self._forwarder!r}>"
 
-    async def pass_on(
-        self,
-        request: Relayed,
-        stream: EventStream | None,
-        send: Send,
-        error_frame: Callable[[RouterError], bytes],
-    ) -> None:
-        """Send the upstream's answer to the client. Raises `RouterError` if no target answered."""
+    async def respond(self, request: Relayed, send: Send, departure: Departure) -> None:
+        """Send the upstream's answer to the client. Raises `RouterError` if that fails before the status line."""
+        if not request.head.stream:
+            await self._pass_on(request, None, send)
+            return
+        async with EventStream(send, heartbeat=HEARTBEAT, heartbeat_s=self._heartbeat_s) as stream:
+            try:
+                await self._pass_on(request, stream, send)
+            except RouterError as error:
+                if not stream.begun:
+                    raise
+                await self._fail(request, stream, error)
+            except asyncio.CancelledError:
+                if stream.begun and not departure.gone:
+                    await self._fail(request, stream, ShuttingDown("woollama was shut down in mid-answer"))
+                raise
 
+    async def _fail(self, request: Relayed, stream: EventStream, error: RouterError) -> None:
+        request.note(error=error.kind)
+        await stream.write(request.error_frame(self._scrub(error)))
+        await stream.end()
+
+    async def _pass_on(self, request: Relayed, stream: EventStream | None, send: Send) -> None:
         @asynccontextmanager
         async def attempt(trial: Try) -> AsyncIterator[Forwarded]:
             target = trial.target
@@ -81,7 +108,7 @@ class Relayer:
             ]
             if stream is not None and answer.status == 200 and _is_event_stream(answer):
                 await stream.begin([*_without(answer.headers, b"content-type", b"cache-control"), *own])
-                tap = await _pass_stream(answer, stream, error_frame)
+                tap = await _pass_stream(answer, stream, request.error_frame)
                 request.note(**_noted(tap))
             elif stream is not None and stream.begun:
                 raise await refusal(answer, trial.target)
