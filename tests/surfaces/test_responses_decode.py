@@ -82,16 +82,34 @@ def test_a_wish_for_state_is_handed_on(body: dict[str, Any], state: StateWish) -
 
 def test_what_has_no_word_of_ours_is_kept_for_a_target_of_the_same_dialect() -> None:
     kept = {
-        "truncation": "auto",
         "safety_identifier": "s",
         "prompt_cache_key": "k",
         "prompt_cache_retention": "24h",
-        "stream_options": {"include_obfuscation": False},
         "a_field_of_tomorrow": [1],
+        "reasoning": {"summary": "detailed"},
     }
-    turn = turn_of(stream=True, temperature=1, **kept)
+    said = {"temperature": 1, "stream": True, "stream_options": {"include_obfuscation": False}, "instructions": "x"}
+    turn = turn_of(**{**kept, **said, "reasoning": {"effort": "low", "summary": "detailed"}, "another": None})
 
     assert turn.extra == {"responses": kept}
+
+
+def test_what_is_as_the_target_likes_need_not_be_carried() -> None:
+    assert turn_of(reasoning={"effort": "low", "summary": "auto"}, text={"verbosity": "low"}).extra == {"responses": {}}
+
+
+def test_what_the_answer_repeats_is_remembered_as_it_came() -> None:
+    echoed = {
+        "instructions": "x",
+        "tools": [{"type": "function", "name": "f"}],
+        "tool_choice": "auto",
+        "text": {"format": {"type": "text"}},
+        "reasoning": {"effort": "low"},
+        "truncation": "auto",
+        "prompt_cache_key": "k",
+        "safety_identifier": "s",
+    }
+    assert turn_of(**echoed, temperature=1).echo == echoed
 
 
 def test_calls_of_ours_can_be_bounded() -> None:

@@ -110,6 +110,7 @@ def test_a_server_of_ours_is_granted_by_its_label() -> None:
         ({"type": "custom", "name": "patch"}, ToolChoice("named", "patch")),
         ({"type": "function", "name": "find", "namespace": "crm"}, ToolChoice("named", "crm__find")),
         ({"type": "mcp", "server_label": "clock", "name": "now"}, ToolChoice("named", "clock__now")),
+        ({"type": "function", "name": "git__log_0a1b2c3d"}, ToolChoice("named", "git__log_0a1b2c3d")),
     ],
 )
 def test_a_choice_of_tool(choice: Any, found: ToolChoice | None) -> None:

@@ -135,7 +135,8 @@ class ToolGrant:
 class Turn:
     """One request of a client, in no dialect. `deadline` is a monotonic clock reading in seconds.
 
-    `max_tool_calls` bounds the calls that we run for it, over all rounds.
+    `max_tool_calls` bounds the calls that we run for it, over all rounds. `echo` holds fields of the request as they
+    came, for a dialect that repeats them in its answer; no target sees them.
     """
 
     id: str
@@ -153,6 +154,7 @@ class Turn:
     extra: Extra = field(default_factory=no_extra)
     deadline: float | None = None
     max_tool_calls: int | None = None
+    echo: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,14 @@ _SETTINGS = (
     ("options", dict),
 )
 _STATE = ("store", "previous_response_id", "conversation", "key", "background")
-_KNOWN = frozenset({name for name, _ in _SETTINGS} | {*_STATE, "model", "input", "stream", "variables", "top_logprobs"})
+_REPEATED = ("instructions", "tools", "tool_choice", "text", "reasoning", "truncation")
+_HINTS = ("prompt_cache_key", "safety_identifier")
+"""Repeated in the answer like the fields above, and kept for a target that knows what to do with them."""
+_KNOWN = frozenset(
+    {name for name, _ in _SETTINGS}
+    | {*_STATE, *_REPEATED, "model", "input", "stream", "stream_options", "variables", "include"}
+    | {"top_logprobs", "max_output_tokens", "max_tool_calls"}
+)
 _REFUSED = {
     "prompt": "woollama keeps no prompt templates of OpenAI's; name a recipe as the `model`",
     "context_management": "the context is not compacted on the way",
@@ -47,7 +54,7 @@ _INCLUDABLE = frozenset(
 
 
 def decode(body: Mapping[str, Any], *, turn_id: str, caller: Caller) -> Turn:
-    """`body` as a Turn. What has no word of ours, and what the answer must echo, is kept in `extra["responses"]`."""
+    """`body` as a Turn. What has no word of ours is kept in `extra["responses"]`, what the answer repeats in `echo`."""
     fields = Fields(body)
     for name, why in _REFUSED.items():
         if fields.given(name):
@@ -74,6 +81,7 @@ def decode(body: Mapping[str, Any], *, turn_id: str, caller: Caller) -> Turn:
         on_ask="pause" if tools.grants or answers_an_ask else "wait",
         extra={"responses": _kept(fields, body)},
         max_tool_calls=_at_least(fields, "max_tool_calls", 1),
+        echo={name: body[name] for name in (*_REPEATED, *_HINTS) if fields.given(name)},
     )
 
 
@@ -151,7 +159,12 @@ def _kept(fields: Fields, body: Mapping[str, Any]) -> Mapping[str, Any]:
     truncation = fields.text("truncation")
     if truncation not in (None, "auto", "disabled"):
         raise BadRequest("`truncation` must be auto or disabled", param="truncation")
-    for name in ("safety_identifier", "prompt_cache_key"):
+    for name in _HINTS:
         fields.text(name)
     Fields.of(fields.object("stream_options") or {}, "stream_options").boolean("include_obfuscation")
-    return {name: value for name, value in body.items() if name not in _KNOWN}
+    kept = {name: value for name, value in body.items() if name not in _KNOWN and value is not None}
+    for name, said in (("text", {"format", "verbosity"}), ("reasoning", {"effort"})):
+        rest = {key: value for key, value in (fields.object(name) or {}).items() if key not in said}
+        if any(value not in (None, "auto") for value in rest.values()):
+            kept[name] = rest
+    return kept

@@ -27,7 +27,7 @@ def response_id(turn: Turn) -> str:
 
 def echo(turn: Turn) -> dict[str, Any]:
     """The fields that say what was asked for, with the dialect's defaults where nothing was."""
-    asked, params, state = turn.extra.get("responses", {}), turn.params, turn.state
+    asked, params, state = turn.echo, turn.params, turn.state
     reasoning, text = asked.get("reasoning") or {}, asked.get("text") or {}
     said: dict[str, Any] = {
         "background": state.background,
@@ -86,7 +86,7 @@ def encode_failure(error: RouterError) -> dict[str, Any]:
 
 def unkept(turn: Turn) -> Sequence[str]:
     """What this dialect can ask for and nobody here does."""
-    if turn.extra.get("responses", {}).get("truncation") == "auto":
+    if turn.echo.get("truncation") == "auto":
         return ("truncation: too long a context is refused, not cut",)
     return ()
 

@@ -187,7 +187,7 @@ def _choose(body: Fields, tools: Tools) -> Tools:
         case "auto" | "none" | "required":
             return replace(tools, choice=ToolChoice(raw))
         case {"type": "function" | "custom" | "mcp"}:
-            return replace(tools, choice=ToolChoice("named", _chosen(Fields(raw, "tool_choice"))))
+            return replace(tools, choice=ToolChoice("named", _chosen(Fields(raw, "tool_choice"), tools)))
         case {"type": "allowed_tools"}:
             return _only(Fields(raw, "tool_choice"), tools)
         case {"type": str(kind)}:
@@ -196,10 +196,13 @@ def _choose(body: Fields, tools: Tools) -> Tools:
             raise BadRequest("`tool_choice` must be auto, none, required or name a tool", param="tool_choice")
 
 
-def _chosen(tool: Fields) -> str:
+def _chosen(tool: Fields, tools: Tools) -> str:
     if tool.raw("type") == "mcp":
         return wire_name(needed(tool, "server_label"), needed(tool, "name"))
-    return function_name(needed(tool, "name"), tool.text("namespace"))
+    name = needed(tool, "name")
+    named = function_name(name, tool.text("namespace"))
+    # a name that is none of the client's own may be the wire name of a tool of ours, and is that as it stands
+    return named if any(function.name == named for function in tools.functions) else name
 
 
 def _only(wanted: Fields, tools: Tools) -> Tools:
