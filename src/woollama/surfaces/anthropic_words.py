@@ -85,7 +85,8 @@ def _input_of(usage: Usage) -> dict[str, Json]:
 def encode_error(error: RouterError) -> dict[str, Any]:
     """`{"type": "error", "error": {"type", "message", "at_fault", "param"?}}`.
 
-    What a Messages upstream said of its own refusal (`type`, `details`, `request_id`) is passed on.
+    What a Messages upstream said of its own refusal (`type`, `details`, `request_id`) is passed on. This dialect's
+    clients show the message alone, so it names the field as well.
     """
     payload = error.payload if isinstance(error, UpstreamRefused) else None
     theirs = payload if isinstance(payload, Mapping) and payload.get("type") == "error" else {}
@@ -96,7 +97,7 @@ def encode_error(error: RouterError) -> dict[str, Any]:
         "type": "error",
         "error": {
             "type": said.get("type") or _type_of(error.status_hint),
-            "message": error.message,
+            "message": _message_of(error),
             "at_fault": error.at_fault,
         },
     }
@@ -107,6 +108,11 @@ def encode_error(error: RouterError) -> dict[str, Any]:
     if "request_id" in theirs:
         body["request_id"] = theirs["request_id"]
     return body
+
+
+def _message_of(error: RouterError) -> str:
+    named = error.param is None or error.param in error.message
+    return error.message if named else f"{error.param}: {error.message}"
 
 
 def _type_of(status: int) -> str:
