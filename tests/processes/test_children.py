@@ -126,7 +126,7 @@ async def test_the_program_meets_default_signals(supervisor: Supervisor) -> None
     child = await supervisor.spawn(["sleep", "60"], env=ENVIRONMENT)
     os.kill(child.pid, signal.SIGPIPE)
     await asyncio.wait_for(child.closed.wait(), PATIENCE_S)
-    assert child.ending == f"killed by signal {int(signal.SIGPIPE)}"
+    assert child.ending == f"was killed by signal {int(signal.SIGPIPE)}"
 
 
 async def test_a_cancelled_spawn_leaves_nothing(supervisor: Supervisor) -> None:

@@ -37,12 +37,13 @@ class Asker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """Around one tool call: who it is for, whom to tell of progress and whom to ask."""
+    """Around one tool call: who it is for, whom to tell of progress and whom to ask. `call_id` goes into an `Ask`."""
 
     caller: Caller
     progress: Callable[[float, float | None, str | None], Awaitable[None]] | None = None
     asker: Asker | None = None
     timeout_s: float | None = None
+    call_id: str = ""
 
 
 class Toolbox(Protocol):

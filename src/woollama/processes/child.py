@@ -60,12 +60,12 @@ class Child:
 
     @property
     def ending(self) -> str:
-        """How it ended, for a person: `exited with code 3`, `killed by signal 9`."""
+        """How it ended, for a person: `exited with code 3`, `was killed by signal 9`."""
         match self.exit_code:
             case None:
-                return "lost with its keeper" if self.closed.is_set() else "running"
+                return "was lost with its keeper" if self.closed.is_set() else "is running"
             case code if code < 0:
-                return f"killed by signal {-code}"
+                return f"was killed by signal {-code}"
             case code:
                 return f"exited with code {code}"
 

@@ -1,0 +1,1 @@
+"""Tool servers: other people's MCP servers, of which we are the client."""

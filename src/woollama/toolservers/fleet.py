@@ -1,0 +1,120 @@
+"""All tool servers together: one toolbox over every tool, and how each server is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from fnmatch import fnmatchcase
+
+from woollama.domain.messages import Json
+from woollama.domain.ports import ServerHealth, Spawner, ToolContext
+from woollama.domain.tools import Example, Function, Invalid, Tool, ToolOutcome
+from woollama.toolservers.names import WireNames
+from woollama.toolservers.server import Server
+from woollama.toolservers.spec import ServerSpec
+
+__all__ = ["Fleet", "ServerSpec"]
+
+READY_WITHIN_S = 20.0
+
+
+class Fleet:
+    """Answers from memory; a server that is slow, broken or down delays neither its neighbours nor a listing.
+
+    `environment` is what every stdio server gets, below its own `env`.
+    """
+
+    def __init__(self, specs: Iterable[ServerSpec], *, spawner: Spawner, environment: Mapping[str, str]) -> None:
+        self._names = WireNames()
+        self._known: dict[tuple[str, str], Function] = {}
+        self._servers = {
+            spec.name: Server(spec, spawner=spawner, environment=environment, on_tools=self._renew) for spec in specs
+        }
+
+    def __repr__(self) -> str:
+        states = Counter(server.state for server in self._servers.values())
+        counts = [f"{states['ready']} up"]
+        counts += [f"{states[state]} {state}" for state in ("starting", "disabled") if states[state]]
+        down = [f"{name!r} ({server.last_error})" for name, server in self._servers.items() if server.state == "down"]
+        counts += [f"{len(down)} down: {', '.join(down)}"] if down else []
+        return f"<Fleet {', '.join(counts)}>"
+
+    def start(self) -> None:
+        """Begins to start every server, and returns at once."""
+        for server in self._servers.values():
+            server.start()
+
+    async def close(self) -> None:
+        """Ends every connection and every process at once."""
+        await asyncio.gather(*(server.close() for server in self._servers.values()))
+
+    async def wait_warm(self, timeout_s: float) -> bool:
+        """Waits until no server is starting any more, up or not. False if one still is after that time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                for server in self._servers.values():
+                    await server.settled()
+        except TimeoutError:
+            return False
+        return True
+
+    async def ready(self, globs: Sequence[str], timeout_s: float = READY_WITHIN_S) -> None:
+        """Waits a moment for those servers that are still starting and whose tools `globs` (`server.tool`) can mean."""
+        meant = [
+            server
+            for name, server in self._servers.items()
+            if any(fnmatchcase(name, glob.partition(".")[0]) for glob in globs)
+        ]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                for server in meant:
+                    await server.settled()
+
+    def functions(self) -> Sequence[Function]:
+        return tuple(self._known.values())
+
+    def tools(self) -> Sequence[Tool]:
+        return tuple(tool for server in self._servers.values() for tool in server.tools)
+
+    def health(self) -> Sequence[ServerHealth]:
+        return tuple(server.health for server in self._servers.values())
+
+    def resolve(self, name: str) -> Function | None:
+        """The tool that is meant by its wire name, by `server.tool`, `server__tool` or `mcp__server__tool`."""
+        key = self._names.resolve(name)
+        return self._known.get(key) if key else None
+
+    async def call(self, function: Function, arguments: Mapping[str, Json], context: ToolContext) -> ToolOutcome:
+        """Never raises for what a server does. A server that is still starting is waited for."""
+        tool = function.tool
+        if tool is None or (tool.server, tool.name) not in self._known:
+            return Invalid((f"there is no tool {function.name!r}",))
+        return await self._servers[tool.server].call(tool, arguments, context)
+
+    def _renew(self) -> None:
+        self._known = {
+            (tool.server, tool.name): self._function(server.spec, tool)
+            for server in self._servers.values()
+            for tool in server.tools
+        }
+
+    def _function(self, spec: ServerSpec, tool: Tool) -> Function:
+        return Function(
+            name=self._names.name(tool, spec.name if spec.prefix is None else spec.prefix),
+            description=tool.description,
+            parameters=tool.input_schema,
+            tool=tool,
+            examples=tuple(_examples(tool.input_schema.get("examples"))),
+        )
+
+
+def _examples(found: Json) -> Iterable[Example]:
+    """Examples of whole argument objects, plain or as `{"ask": …, "arguments": {…}}`."""
+    for example in found if isinstance(found, list) else ():
+        match example:
+            case {"ask": str(ask), "arguments": dict(arguments)}:
+                yield Example(arguments, ask)
+            case dict():
+                yield Example(example)

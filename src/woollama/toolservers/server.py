@@ -1,0 +1,252 @@
+"""One tool server: kept running by its owner task, called by everybody."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import anyio
+
+from woollama.domain.messages import Json
+from woollama.domain.ports import ServerHealth, Spawner, ToolContext
+from woollama.domain.tools import Offline, Returned, Tool, ToolOutcome
+from woollama.toolservers.losses import ConnectionLost
+from woollama.toolservers.spec import Era, ServerSpec
+
+if TYPE_CHECKING:
+    from woollama.toolservers.connection import Connection
+
+log = logging.getLogger(__name__)
+
+Health = Literal["starting", "ready", "down", "disabled"]
+
+CALL_TIMEOUT_S = 120.0
+STEADY_S = 5.0
+"""A life of at least this long counts as health: its end is followed by a restart at once."""
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 60.0
+SHORTEST_PAUSE_S = 0.2
+"""A call on a server that is down ends the pause before the next attempt, once it has been this long."""
+KNOCK_PATIENCE_S = 5.0
+"""How long such a call waits for that attempt."""
+
+
+class Server:
+    """`start` returns at once. `tools` are the last ones known, also while it is down."""
+
+    def __init__(
+        self,
+        spec: ServerSpec,
+        *,
+        spawner: Spawner,
+        environment: Mapping[str, str],
+        on_tools: Callable[[], None],
+    ) -> None:
+        self.spec = spec
+        self.tools: tuple[Tool, ...] = ()
+        self.state: Health = "disabled" if spec.disabled else "starting"
+        self.attempts = 0
+        self.last_error: str | None = None
+        self._spawner = spawner
+        self._environment = environment
+        self._on_tools = on_tools
+        self._connection: Connection | None = None
+        self._lost: asyncio.Future[str] | None = None
+        self._era: Era = spec.era
+        self._last_words = ""
+        self._moved = asyncio.Event()
+        self._knock = asyncio.Event()
+        self._closing = False
+        self._failures = 0
+        self._owner: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        why = f" ({self.last_error})" if self.state == "down" else ""
+        return f"<Server {self.spec.name!r} {self.state}{why}, {len(self.tools)} tools>"
+
+    @property
+    def health(self) -> ServerHealth:
+        spec = self.spec
+        return ServerHealth(spec.name, spec.transport, self.state, len(self.tools), self.attempts, self.last_error)
+
+    def start(self) -> None:
+        if self.spec.transport == "sse":
+            self._become("down", "transport not supported: sse (Streamable HTTP is)")
+        elif self._owner is None and self.state != "disabled":
+            self._owner = asyncio.create_task(self._own(), name=f"tool server {self.spec.name}")
+
+    async def close(self) -> None:
+        """Ends the connection, and the process behind it."""
+        self._closing = True
+        if self._owner is not None:
+            self._become("down", "it was closed")
+            self._owner.cancel()
+            await asyncio.wait({self._owner})
+
+    async def settled(self) -> None:
+        """Waits while it is starting."""
+        while self.state == "starting":
+            await self._moved.wait()
+
+    async def call(self, tool: Tool, arguments: Mapping[str, Json], context: ToolContext) -> ToolOutcome:
+        """Waits for a server that is still starting. Made twice only if the first time cannot have had an effect."""
+        limit_s = min((s for s in (context.timeout_s, self.spec.timeout_s) if s is not None), default=CALL_TIMEOUT_S)
+        deadline = time.monotonic() + limit_s
+        again = True
+        while True:
+            connection = await self._usable(deadline)
+            if connection is None:
+                return Offline(self._why_not())
+            try:
+                left_s = max(0.0, deadline - time.monotonic())
+                return await connection.call(tool.name, arguments, context, left_s)
+            except ConnectionLost as lost:
+                if again and (lost.unsent or tool.idempotent):
+                    again = False
+                elif lost.unsent:
+                    return Offline(str(lost))
+                else:
+                    return Returned.of_text(
+                        f"the server was lost during the call ({lost}); what it did is unknown", is_error=True
+                    )
+
+    async def _usable(self, deadline: float) -> Connection | None:
+        """A connection that is not known to be lost, waited for while there is hope."""
+        if self._owner is None or self._closing:
+            return None
+        if self.state == "down":
+            self._knock.set()
+            deadline = min(deadline, time.monotonic() + KNOCK_PATIENCE_S)
+        try:
+            async with asyncio.timeout(deadline - time.monotonic()):
+                while self._connection is None or self._lost is None or self._lost.done():
+                    await self._moved.wait()
+                    if self.state in ("down", "disabled"):
+                        return None
+        except TimeoutError:
+            return None
+        return self._connection
+
+    def _why_not(self) -> str:
+        match self.state:
+            case "disabled":
+                return "its server is disabled"
+            case "down":
+                return f"server {self.spec.name!r} is down: {self.last_error}"
+            case _:
+                return "its server is still starting"
+
+    async def _own(self) -> None:
+        # The MCP SDK costs half a second of imports, which are nobody's wait here.
+        await asyncio.to_thread(importlib.import_module, "woollama.toolservers.connection")
+        while True:
+            self.attempts += 1
+            self._become("starting", self.last_error)
+            began, was_ready = time.monotonic(), False
+            try:
+                why = await self._live()
+                was_ready = True
+            except Exception as error:
+                why = self._told(error)
+            log.warning("%s: %s", self.spec.name, why)
+            if was_ready and time.monotonic() - began >= STEADY_S:
+                self._failures = 0
+            pause_s = _pause_s(self._failures if was_ready else self._failures + 1)
+            self._failures += 1
+            self.last_error = why
+            if pause_s:
+                await self._pause(why, pause_s)
+
+    async def _live(self) -> str:
+        """From a start to its end: returns why a connection that was ready has ended, raises if it never was."""
+        from woollama.toolservers.connection import connect
+
+        lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def lose(why: str) -> None:
+            if not lost.done():
+                lost.set_result(why)
+
+        try:
+            with anyio.fail_after(self.spec.start_timeout_s) as starting:
+                async with connect(
+                    self.spec,
+                    spawner=self._spawner,
+                    environment=self._environment,
+                    era=self._era,
+                    lose=lose,
+                    log_line=self._log_line,
+                ) as connection:
+                    self._refreshed(await connection.list_tools())
+                    starting.deadline = math.inf
+                    self._connection, self._lost, self._era = connection, lost, connection.era
+                    self._become("ready", None)
+                    await self._watched(connection, lost)
+        except Exception as error:
+            # The loss is the cause, and what the session makes of it is not.
+            if not lost.done():
+                raise
+            if self._connection is None:
+                raise ConnectionError(lost.result()) from error
+        finally:
+            self._connection = None
+        return lost.result()
+
+    async def _watched(self, connection: Connection, lost: asyncio.Future[str]) -> None:
+        watching = asyncio.create_task(connection.watch(self._refreshed))
+        try:
+            ends: set[asyncio.Future[Any]] = {lost, watching}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            if not lost.done():
+                await watching
+        finally:
+            watching.cancel()
+            await asyncio.wait({watching})
+
+    async def _pause(self, why: str, pause_s: float) -> None:
+        self._era = self.spec.era
+        self._knock.clear()
+        self._become("down", why)
+        await asyncio.sleep(SHORTEST_PAUSE_S)
+        with anyio.move_on_after(pause_s - SHORTEST_PAUSE_S):
+            await self._knock.wait()
+
+    def _become(self, state: Health, why: str | None) -> None:
+        self.state = state
+        self.last_error = why
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    def _refreshed(self, tools: Sequence[Tool]) -> None:
+        self.tools = tuple(tool for tool in tools if self.spec.allows(tool))
+        self._on_tools()
+
+    def _log_line(self, line: str) -> None:
+        self._last_words = line.strip() or self._last_words
+        log.info("%s: %s", self.spec.name, line)
+
+    def _told(self, error: Exception) -> str:
+        """Why a start failed, in a sentence."""
+        cause: BaseException = error
+        while isinstance(cause, BaseExceptionGroup):
+            cause = cause.exceptions[0]
+        match cause:
+            case TimeoutError():
+                return f"no answer within {self.spec.start_timeout_s:g} s of its start"
+            case ConnectionError():
+                return f"ended at its start: {cause}" + (f": {self._last_words}" if self._last_words else "")
+            case OSError():
+                return (
+                    f"spawn failed: {cause.strerror}: {cause.filename}" if cause.filename else f"spawn failed: {cause}"
+                )
+            case _:
+                return f"start failed: {cause}"
+
+
+def _pause_s(failures: int) -> float:
+    return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** (failures - 1)) if failures > 0 else 0.0

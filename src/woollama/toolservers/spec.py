@@ -1,0 +1,42 @@
+"""What is known of a tool server before it is started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from woollama.domain.tools import Tool
+
+Transport = Literal["stdio", "http", "sse"]
+Era = Literal["auto", "handshake", "modern"]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSpec:
+    """A program to run (`command`, over its stdin and stdout) or an address to call (`url`, Streamable HTTP).
+
+    `env` is laid over the private environment that every server gets. `timeout_s` bounds one call, `start_timeout_s`
+    a start with everything it may download. `disabled_tools` are names or globs. `prefix` stands before the wire names
+    of its tools: the server's name where it is unset, nothing where it is empty.
+    """
+
+    name: str
+    transport: Transport = "stdio"
+    command: str | None = None
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    cwd: str | None = None
+    url: str | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    timeout_s: float | None = None
+    start_timeout_s: float = 60.0
+    disabled_tools: tuple[str, ...] = ()
+    era: Era = "auto"
+    trusted: bool = False
+    prefix: str | None = None
+    disabled: bool = False
+
+    def allows(self, tool: Tool) -> bool:
+        return not any(fnmatchcase(tool.name, glob) for glob in self.disabled_tools)

@@ -1,0 +1,104 @@
+"""MCP over Streamable HTTP, such that a failed request fails its call and not the whole session.
+
+In the SDK's client an exception of the HTTP library ends the session and cancels the task that holds it. Here every
+failure of a POST becomes a JSON-RPC error response, which the session hands to whoever waits for that request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+from mcp.client.streamable_http import MCP_SESSION_ID, streamable_http_client
+from mcp_types import CONNECTION_CLOSED
+
+from woollama.toolservers.losses import BROKEN, UNSENT
+from woollama.toolservers.spec import ServerSpec
+
+CONNECT_TIMEOUT_S = 10.0
+FAREWELL_TIMEOUT_S = 3.0
+MAX_EVENT_BYTES = 64 << 20
+NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
+
+
+@asynccontextmanager
+async def http_streams(spec: ServerSpec, lose: Callable[[str], None]) -> AsyncIterator[Any]:
+    """The streams to a server's address. `lose` is told why, when the server cannot be reached or forgot us."""
+    assert spec.url is not None
+    # Calls have their own time limits, and an idle stream of notifications none.
+    timeout = httpx2.Timeout(CONNECT_TIMEOUT_S, read=None)
+    transport = SoftFail(httpx2.AsyncHTTPTransport(limits=httpx2.Limits(max_connections=None)), lose)
+    async with (
+        httpx2.AsyncClient(transport=transport, headers=dict(spec.headers), timeout=timeout) as client,
+        streamable_http_client(spec.url, http_client=client, max_sse_event_size=MAX_EVENT_BYTES) as streams,
+    ):
+        yield streams
+
+
+class SoftFail(httpx2.AsyncBaseTransport):
+    def __init__(self, inner: httpx2.AsyncBaseTransport, lose: Callable[[str], None]) -> None:
+        self._inner = inner
+        self._lose = lose
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if request.method == "DELETE":  # the farewell to a server that may hang
+            request.extensions = {**request.extensions, "timeout": httpx2.Timeout(FAREWELL_TIMEOUT_S).as_dict()}
+        try:
+            response = await self._inner.handle_async_request(request)
+        except httpx2.RequestError as error:
+            return self._failed(request, error)
+        if response.status_code >= 400:
+            return await self._refused(request, response)
+        if request.method == "POST" and _is_json(response):
+            return await self._read(request, response)
+        return response
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def _read(self, request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
+        """The body at once: the SDK would do so too, and not survive an upstream that dies in its middle."""
+        try:
+            body = await response.aread()
+        except httpx2.RequestError as error:
+            return self._failed(request, error)
+        finally:
+            await response.aclose()
+        headers = [(k, v) for k, v in response.headers.multi_items() if k not in ("content-encoding", "content-length")]
+        return httpx2.Response(response.status_code, headers=headers, content=body, request=request)
+
+    def _failed(self, request: httpx2.Request, error: httpx2.RequestError) -> httpx2.Response:
+        why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        if isinstance(error, NEVER_SENT):
+            why = f"cannot connect to {request.url.host}:{request.url.port or request.url.scheme} ({why})"
+        if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
+            self._lose(why)
+        if request.method != "POST":
+            raise error
+        return _error(request, why, UNSENT if isinstance(error, NEVER_SENT) else BROKEN)
+
+    async def _refused(self, request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
+        answer = await self._read(request, response)
+        if MCP_SESSION_ID in request.headers and _forgot_session(answer):
+            self._lose("it forgot our session")
+            return _error(request, "the server forgot our session", UNSENT) if request.method == "POST" else answer
+        if _is_json(answer) or request.method != "POST":
+            return answer
+        needs_login = " (it needs a login)" if answer.status_code in (401, 403) else ""
+        return _error(request, f"HTTP {answer.status_code} {answer.reason_phrase}{needs_login}", None)
+
+
+def _forgot_session(response: httpx2.Response) -> bool:
+    """404 by the specification; many servers say 400 and "No valid session ID"."""
+    return response.status_code == 404 or (response.status_code == 400 and b"session" in response.content.lower())
+
+
+def _is_json(response: httpx2.Response) -> bool:
+    return str(response.headers.get("content-type", "")).lower().startswith("application/json")
+
+
+def _error(request: httpx2.Request, message: str, data: str | None) -> httpx2.Response:
+    error = {"code": CONNECTION_CLOSED, "message": message, **({"data": data} if data else {})}
+    return httpx2.Response(503, json={"jsonrpc": "2.0", "id": None, "error": error}, request=request)
