@@ -1,9 +1,10 @@
 """A recorded case: what is asked, what the scripted upstream answers, and what the client must see.
 
 A case is a JSON file (conformance/README.md describes its members). What differs from run to run is replaced before
-two answers are compared: a number under one of the `times` keys becomes `<time>`, and a generated id (one of the
+two answers are compared: a time under one of the `times` keys becomes `<time>`, and a generated id (one of the
 `ids` prefixes and at least 16 letters or digits) becomes `<resp_ 1>`, numbered in order of appearance, so that the
-same id has the same name wherever it returns. A later request of the case may name it: `"<resp_ 1>"`.
+same id has the same name wherever it returns. A later request of the case may name it: `"<resp_ 1>"`. An address on
+loopback becomes `<address>`.
 """
 
 from __future__ import annotations
@@ -84,8 +85,11 @@ class Names:
                 return value
             case int() | float() if key in VOLATILE["times"]:
                 return "<time>"
+            case str() if key in VOLATILE["times"] and _ISO_TIME.fullmatch(value):
+                return "<time>"
             case str():
-                return _ID.sub(lambda found: self._name(found["prefix"], found.group()), value)
+                named = _ID.sub(lambda found: self._name(found["prefix"], found.group()), value)
+                return re.sub(VOLATILE["addresses"], "<address>", named)
             case _:
                 return value
 
@@ -145,6 +149,8 @@ def differences(expected: Any, actual: Any, at: str = "") -> Iterator[str]:
 
 
 _ID = re.compile(rf"(?P<prefix>{'|'.join(map(re.escape, VOLATILE['ids']))})[0-9A-Za-z]{{16,}}")
+
+_ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-][\d:]+)")
 
 
 def _parsed(text: str) -> Any:
