@@ -12,10 +12,11 @@ from tests.cli.conftest import Home
 KEYS = ["OPENAI", "ANTHROPIC", "GEMINI", "GROQ", "MISTRAL", "DEEPSEEK", "XAI", "OPENROUTER", "TOGETHER"]
 
 
-def problems(home: Home, **environ: str) -> list[dict[str, Any]]:
-    """Everything but the notes."""
-    found = json.loads(home.woollama("check", "--json", **environ).stdout)["problems"]
-    return [problem for problem in found if problem["severity"] != "note"]
+def checked(home: Home) -> tuple[int, list[dict[str, Any]]]:
+    """The exit code, and everything but the notes."""
+    finished = home.woollama("check", "--json")
+    found = json.loads(finished.stdout)["problems"]
+    return finished.returncode, [problem for problem in found if problem["severity"] != "note"]
 
 
 def test_the_shipped_configuration_has_no_problems(home: Home) -> None:
@@ -104,27 +105,27 @@ def test_names_that_lead_nowhere_are_told(
     home: Home, text: str, key: str, severity: str, message: str, line: int
 ) -> None:
     home.write("recipes.toml", text)
-    found = problems(home)[0]
+    code, (found, *_) = checked(home)
     assert (found["key"], found["severity"], found["line"]) == (key, severity, line)
     assert message in found["message"]
-    assert home.woollama("check").returncode == (1 if severity == "error" else 0)
+    assert code == (1 if severity == "error" else 0)
 
 
 def test_globs_over_servers_are_references_too(home: Home) -> None:
     home.write("recipes.toml", '[recipes.a]\ninferencer = "ollama/x"\ntools = ["*", "*.now", "cl*.now", "clock.*"]\n')
-    assert problems(home) == []
+    assert checked(home) == (0, [])
 
 
 def test_tools_of_a_server_that_is_switched_off_are_a_warning(home: Home) -> None:
     home.write("mcp.json", '{"mcpServers": {"clock": {"disabled": true}}}')
-    found = problems(home)
+    _, found = checked(home)
     assert [problem["key"] for problem in found] == ["recipes.demo.tools[0]", "recipes.assistant.tools[0]"]
     assert {problem["severity"] for problem in found} == {"warning"}
 
 
 def test_a_program_that_is_not_there_is_a_warning(home: Home) -> None:
     home.write("mcp.json", '{\n"servers": {"x": {"command": "no-such-program"}}}')
-    (found,) = problems(home)
+    _, (found,) = checked(home)
     assert (found["key"], found["severity"], found["line"]) == ("servers.x.command", "warning", 2)
 
 
@@ -137,3 +138,10 @@ def test_no_value_of_a_variable_is_ever_told(home: Home) -> None:
     finished = home.woollama("check", SECRET="hush-hush")
     assert finished.returncode == 1
     assert "hush-hush" not in finished.stdout + finished.stderr
+
+
+def test_names_that_a_terminal_would_obey_are_made_visible(home: Home) -> None:
+    home.write("mcp.json", '{"mcpServers": {"x\\u001b[2J\\ud83d": {}}}')
+    finished = home.woollama("check")
+    assert finished.returncode == 1
+    assert "x\\x1b[2J\\xd83d" in finished.stdout

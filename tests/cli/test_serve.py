@@ -1,6 +1,13 @@
-"""`woollama serve` before it serves: what it refuses to start on."""
+"""`woollama serve`: what it refuses to start on, and a daemon from its start to its end."""
 
 from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -44,3 +51,45 @@ def test_an_address_beyond_loopback_without_a_token_is_refused_for_safety(home: 
     for finished in (home.woollama("serve", "--address", "0.0.0.0:0"), home.woollama(WOOLLAMA_ADDRESS="0.0.0.0:0")):
         assert finished.returncode == 4
         assert "WOOLLAMA_TOKEN" in finished.stderr
+
+
+@contextmanager
+def serving(home: Home) -> Iterator[subprocess.Popen[str]]:
+    """A daemon that listens; its log is on its standard error."""
+    daemon = subprocess.Popen(
+        [sys.executable, "-m", "woollama", "serve", "--address", "127.0.0.1:0"],
+        env=home.environ,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert daemon.stderr is not None
+    try:
+        for line in daemon.stderr:
+            if "listening at" in line:
+                break
+        else:
+            raise AssertionError("the daemon ended before it listened")
+        yield daemon
+    finally:
+        daemon.kill()
+        daemon.communicate(timeout=30)
+
+
+def test_a_daemon_is_asked_found_running_and_ended(home: Home) -> None:
+    home.write("inferencers.toml", "[inferencers.ollama]\ndiscover = false\n")
+    home.write(
+        "mcp.json", json.dumps({"mcpServers": {name: {"disabled": True} for name in ("hello", "clock", "textops")}})
+    )
+    with serving(home) as daemon:
+        assert "scripted/echo" in home.woollama("models").stdout.splitlines()
+        assert home.woollama("status").stdout.startswith("woollama ")
+        answered = home.woollama("run", "scripted/echo", "Is anybody there?")
+        assert (answered.returncode, answered.stderr) == (0, "")
+        assert "Is anybody there?" in answered.stdout
+        unknown = home.woollama("run", "scriptd/echo", "Hm?")
+        assert (unknown.returncode, "scripted/echo" in unknown.stderr) == (1, True)
+        second = home.woollama("serve")
+        assert (second.returncode, str(home.runtime) in second.stderr) == (3, True)
+        daemon.send_signal(signal.SIGTERM)
+        assert daemon.wait(timeout=30) == 0
+    assert home.woollama("status").returncode == 1

@@ -86,6 +86,7 @@ def test_what_other_programs_never_ask_about_is_read_past(files: Files) -> None:
         ({"command": "${NONE}"}, "mcpServers.x.command: needs the variable NONE"),
         ({"url": "http://h", "headers": {"Authorization": "Bearer ${EMPTY}"}}, "headers.Authorization: has no value"),
         ({"command": "x", "envFile": "none.env"}, "mcpServers.x.envFile: names a file that cannot be read"),
+        ({"command": "x", "envFile": "\x00"}, "mcpServers.x.envFile: names a file that cannot be read"),
         ({"command": "x", "disabled": "yes"}, "mcpServers.x.disabled: must be true or false"),
         ("npx thing", "mcpServers.x: must be a table"),
     ],

@@ -9,6 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from woollama.cli.arguments import SubParsers
+from woollama.cli.screen import shown
 
 if TYPE_CHECKING:
     from woollama.config import Config
@@ -29,14 +30,15 @@ def run(args: argparse.Namespace) -> int:
     from woollama.config import load
 
     loaded = load(None, os.environ)
-    problems = [*loaded.problems, *references(loaded, os.environ)]
+    # Half a configuration has references of which only its other half knows whether they are right.
+    problems = [*loaded.problems, *(() if loaded.fatal else references(loaded, os.environ))]
     counts: Counter[str] = Counter(problem.severity for problem in problems)
     failed = loaded.fatal or bool(counts["error"])
     if args.json:
         print(json.dumps({"ok": not failed, "problems": [problem.as_json() for problem in problems]}, indent=2))
         return int(failed)
     for problem in problems:
-        print(f"{problem.severity}: {problem if problem.severity != 'note' else problem.message}")
+        print(f"{problem.severity}: {shown(problem.message if problem.severity == 'note' else str(problem))}")
     print(_summary(loaded.config, counts))
     return int(failed)
 

@@ -21,4 +21,4 @@ def table(rows: Iterable[Sequence[object]]) -> str:
 
 
 def complain(message: object) -> None:
-    print(f"woollama: {message}", file=sys.stderr)
+    print(f"woollama: {shown(str(message))}", file=sys.stderr)

@@ -7,6 +7,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,14 +111,15 @@ def _toml_lines(text: str) -> Iterator[tuple[KeyPath, int]]:
         if inside is not None:
             if line.count(inside) % 2:
                 inside = None
-        elif header := _TOML_HEADER.match(line):
+            continue
+        if header := _TOML_HEADER.match(line):
             table = _toml_path(header[2])
             yield table, number
         elif pair := _TOML_PAIR.match(line):
             path = (*table, *_toml_path(pair[1]))
             for length in range(len(table) + 1, len(path) + 1):
                 yield path[:length], number
-            inside = next((quotes for quotes in ('"""', "'''") if pair[2].count(quotes) % 2), None)
+        inside = next((quotes for quotes in ('"""', "'''") if line.count(quotes) % 2), None)
 
 
 def _toml_path(keys: str) -> KeyPath:
@@ -126,7 +128,8 @@ def _toml_path(keys: str) -> KeyPath:
 
 def _unquoted(key: str) -> str:
     if key.startswith('"'):
-        return str(tomllib.loads(f"key = {key}")["key"])
+        with suppress(tomllib.TOMLDecodeError):
+            return str(tomllib.loads(f"key = {key}")["key"])
     return key.strip("'")
 
 

@@ -97,7 +97,7 @@ def _read_env(file: Path) -> dict[str, str]:
     """The variables in a file of `NAME=value` lines, with comments, `export` and quotes as shells have them."""
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
+    except (OSError, ValueError):  # no text, or a path that no file can have
         raise Wrong(Finding("names a file that cannot be read", ("envFile",))) from None
     pairs = (line.strip().removeprefix("export ").partition("=") for line in lines if not line.lstrip().startswith("#"))
     return {name.strip(): _unquoted(value.strip()) for name, is_pair, value in pairs if is_pair and name.strip()}

@@ -51,7 +51,6 @@ NOT_YET: Mapping[str, Mapping[str, object]] = {
         "deny": [],
         "pin": "",
         "expose": ["*"],
-        "prefix": None,
         "sharing": "shared",
         "trusted": False,
     },
@@ -185,6 +184,7 @@ class ToolServer:
     era: Literal["auto", "handshake", "modern"] = setting(
         "auto", one_of("auto", "handshake", "modern"), "the MCP revisions that it speaks"
     )
+    prefix: str | None = setting(None, text, "before its tools' names, instead of its own; empty: the bare names")
 
 
 # --- woollama.toml ---------------------------------------------------------------------------------------------------
