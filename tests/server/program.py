@@ -62,7 +62,7 @@ class Program:
             return
         if scope["path"] == "/block":
             await _json(send, {})
-            Path(scope["query_string"].decode()).touch()
+            Path(scope["query_string"].decode()).touch()  # noqa: ASYNC240
             while True:
                 pass
         body = b""
@@ -112,7 +112,8 @@ def main(options: str, journal: str | None = None) -> int:
     given = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
 
     def announce(listening: Listening) -> None:
-        print(listening.url, flush=True)
+        sys.stdout.write(listening.url + "\n")
+        sys.stdout.flush()
 
     return run(ServeOptions(**given), lambda: Program(Path(journal) if journal else None), announce=announce)
 

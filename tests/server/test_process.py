@@ -169,7 +169,7 @@ def test_an_address_for_other_machines_needs_a_token(tmp_path: Path) -> None:
 
 def test_an_address_that_was_asked_for_and_is_taken_is_an_error(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
-        refused = second_start(tmp_path, {"address": "127.0.0.1:{}".format(other.getsockname()[1])})
+        refused = second_start(tmp_path, {"address": f"127.0.0.1:{other.getsockname()[1]}"})
     assert refused.returncode == 1
     assert "cannot be listened at" in refused.stderr
     assert not list(tmp_path.iterdir())
@@ -226,7 +226,7 @@ def test_passed_sockets_are_served_and_left_to_who_passed_them(tmp_path: Path) -
         ) as process:
             try:
                 assert process.stdout is not None
-                assert process.stdout.readline().strip() == "http://127.0.0.1:{}".format(tcp.getsockname()[1])
+                assert process.stdout.readline().strip() == f"http://127.0.0.1:{tcp.getsockname()[1]}"
                 with socket.socket(socket.AF_UNIX) as client:
                     client.settimeout(PATIENCE_S)
                     client.connect(str(activated))
@@ -265,7 +265,7 @@ while chunk := sock.recv(65536): sys.stdout.write(chunk.decode())
         assert "PermissionError" in over_unix.stderr
 
     # A socket that lets everybody connect (a passed one may): the peer's uid is looked at all the same.
-    with tempfile.TemporaryDirectory(dir="/tmp") as open_to_all, daemon(Path(open_to_all)) as running:
+    with tempfile.TemporaryDirectory() as open_to_all, daemon(Path(open_to_all)) as running:
         running.runtime_dir.chmod(0o711)
         running.unix_path.chmod(0o666)
         assert "403 Forbidden" in as_nobody(str(running.unix_path)).stdout
