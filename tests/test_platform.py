@@ -130,11 +130,11 @@ def test_loopback_is_an_address_and_not_a_name(host: str, stays: bool) -> None:
 
 
 def test_directories_follow_xdg_and_our_own_variables() -> None:
-    home = {"HOME": "/home/me"}
-    assert platform.config_dir(home) == Path("/home/me/.config/woollama")
-    assert platform.state_dir(home) == Path("/home/me/.local/state/woollama")
-    assert platform.data_dir(home) == Path("/home/me/.local/share/woollama")
-    assert platform.runtime_dir(home) == Path("/home/me/.local/state/woollama/run")
+    home = {"HOME": "/users/me"}
+    assert platform.config_dir(home) == Path("/users/me/.config/woollama")
+    assert platform.state_dir(home) == Path("/users/me/.local/state/woollama")
+    assert platform.data_dir(home) == Path("/users/me/.local/share/woollama")
+    assert platform.runtime_dir(home) == Path("/users/me/.local/state/woollama/run")
     xdg = {**home, "XDG_CONFIG_HOME": "/c", "XDG_STATE_HOME": "/s", "XDG_DATA_HOME": "/d", "XDG_RUNTIME_DIR": "/r"}
     assert platform.config_dir(xdg) == Path("/c/woollama")
     assert platform.state_dir(xdg) == Path("/s/woollama")
