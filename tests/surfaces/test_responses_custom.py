@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from woollama.domain.events import CallOpened
@@ -23,6 +23,7 @@ def split(draw: st.DrawFn, ascii_only: bool) -> tuple[str, list[str]]:
     return text, [raw[start:end] for start, end in zip([0, *cuts], [*cuts, len(raw)], strict=True)]
 
 
+@settings(deadline=None)
 @given(st.booleans().flatmap(split))
 def test_a_text_cut_anywhere_is_told_whole_and_in_order(given_: tuple[str, list[str]]) -> None:
     text, pieces = given_

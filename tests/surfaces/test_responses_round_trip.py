@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.dialects.responses_stream import CUSTOM_OPENING, events_of
@@ -37,6 +37,9 @@ from woollama.domain.messages import Ask, Opaque, Sealed
 from woollama.domain.tools import Denied, Offline, Paused, Returned, TimedOut
 from woollama.domain.turns import INTERNAL, Target
 from woollama.surfaces.openai_responses import StreamEncoder, decode, encode_answer
+
+unhurried = settings(deadline=None)
+"""How long an example takes says nothing on a machine that does other things."""
 
 TARGET = Target("lab", "model")
 REQUEST = {
@@ -210,6 +213,7 @@ def frames_of(events: list[Event]) -> list[bytes]:
     return [frame for event in events for frame in encoder.encode(event)]
 
 
+@unhurried
 @given(said_in_full())
 def test_a_stream_reads_back_as_the_events_that_made_it(events: list[Event]) -> None:
     assert events_of(check_stream(frames_of(events)), TARGET) == events
@@ -220,6 +224,7 @@ ENDINGS = st.sampled_from(
 )
 
 
+@unhurried
 @given(said_in_rounds(), ENDINGS)
 def test_whatever_happens_a_stream_is_valid_and_the_body_is_its_end(events: list[Event], ending: Event) -> None:
     events = [*events, TextDelta("the last word"), ending]
@@ -244,6 +249,7 @@ def settled(response: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+@unhurried
 @given(said_in_rounds(), st.integers(0, 40))
 def test_a_failure_at_any_point_ends_in_a_failure(events: list[Event], after: int) -> None:
     error: RouterError = UpstreamBroke("the line went dead")
