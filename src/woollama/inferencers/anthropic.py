@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from woollama.domain.errors import UpstreamBroke
+from woollama.domain.errors import UpstreamBroke, UpstreamRefused
 from woollama.domain.events import Event, Rewrote, Stopped
 from woollama.domain.messages import Json
 from woollama.domain.turns import Call, Target
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 BASE_URL = "https://api.anthropic.com"
 _MODELS_A_PAGE = 1000
 _IDLE_CONNECTIONS = 20
+_LINGER_S = 0.25
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _NO_KEY = "none"
 """Stands in where there is no key: without one the SDK would look for keys in the environment and on the disk."""
@@ -114,6 +115,8 @@ class AnthropicInferencer:
         import anthropic
 
         key = self._key()
+        if key is None and self._base_url == BASE_URL:
+            raise UpstreamRefused(f"there is no key for {self.name}", status=401, code="authentication_error")
         headers: dict[str, Any] = {}
         if key is None:
             headers["authorization"] = anthropic.Omit()
@@ -161,6 +164,7 @@ class _Events:
         self._idle_timeout_s = idle_timeout_s
         self._ready: deque[Event] = deque()
         self._began = False
+        self._whole = False
         self._over = False
 
     def __aiter__(self) -> Self:
@@ -168,6 +172,8 @@ class _Events:
 
     async def __anext__(self) -> Event:
         while not self._ready:
+            if self._whole and not self._over:
+                await self._read_out()
             if self._over:
                 raise StopAsyncIteration
             with mapped(self._who):
@@ -188,4 +194,12 @@ class _Events:
         if events and not self._began:
             self._began = True
             self._ready += (Rewrote(what) for what in self._rewrites)
-        self._over = self._over or any(isinstance(event, Stopped) for event in events)
+        self._whole = self._whole or any(isinstance(event, Stopped) for event in events)
+
+    async def _read_out(self) -> None:
+        """Read the little that follows the last event: only then can the connection be used again."""
+        self._over = True
+        with suppress(Exception):  # the answer is whole, whatever becomes of the connection
+            async with asyncio.timeout(_LINGER_S):
+                async for _ in self._frames:
+                    pass
