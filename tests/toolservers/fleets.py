@@ -32,7 +32,7 @@ def over_stdio(name: str = "all", **more: Any) -> ServerSpec:
 
 
 def tiny(name: str = "all", **more: Any) -> ServerSpec:
-    return ServerSpec(name, command=sys.executable, args=("-IS", str(SERVERS / "tiny.py")), **more)
+    return ServerSpec(name, command=sys.executable, **{"args": ("-IS", str(SERVERS / "tiny.py")), **more})
 
 
 def script(name: str, source: str, **more: Any) -> ServerSpec:
@@ -52,14 +52,14 @@ async def fleet_of(*specs: ServerSpec, warm: bool = True) -> AsyncIterator[Fleet
             await fleet.close()
 
 
-async def call(fleet: Fleet, name: str, context: ToolContext = QUIET, **arguments: Any) -> ToolOutcome:
+async def call(fleet: Fleet, name: str, context: ToolContext = QUIET, /, **arguments: Any) -> ToolOutcome:
     function = fleet.resolve(name)
     assert function, f"no {name} in {[f.name for f in fleet.functions()]}"
     async with asyncio.timeout(PATIENCE_S):
         return await fleet.call(function, arguments, context)
 
 
-async def said(fleet: Fleet, name: str, context: ToolContext = QUIET, **arguments: Any) -> str:
+async def said(fleet: Fleet, name: str, context: ToolContext = QUIET, /, **arguments: Any) -> str:
     outcome = await call(fleet, name, context, **arguments)
     assert isinstance(outcome, Returned), outcome
     assert not outcome.is_error, outcome
@@ -83,6 +83,23 @@ async def until_health(fleet: Fleet, wanted: str, name: str = "all") -> ServerHe
 
     await until(reached)
     return health(fleet, name)
+
+
+class Lost:
+    """Hears why a connection is lost."""
+
+    def __init__(self) -> None:
+        self._told = asyncio.Event()
+        self._why = ""
+
+    def __call__(self, why: str) -> None:
+        self._why = why
+        self._told.set()
+
+    async def why(self, patience_s: float) -> str:
+        async with asyncio.timeout(patience_s):
+            await self._told.wait()
+        return self._why
 
 
 class Person:

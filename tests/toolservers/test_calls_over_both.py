@@ -46,7 +46,7 @@ async def fleet(request: pytest.FixtureRequest, era: Era) -> AsyncIterator[Fleet
 
 
 async def test_every_page_of_tools_is_listed_as_the_server_wrote_it(fleet: Fleet) -> None:
-    assert [tool.name for tool in fleet.tools()][:14][-1] == "fail"
+    assert [tool.name for tool in fleet.tools()][:15][-1] == "fail"
     echo = fleet.resolve("all__echo")
     assert echo
     assert echo.tool
@@ -138,6 +138,10 @@ async def test_a_question_is_declined_by_a_no_and_where_there_is_nobody(fleet: F
     no = ToolContext(INTERNAL, asker=Person(None))
     assert await said(fleet, "all__ask", no, question="Really?") == "decline: None"
     assert await said(fleet, "all__ask", question="Anybody?") == "decline: None"
+
+
+async def test_an_argument_that_must_be_a_header_too_gets_there(fleet: Fleet) -> None:
+    assert await said(fleet, "all__regional", region="eu west") == "in eu west"
 
 
 async def test_changed_tools_are_listed_anew(fleet: Fleet) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -137,7 +138,7 @@ async def test_a_server_that_is_down_keeps_its_tools_and_explains_itself(http: H
     async with fleet_of(http.spec()) as fleet:
         await http.kill()
         await until_health(fleet, "down")
-        assert len(fleet.tools()) == 14
+        assert len(fleet.tools()) == 15
         outcome = await call(fleet, "all__echo", text="?")
         assert isinstance(outcome, Offline)
         assert f"cannot connect to 127.0.0.1:{http.port}" in outcome.why
@@ -190,23 +191,22 @@ async def test_an_address_where_nobody_listens_is_down_and_comes_up_later() -> N
         await server.kill()
 
 
-async def test_a_server_that_ignores_everything_is_gone_after_close() -> None:
+async def test_a_server_that_ignores_everything_is_gone_after_close(caplog: pytest.LogCaptureFixture) -> None:
     source = (
         "import os, signal, sys\n"
         "for s in (signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE): signal.signal(s, signal.SIG_IGN)\n"
         "sys.stderr.write(f'pid {os.getpid()}\\n'), sys.stderr.flush()\n"
         "while True: signal.pause()\n"
     )
-    seen: list[int] = []
-    async with fleet_of(script("stubborn", source), warm=False) as fleet:
+    caplog.set_level(logging.INFO)
+    async with fleet_of(script("stubborn", source), warm=False):
 
         async def told() -> bool:
-            server = fleet._servers["stubborn"]
-            seen.extend(int(word) for word in server._last_words.split()[1:])
-            return bool(seen)
+            return "stubborn: pid " in caplog.text
 
         await until(told)
-        deaths = Deaths(set(seen))
+        (line,) = (message for message in caplog.messages if message.startswith("stubborn: pid "))
+        deaths = Deaths([int(line.split()[-1])])
     await deaths.all()
 
 

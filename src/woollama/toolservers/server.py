@@ -187,6 +187,7 @@ class Server:
                     self._connection, self._lost, self._era = connection, lost, connection.era
                     self._become("ready", None)
                     await self._watched(connection, lost)
+                    self._become("starting", lost.result())
         except Exception as error:
             # The loss is the cause, and what the session makes of it is not.
             if not lost.done():

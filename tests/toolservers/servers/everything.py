@@ -50,6 +50,7 @@ tools = [
     tool("pid", READ_ONLY),
     tool("junk"),
     tool("environment", READ_ONLY),
+    tool("regional", READ_ONLY, region={**TEXT, "x-mcp-header": "Region"}),
     tool("fail"),
 ]
 
@@ -110,6 +111,8 @@ async def call_tool(
             return text("written")
         case "environment":
             return text("\n".join(f"{name}={value}" for name, value in os.environ.items()))
+        case "regional":
+            return text(f"in {given['region']}")
         case "fail":
             return text("it did not work", is_error=True)
         case unknown:
