@@ -11,12 +11,20 @@ from typing import Any
 import pytest
 
 from tests.core.rounds import Box, Round, Rounds, Table, calls, noon, says
-from woollama.domain.errors import BadRequest, UnknownModel, UpstreamBroke, UpstreamTimeout, UpstreamUnreachable
+from woollama.domain.errors import (
+    BadRequest,
+    ShuttingDown,
+    UnknownModel,
+    UnsupportedField,
+    UpstreamBroke,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
 from woollama.domain.events import Event, Failed, Rewrote, RoundBegan, Stopped, ToolProgressed, ToolReturned
 from woollama.domain.messages import Json, Message, Text, ToolCall, ToolResult
 from woollama.domain.ports import ToolContext
-from woollama.domain.tools import Example, Function, Invalid, Returned, TimedOut, ToolOutcome
-from woollama.domain.turns import INTERNAL, NO_TOOLS, Params, ToolChoice, Turn
+from woollama.domain.tools import Example, Function, Invalid, Offline, Returned, TimedOut, ToolOutcome
+from woollama.domain.turns import INTERNAL, NO_TOOLS, Params, ToolChoice, ToolGrant, Turn
 
 ASKED = Message("user", (Text("what time is it?"),))
 DOOR = Function("open_door", "opens the door")
@@ -46,7 +54,7 @@ async def test_a_tool_is_called_and_its_result_given_back() -> None:
     assert [function.name for function in first.tools] == ["clock__now"]
     assert second.items == (
         ASKED,
-        ToolCall("call_clock__now_0", "clock__now", "{}", "server"),
+        ToolCall("call_clock__now_0", "clock__now", "{}", "server", server="clock", tool="now"),
         ToolResult("call_clock__now_0", Returned.of_text("noon")),
     )
 
@@ -138,6 +146,21 @@ async def test_the_same_call_with_the_same_result_three_times_in_a_row_is_stoppe
     model = Rounds(calls(("clock__now", "{}")))
     await Table(model).play(turn())
     assert [call.choice.mode for call in model.calls] == ["auto", "auto", "auto", "none"]
+
+
+async def test_a_request_can_limit_the_calls_that_are_made_for_it() -> None:
+    model = Rounds(calls(("clock__now", '{"a": 1}'), ("clock__now", '{"a": 2}')), says("enough"))
+    answer = await Table(model).answer(turn(max_tool_calls=1))
+    outcomes = [item.outcome.for_model() for item in answer.items if isinstance(item, ToolResult)]
+    assert outcomes == ["noon", "The call was denied by the request. Its limit of calls is reached."]
+    assert model.calls[-1].choice == NO_TOOLS
+
+
+async def test_a_grant_of_tools_is_refused_by_name() -> None:
+    events = await Table(Rounds(says("x"))).play(turn(tool_grants=(ToolGrant("clock"),)))
+    error = failure(events)
+    assert isinstance(error, UnsupportedField)
+    assert error.param == "tools"
 
 
 async def test_a_forced_call_is_forced_once() -> None:
@@ -311,3 +334,31 @@ async def test_wherever_the_upstream_dies_the_turn_fails_and_nothing_stays_open(
             assert [type(event) for event in events].count(Failed) == 1
             assert not any(isinstance(event, Stopped) for event in events)
             assert (model.open, len(table.runs)) == (0, 0)
+
+
+async def test_whenever_the_daemon_ends_the_turn_fails_and_nothing_stays_open() -> None:
+    model = Rounds(calls(("clock__now", "{}")), says("it is noon"))
+    whole = await Table(model).play(turn())
+    for index in range(len(whole)):
+        model = Rounds(calls(("clock__now", "{}")), says("it is noon"))
+        table = Table(model)
+        async with table.runs.start(turn()) as run:
+            watch = run.watch()
+            for _ in range(index):
+                await anext(watch)
+            await table.runs.close()
+            rest = [event async for event in watch]
+        over = isinstance(rest[-1], Stopped) and rest[-1] == whole[-1]  # it had been quicker than the end
+        assert over or isinstance(failure(rest), ShuttingDown)
+        assert (model.open, table.box.running, len(table.runs)) == (0, 0, 0)
+
+
+async def test_a_tool_that_goes_away_is_told_to_the_model_and_the_turn_goes_on() -> None:
+    async def gone(arguments: Mapping[str, Json], context: ToolContext) -> ToolOutcome:
+        return Offline("its process ended")
+
+    model = Rounds(calls(("clock__now", "{}")), says("the clock is gone"))
+    answer = await Table(model, box=Box(clock__now=gone)).answer(turn())
+    assert answer.text == "the clock is gone"
+    (told,) = [item.outcome.for_model() for item in model.calls[1].items if isinstance(item, ToolResult)]
+    assert told == "The tool is offline, because its process ended. It was not called."

@@ -24,6 +24,7 @@ What is held when
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -82,15 +83,16 @@ class Engine:
         produced: list[Item] = []
         targets = plan.targets
         same = 0
+        left = math.inf if turn.max_tool_calls is None else turn.max_tool_calls
         for number in range(plan.max_rounds + 1):
-            last = number == plan.max_rounds or same >= SAME_ROUNDS_BEFORE_STOP - 1
+            last = number == plan.max_rounds or same >= SAME_ROUNDS_BEFORE_STOP - 1 or left <= 0
             choice = NO_TOOLS if last else plan.choice if number == 0 else plan.later_choice
             call = Call(
                 targets[0], tuple(history), plan.system, plan.functions, choice, plan.params, turn.dialect, turn.extra
             )
             answer, ending, target = await self._round(turn, plan, call, targets, number, emit)
             targets = (target, *(other for other in plan.targets if other != target))
-            made = [_with_runner(item, plan) for item in answer.items]
+            made = answer.items
             history += made
             produced += made
             calls = [item for item in made if isinstance(item, ToolCall)]
@@ -98,11 +100,12 @@ class Engine:
             if not calls or last:
                 await emit(replace(ending, reason="max_rounds") if ours and last else ending)
                 return
-            results = await ToolRound(plan, turn.caller, emit).run(ours)
+            results = await ToolRound(plan, turn.caller, emit).run(ours, limit=left)
+            left -= len(ours)
             history += results
             if len(ours) < len(calls):
                 theirs = [item.id for item in calls if item.runs == "client"]
-                if ours or produced != made:
+                if ours or len(produced) > len(made):
                     self._continuations.keep(theirs, [*produced, *results])
                 await emit(replace(ending, reason="tool_calls"))
                 return
@@ -143,7 +146,7 @@ class Engine:
             case UsageSeen():
                 event = replace(event, round=number)
             case CallOpened():
-                event = replace(event, runs=plan.runner_of(event.name))
+                event = plan.placed(event)
             case Failed():
                 raise event.error
             case Stopped():
@@ -153,10 +156,6 @@ class Engine:
                 pass
         answer.see(event)
         await emit(event)
-
-
-def _with_runner(item: Item, plan: Plan) -> Item:
-    return replace(item, runs=plan.runner_of(item.name)) if isinstance(item, ToolCall) else item
 
 
 def _repeats(produced: Sequence[Item], made: Sequence[Item], results: Sequence[ToolResult]) -> bool:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, fields, replace
 from woollama.core.names import Route
 from woollama.core.recipes import Recipe
 from woollama.core.toolboxes import Filtered, NoTools, Validated, WithExamples
-from woollama.domain.errors import BadRequest
-from woollama.domain.messages import Runner
+from woollama.domain.errors import BadRequest, UnsupportedField
+from woollama.domain.events import CallOpened
 from woollama.domain.ports import Toolbox
 from woollama.domain.tools import Function
 from woollama.domain.turns import AUTO, Params, Target, ToolChoice, Turn
@@ -40,13 +40,21 @@ class Plan:
     def function(self, name: str) -> Function | None:
         return next((function for function in self.functions if function.name == name), None)
 
-    def runner_of(self, name: str) -> Runner:
-        """Who runs a call of `name`. A name that nobody offered is ours: the model must be told, and we can."""
-        function = self.function(name)
-        return "server" if function is None else function.runs
+    def placed(self, call: CallOpened) -> CallOpened:
+        """`call` with who runs it. A name that nobody offered is ours: the model must be told, and we can."""
+        function = self.function(call.name)
+        if function is None:
+            return replace(call, runs="server")
+        if function.tool is None:
+            return replace(call, runs="client")
+        return replace(call, runs="server", server=function.tool.server, tool=function.tool.name)
 
 
 def plan_of(turn: Turn, route: Route, toolbox: Toolbox) -> Plan:
+    if turn.tool_grants:
+        raise UnsupportedField(
+            "tools of type `mcp` are not available in this version; ask a recipe that has them", param="tools"
+        )
     recipe = route.recipe
     if recipe is None:
         return Plan(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -12,7 +13,7 @@ from woollama.core.runs import Emit
 from woollama.domain.events import ToolProgressed, ToolReturned
 from woollama.domain.messages import ToolCall, ToolResult
 from woollama.domain.ports import ToolContext
-from woollama.domain.tools import Function, Invalid, TimedOut, ToolOutcome
+from woollama.domain.tools import Denied, Function, Invalid, TimedOut, ToolOutcome
 from woollama.domain.turns import Caller
 
 NAMES_SHOWN = 12
@@ -28,14 +29,14 @@ class ToolRound:
         self._places = asyncio.Semaphore(plan.max_parallel_tools)
         self._in_order: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def run(self, calls: Sequence[ToolCall]) -> list[ToolResult]:
-        """The results in the order of `calls`; every one is told as it comes."""
+    async def run(self, calls: Sequence[ToolCall], *, limit: float = math.inf) -> list[ToolResult]:
+        """The results in the order of `calls`; every one is told as it comes. Calls beyond `limit` are not made."""
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._one(call)) for call in calls]
+            tasks = [group.create_task(self._one(call, index < limit)) for index, call in enumerate(calls)]
         return [ToolResult(call.id, task.result()) for call, task in zip(calls, tasks, strict=True)]
 
-    async def _one(self, call: ToolCall) -> ToolOutcome:
-        outcome = await self._outcome(call)
+    async def _one(self, call: ToolCall, within_limit: bool) -> ToolOutcome:
+        outcome = await self._outcome(call) if within_limit else Denied("the request", "Its limit of calls is reached.")
         await self._emit(ToolReturned(call.id, outcome))
         return outcome
 
