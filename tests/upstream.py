@@ -183,7 +183,8 @@ def chat_malformed(kind: str, **how: Any) -> Answer:
 class ScriptedUpstream:
     """`requests` is everything that arrived complete, in order; `connections` how many there ever were."""
 
-    def __init__(self, *, port: int = 0) -> None:
+    def __init__(self, host: str = "127.0.0.1", *, port: int = 0) -> None:
+        self.host = host
         self._wanted_port = port
         self.requests: list[Received] = []
         self.models: list[str] | None = [chat_wire.MODEL]
@@ -207,7 +208,7 @@ class ScriptedUpstream:
 
     @property
     def origin(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
 
     @property
     def base_url(self) -> str:
@@ -235,6 +236,11 @@ class ScriptedUpstream:
         async with asyncio.timeout(PATIENCE_S), self._changed:
             await self._changed.wait_for(lambda: bool(condition()))
 
+    @property
+    def blocked_writers(self) -> int:
+        """Connections whose client does not read what was written."""
+        return sum(not connection.may_write.is_set() for connection in self._open)
+
     def drop_connections(self) -> None:
         """Close every connection from this side, idle ones included."""
         for connection in list(self._open):
@@ -242,7 +248,7 @@ class ScriptedUpstream:
 
     async def __aenter__(self) -> ScriptedUpstream:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self), "127.0.0.1", self._wanted_port, backlog=1024)
+        self._server = await loop.create_server(lambda: _Connection(self), self.host, self._wanted_port, backlog=1024)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -250,6 +256,7 @@ class ScriptedUpstream:
         self._server.close()
         for connection in list(self._open):
             connection.transport.abort()
+        await self.until(lambda: not self._open)
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
@@ -303,10 +310,15 @@ class _Connection(asyncio.Protocol):
         self.upstream._note()
 
     def data_received(self, data: bytes) -> None:
-        self.parser.feed_data(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.transport.write(head(400, framing="content-length: 0"))
+            self.transport.close()
 
     def pause_writing(self) -> None:
         self.may_write.clear()
+        self.upstream._note()
 
     def resume_writing(self) -> None:
         self.may_write.set()

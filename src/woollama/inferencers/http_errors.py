@@ -36,6 +36,8 @@ def _why(error: OSError) -> str:
             return f"TLS failed ({error.reason or error}); is it https?"
         case _:
             code = error.errno or _code_in(str(error))
+            if code is None and isinstance(error, ConnectionResetError):
+                code = errno.ECONNRESET  # the loop raises it without a code when a handshake is broken off
             reason = os.strerror(code).lower() if code else str(error) or type(error).__name__
             return f"{reason}; {_HINTS[code]}" if code in _HINTS else reason
 
