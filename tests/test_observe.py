@@ -171,6 +171,11 @@ def test_short_values_are_no_secrets_and_the_longest_match_wins() -> None:
     assert Scrubber().scrub("anything") == "anything"
 
 
+def test_a_key_is_known_without_its_scheme() -> None:
+    scrubber = Scrubber(["Bearer abc123xyz"])
+    assert scrubber.scrub("Bearer abc123xyz, abc123xyz") == "[redacted], [redacted]"
+
+
 # --- requests ---
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.server.daemons import needs_ipv6
 from woollama import platform
 from woollama.platform import Peer, Unsafe
 
@@ -19,7 +20,7 @@ LINUX = pytest.mark.skipif(sys.platform != "linux", reason="asks the Linux kerne
 WAYS = [platform._owner_by_sock_diag, platform._owner_by_proc]
 
 
-@pytest.fixture(params=["127.0.0.1", "::1"])
+@pytest.fixture(params=["127.0.0.1", pytest.param("::1", marks=needs_ipv6)])
 def connected(request: pytest.FixtureRequest) -> Iterator[tuple[socket.socket, socket.socket]]:
     """A client's and a server's end of a TCP connection on loopback."""
     family = socket.AF_INET6 if ":" in request.param else socket.AF_INET
@@ -63,6 +64,7 @@ def test_a_connection_that_is_not_there_belongs_to_nobody(owner_of: platform.Own
 
 
 @LINUX
+@needs_ipv6
 def test_a_dual_stack_listener_sees_ipv4_clients_as_what_they_are() -> None:
     with (
         socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as listener,

@@ -42,6 +42,7 @@ _LEVELS = {
 _SHORTEST_SECRET = 6
 _LONGEST_FIELD = 200
 _REDACTED = "[redacted]"
+_SCHEME = re.compile(r"\A(?:bearer|basic|token) +", re.IGNORECASE)
 _SAID_BARE = ("method", "path", "server", "tool", "status")
 """Fields that explain themselves and stand first in a line of text, in this order."""
 
@@ -67,7 +68,8 @@ class Scrubber:
         return f"<Scrubber of {len(self._secrets)} values>"
 
     def add(self, *secrets: str) -> None:
-        for secret in secrets:
+        """A value that begins with an authentication scheme (`Bearer …`) is known without it, too."""
+        for secret in [*secrets, *(_SCHEME.sub("", secret) for secret in secrets)]:
             if len(secret) >= _SHORTEST_SECRET:
                 self._secrets |= {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}
         longest_first = sorted(self._secrets, key=len, reverse=True)

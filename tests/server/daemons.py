@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -14,16 +15,31 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 PATIENCE_S = 20.0
 """How long anything is waited for; only a failing test ever waits this long."""
 ROOT = Path(__file__).parents[2]
 
 
+def _has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+needs_ipv6 = pytest.mark.skipif(not _has_ipv6(), reason="this machine has no IPv6 loopback")
+
+
 class Daemon:
-    def __init__(self, directory: Path, process: subprocess.Popen[str], url: str) -> None:
+    def __init__(self, directory: Path, process: subprocess.Popen[bytes]) -> None:
         self.runtime_dir = directory
         self.process = process
-        self.url = url
+        self._unread = b""
+        self.url = self.says()
+        assert self.url, f"the daemon ended with {process.wait(PATIENCE_S)}"
 
     @property
     def address(self) -> tuple[str, int]:
@@ -36,6 +52,23 @@ class Daemon:
 
     def files(self) -> list[str]:
         return sorted(path.name for path in self.runtime_dir.iterdir() if path.name.startswith("woollama"))
+
+    def says(self) -> str:
+        """The next line that the program prints; empty when it has ended."""
+        assert self.process.stdout is not None
+        while b"\n" not in self._unread:
+            ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE_S)
+            assert ready, "it says nothing"
+            chunk = os.read(self.process.stdout.fileno(), 4096)
+            if not chunk:
+                return ""
+            self._unread += chunk
+        line, _, self._unread = self._unread.partition(b"\n")
+        return line.decode()
+
+    def story(self) -> list[str]:
+        """Everything else that it printed until its end."""
+        return list(iter(self.says, ""))
 
     def ends(self, number: int = signal.SIGTERM) -> int:
         """Send a signal and wait for the exit code."""
@@ -59,9 +92,9 @@ class Daemon:
         return sock
 
 
-def command(options: Mapping[str, Any] | None = None, journal: Path | None = None) -> list[str]:
+def command(options: Mapping[str, Any] | None = None) -> list[str]:
     given = {"address": "127.0.0.1:0", **(options or {})}
-    return [sys.executable, "-m", "tests.server.program", json.dumps(given), *([str(journal)] if journal else [])]
+    return [sys.executable, "-m", "tests.server.program", json.dumps(given)]
 
 
 def environment(directory: Path) -> dict[str, str]:
@@ -69,18 +102,13 @@ def environment(directory: Path) -> dict[str, str]:
 
 
 @contextmanager
-def daemon(
-    directory: Path, options: Mapping[str, Any] | None = None, *, journal: Path | None = None
-) -> Iterator[Daemon]:
+def daemon(directory: Path, options: Mapping[str, Any] | None = None) -> Iterator[Daemon]:
     """A daemon that serves by now. One that still runs at the end is killed."""
     with subprocess.Popen(
-        command(options, journal), cwd=ROOT, env=environment(directory), stdout=subprocess.PIPE, text=True
+        command(options), cwd=ROOT, env=environment(directory), stdout=subprocess.PIPE, bufsize=0
     ) as process:
         try:
-            assert process.stdout is not None
-            url = process.stdout.readline().strip()
-            assert url, f"the daemon ended with {process.wait(PATIENCE_S)}"
-            yield Daemon(directory, process, url)
+            yield Daemon(directory, process)
         finally:
             process.kill()
 

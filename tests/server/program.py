@@ -1,11 +1,12 @@
 """A small daemon around `woollama.server.run`, for tests that need a process of its own.
 
-    python -m tests.server.program '{"address": "127.0.0.1:0"}' [JOURNAL]
+    python -m tests.server.program '{"address": "127.0.0.1:0"}'
 
-The argument holds `ServeOptions` as JSON. It prints its URL once it accepts connections, and writes to JOURNAL what it
-does in which order. Its paths: `/whoami` shows the caller, `/echo` the request; `/stream` sends one event and then goes
-on until the daemon ends, in the way that the query string names: `turn` (as a turn, which `drain` ends with an error
-frame), `handler` (a handler that is cancelled and says so) or `stubborn` (one that ignores that it was cancelled).
+The argument holds `ServeOptions` as JSON. It prints its URL once it accepts connections, and what happens to it, a line
+each. `/stream` sends one event and then goes on until the daemon ends, in the way that the query string names: `turn`
+(`drain` ends it with an error frame), `handler` (it is cancelled and says so), `stubborn` (it ignores that it was
+cancelled), `flood` (it writes to a client that does not read). `/block` blocks the event loop; any other path shows the
+request.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import json
 import sys
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
@@ -28,27 +28,21 @@ ERROR_FRAME = b'data: {"error":"shutting down"}\n\n'
 
 
 class Program:
-    def __init__(self, journal: Path | None) -> None:
-        self._journal = journal
+    def __init__(self) -> None:
         self._over = asyncio.Event()
         self._turns: set[asyncio.Task[Any]] = set()
 
-    def note(self, line: str) -> None:
-        if self._journal is not None:
-            with self._journal.open("a") as file:
-                file.write(line + "\n")
-
     async def start(self) -> None:
-        self.note("started")
+        say("started")
 
     async def drain(self, timeout_s: float) -> None:
-        self.note("draining")
+        say("draining")
         if self._turns:
             await asyncio.wait(self._turns, timeout=timeout_s)
         self._over.set()
 
     async def close(self) -> None:
-        self.note("closed")
+        say("closed")
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -61,8 +55,7 @@ class Program:
             await self._stream(scope["query_string"].decode(), send)
             return
         if scope["path"] == "/block":
-            await _json(send, {})
-            Path(scope["query_string"].decode()).touch()  # noqa: ASYNC240
+            say("blocking")
             while True:
                 pass
         body = b""
@@ -98,7 +91,7 @@ class Program:
                         await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
         finally:
             self._turns.discard(task)
-            self.note(f"{way} is over")
+            say(f"{way} is over")
 
 
 async def _json(send: Send, shown: object) -> None:
@@ -106,16 +99,20 @@ async def _json(send: Send, shown: object) -> None:
     await send({"type": "http.response.body", "body": json.dumps(shown).encode()})
 
 
-def main(options: str, journal: str | None = None) -> int:
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def main(options: str) -> int:
     observe.configure("info")
     given = json.loads(options)
     given = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
 
     def announce(listening: Listening) -> None:
-        sys.stdout.write(listening.url + "\n")
-        sys.stdout.flush()
+        say(listening.url)
 
-    return run(ServeOptions(**given), lambda: Program(Path(journal) if journal else None), announce=announce)
+    return run(ServeOptions(**given), Program, announce=announce)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.server.daemons import needs_ipv6
 from woollama.platform import Unsafe
 from woollama.server.listening import (
     DEFAULT_PORT,
@@ -121,7 +122,7 @@ def test_a_path_too_long_for_a_socket_is_told(tmp_path: Path) -> None:
     assert os.listdir(deep) == []
 
 
-@pytest.mark.parametrize("address", [("0.0.0.0", 0), ("::", 0)])
+@pytest.mark.parametrize("address", [("0.0.0.0", 0), pytest.param(("::", 0), marks=needs_ipv6)])
 def test_other_machines_are_let_in_only_on_purpose(tmp_path: Path, address: tuple[str, int]) -> None:
     with Listening(tmp_path) as listening, pytest.raises(Unsafe, match="WOOLLAMA_TOKEN"):
         listening.open(address)

@@ -9,7 +9,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -20,11 +19,13 @@ from tests.server.daemons import (
     command,
     daemon,
     environment,
+    needs_ipv6,
     open_stream,
     read_all,
     second_start,
 )
 from tests.server.program import ERROR_FRAME
+from woollama.server import process, serving
 
 FILES = ["woollama.addr", "woollama.lock", "woollama.sock"]
 
@@ -53,22 +54,20 @@ def test_a_signal_ends_it_with_zero_and_leaves_no_file(tmp_path: Path, number: i
 
 
 def test_a_turn_gets_the_shutdown_timeout_and_then_an_error_frame(tmp_path: Path) -> None:
-    journal = tmp_path / "journal"
-    with daemon(tmp_path, {"shutdown_timeout_s": 0.3}, journal=journal) as running, running.connect() as connection:
+    with daemon(tmp_path, {"shutdown_timeout_s": 0.3}) as running, running.connect() as connection:
         open_stream(connection, "turn")
         assert running.ends() == 0
         assert read_all(connection).endswith(b"%x\r\n%b\r\n0\r\n\r\n" % (len(ERROR_FRAME), ERROR_FRAME))
-        assert journal.read_text().splitlines() == ["started", "draining", "turn is over", "closed"]
+        assert running.story() == ["started", "draining", "turn is over", "closed"]
         assert running.files() == []
 
 
 def test_what_drain_does_not_end_is_cancelled_and_awaited_before_the_rest_is_closed(tmp_path: Path) -> None:
-    journal = tmp_path / "journal"
-    with daemon(tmp_path, {"shutdown_timeout_s": 0.2}, journal=journal) as running, running.connect() as connection:
+    with daemon(tmp_path, {"shutdown_timeout_s": 0.2}) as running, running.connect() as connection:
         open_stream(connection, "handler")
         assert running.ends() == 0
         assert not read_all(connection).endswith(b"0\r\n\r\n")
-        assert journal.read_text().splitlines() == ["started", "draining", "handler is over", "closed"]
+        assert running.story() == ["started", "draining", "handler is over", "closed"]
 
 
 @pytest.mark.parametrize("way", ["stubborn", "flood"])
@@ -80,21 +79,18 @@ def test_neither_a_stubborn_handler_nor_a_client_that_does_not_read_holds_up_the
 
 
 def test_an_idle_connection_does_not_hold_up_the_end(tmp_path: Path) -> None:
-    with daemon(tmp_path, {"shutdown_timeout_s": PATIENCE_S}) as running, running.connect() as idle:
+    with daemon(tmp_path, {"shutdown_timeout_s": 600}) as running, running.connect() as idle:
         running.get()
-        began = time.monotonic()
         assert running.ends() == 0
-        assert time.monotonic() - began < PATIENCE_S / 2
         assert idle.recv(1) == b""
 
 
 def test_while_it_drains_nobody_can_connect(tmp_path: Path) -> None:
-    journal = tmp_path / "journal"
-    options = {"shutdown_timeout_s": PATIENCE_S}
-    with daemon(tmp_path, options, journal=journal) as running, running.connect() as connection:
+    options = {"shutdown_timeout_s": 600}
+    with daemon(tmp_path, options) as running, running.connect() as connection:
         open_stream(connection, "turn")
         running.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: "draining" in journal.read_text())
+        assert [running.says(), running.says()] == ["started", "draining"]
         with pytest.raises(ConnectionRefusedError):
             running.connect()
         running.process.send_signal(signal.SIGTERM)
@@ -102,25 +98,53 @@ def test_while_it_drains_nobody_can_connect(tmp_path: Path) -> None:
 
 
 def test_a_second_signal_ends_it_at_once_and_leaves_no_file(tmp_path: Path) -> None:
-    journal = tmp_path / "journal"
     options = {"shutdown_timeout_s": 600}
-    with daemon(tmp_path, options, journal=journal) as running, running.connect() as connection:
+    with daemon(tmp_path, options) as running, running.connect() as connection:
         open_stream(connection, "turn")
         running.process.send_signal(signal.SIGINT)
-        wait_until(lambda: "draining" in journal.read_text())
+        assert [running.says(), running.says()] == ["started", "draining"]
         assert running.ends(signal.SIGINT) == 128 + signal.SIGINT
         assert running.files() == []
 
 
 def test_a_second_signal_ends_even_a_blocked_event_loop(tmp_path: Path) -> None:
-    blocked = tmp_path / "blocked"
     with daemon(tmp_path) as running, running.connect() as connection:
-        connection.sendall(f"GET /block?{blocked} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-        wait_until(blocked.exists)
+        connection.sendall(b"GET /block HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert [running.says(), running.says()] == ["started", "blocking"]
         running.process.send_signal(signal.SIGTERM)
         running.process.send_signal(signal.SIGINT)
         assert running.process.wait(PATIENCE_S) in (128 + signal.SIGTERM, 128 + signal.SIGINT)
         assert running.files() == []
+
+
+def test_a_blocked_event_loop_does_not_outlive_the_watchdog(tmp_path: Path) -> None:
+    a_moment = 0.2 - serving.END_S - process._SLACK_S  # what the watchdog adds to the shutdown timeout, taken off again
+    with daemon(tmp_path, {"shutdown_timeout_s": a_moment}) as running, running.connect() as connection:
+        connection.sendall(b"GET /block HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert [running.says(), running.says()] == ["started", "blocking"]
+        assert running.ends() == 1
+        assert running.files() == []
+
+
+def test_a_signal_while_it_starts_is_not_lost(tmp_path: Path) -> None:
+    source = """
+import os, signal, sys
+from woollama.server import JustApp, ServeOptions, run
+def build():
+    os.kill(os.getpid(), signal.SIGTERM)
+    print(*sorted(os.listdir(sys.argv[1])))
+    return JustApp(None)
+sys.exit(run(ServeOptions(address="127.0.0.1:0"), build))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", source, str(tmp_path)],
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert (ended.returncode, ended.stdout.split(), ended.stderr) == (0, FILES, "")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_second_start_says_where_the_first_one_is_and_the_first_keeps_serving(tmp_path: Path) -> None:
@@ -182,6 +206,7 @@ def test_a_bad_address_is_told_before_anything_is_touched(tmp_path: Path) -> Non
     assert not (tmp_path / "new").exists()
 
 
+@needs_ipv6
 def test_an_ipv6_literal_works(tmp_path: Path) -> None:
     with daemon(tmp_path, {"address": "[::1]:0"}) as running:
         assert running.url == f"http://[::1]:{running.address[1]}"
@@ -223,20 +248,20 @@ def test_passed_sockets_are_served_and_left_to_who_passed_them(tmp_path: Path) -
             stdout=subprocess.PIPE,
             text=True,
             pass_fds=(unix.fileno(), tcp.fileno()),
-        ) as process:
+        ) as activated_daemon:
             try:
-                assert process.stdout is not None
-                assert process.stdout.readline().strip() == f"http://127.0.0.1:{tcp.getsockname()[1]}"
+                assert activated_daemon.stdout is not None
+                assert activated_daemon.stdout.readline().strip() == f"http://127.0.0.1:{tcp.getsockname()[1]}"
                 with socket.socket(socket.AF_UNIX) as client:
                     client.settimeout(PATIENCE_S)
                     client.connect(str(activated))
                     client.sendall(b"GET /whoami HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
                     assert b"200 OK" in read_all(client)
                 assert not (tmp_path / "woollama.sock").exists()
-                process.send_signal(signal.SIGTERM)
-                assert process.wait(PATIENCE_S) == 0
+                activated_daemon.send_signal(signal.SIGTERM)
+                assert activated_daemon.wait(PATIENCE_S) == 0
             finally:
-                process.kill()
+                activated_daemon.kill()
     assert activated.exists()
     assert not (tmp_path / "woollama.addr").exists()
 
@@ -286,12 +311,3 @@ def test_a_runtime_directory_that_others_can_write_is_refused(tmp_path: Path) ->
     refused = second_start(tmp_path)
     assert refused.returncode == 4
     assert "chmod 0700" in refused.stderr
-
-
-def wait_until(met: object) -> None:
-    """Poll what only another process can change, with a deadline."""
-    assert callable(met)
-    until = time.monotonic() + PATIENCE_S
-    while not met():
-        assert time.monotonic() < until
-        time.sleep(0.01)

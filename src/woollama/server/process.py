@@ -89,6 +89,8 @@ async def _serve(
             _log.critical("woollama could not start", exc_info=error)
             return EXIT_PROBLEM
         await stopped
+        if serving.requests:
+            _log.info("ending after %d requests, within %g s", serving.requests, options.shutdown_timeout_s)
         return 0
     finally:
         await serving.end(options.shutdown_timeout_s)

@@ -78,7 +78,12 @@ class Serving:
         self._warming: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
-        return f"<Serving {len(self._state.connections)} connections, {len(self._state.tasks)} requests>"
+        return f"<Serving {len(self._state.connections)} connections, {self.requests} requests>"
+
+    @property
+    def requests(self) -> int:
+        """How many are being answered."""
+        return len(self._state.tasks)
 
     async def begin(self) -> asyncio.Task[None]:
         """Accept connections and warm up: the task of the latter is returned."""
