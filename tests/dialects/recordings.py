@@ -59,7 +59,7 @@ class Recording:
 
     @property
     def _model(self) -> str:
-        first = self.wires[0]
+        first: dict[str, Any] = self.wires[0]
         return str(first.get("message", first.get("response", first))["model"])
 
     @property

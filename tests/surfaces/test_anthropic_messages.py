@@ -215,7 +215,8 @@ def test_odd_text_from_upstreams_stays_valid_json() -> None:
 
 def test_a_thought_goes_out_and_comes_back_with_its_maker() -> None:
     sealed = Sealed("EqQB", "lab")
-    events = [BEGAN, ItemOpened("reasoning"), ThinkingDelta("hm"), SealedSeen(sealed), TextDelta("Hi"), Stopped("end")]
+    thought: list[Event] = [ItemOpened("reasoning"), ThinkingDelta("hm"), SealedSeen(sealed)]
+    events: list[Event] = [BEGAN, *thought, TextDelta("Hi"), Stopped("end")]
     content = encode_answer(TURN, Answer(events))["content"]
     again = decode(
         {"model": "m", "messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": content}]},
@@ -258,12 +259,9 @@ def in_common(message: anthropic.types.Message) -> Any:
 
 
 async def test_the_sdk_raises_what_we_say_went_wrong() -> None:
-    stream = b"".join(
-        frame
-        for encoder in [StreamEncoder(TURN)]
-        for event in [BEGAN, TextDelta("The"), Failed(Backpressure("too many at once"))]
-        for frame in encoder.encode(event)
-    )
+    encoder = StreamEncoder(TURN)
+    events: list[Event] = [BEGAN, TextDelta("The"), Failed(Backpressure("too many at once"))]
+    stream = b"".join(frame for event in events for frame in encoder.encode(event))
     async with sdk(stream, "text/event-stream") as client:
         with pytest.raises(anthropic.APIStatusError, match="too many at once") as caught:
             async with client.messages.stream(

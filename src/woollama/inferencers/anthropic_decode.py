@@ -109,7 +109,7 @@ class MessagesStreamDecoder:
     def _message_start(self, message: Mapping[str, Any]) -> list[Event]:
         self._native_id = message.get("id")
         extra = _extra_of(message, _MESSAGE_WORDS)
-        began = RoundBegan(0, self._target, self._native_id, message.get("model"), extra)
+        began = RoundBegan(0, self._target, self._native_id, message.get("model"), extra=extra)
         return [began, *self._usage_seen(message.get("usage"))]
 
     def _message_delta(self, obj: Mapping[str, Any]) -> list[Event]:

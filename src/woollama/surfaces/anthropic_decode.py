@@ -51,6 +51,7 @@ _KNOWN = frozenset(
 )
 """Said in full by the Turn. `thinking`, `output_config` and `metadata` are said in part, so they are kept as well."""
 
+_ROLES: Mapping[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
 _CHOICES: Mapping[str, ToolChoice] = {
     "auto": ToolChoice("auto"),
     "any": ToolChoice("required"),
@@ -143,7 +144,7 @@ def _choice(fields: Fields) -> ToolChoice | None:
     kind, name = given.text("type"), given.text("name")
     if kind == "tool" and name:
         return ToolChoice("named", name)
-    if kind not in _CHOICES:
+    if kind is None or kind not in _CHOICES:
         raise BadRequest("`tool_choice` must be auto, any, none or name a tool", param="tool_choice")
     return _CHOICES[kind]
 
@@ -173,9 +174,9 @@ def _functions(fields: Fields) -> Iterator[Function]:
 
 def _items_of(message: Fields) -> Iterator[Item]:
     """One message's items in its order: text and media gather to messages, everything else stands alone."""
-    role = message.text("role")
-    if role not in ("user", "assistant", "system"):
-        raise BadRequest(f"unknown role {role!r}", param=f"{message.path}.role")
+    role = _ROLES.get(message.text("role") or "")
+    if role is None:
+        raise BadRequest(f"unknown role {message.text('role')!r}", param=f"{message.path}.role")
     parts: list[Part] = []
     for block in _blocks(message, "content"):
         made = _item_or_part(block, role)

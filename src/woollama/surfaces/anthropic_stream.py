@@ -65,7 +65,7 @@ class StreamEncoder:
         self._blocks = 0
         self._open: str | None = None
         self._calls: dict[int, int] = {}
-        self._arguments: dict[int, str] = {}
+        self._arguments: dict[int, list[str]] = {}
 
     def encode(self, event: Event) -> list[bytes]:
         self._answer.see(event)
@@ -118,7 +118,7 @@ class StreamEncoder:
         if self._began:
             return
         self._began = True
-        message = {
+        message: dict[str, Json] = {
             "id": new_id("msg_"),
             "type": "message",
             "role": "assistant",
@@ -172,18 +172,18 @@ class StreamEncoder:
         block = {"type": "tool_use", "id": event.id, "name": event.name, "input": {}}
         yield from self._start({**block, **event.extra.get("anthropic", {})})
         self._calls[event.index] = self._blocks - 1
-        self._arguments[event.index] = ""
+        self._arguments[event.index] = []
         yield self._delta("input_json_delta", partial_json="")
 
     def _arguments_delta(self, index: int, text: str) -> Iterator[Frame]:
-        self._arguments[index] += text
+        self._arguments[index].append(text)
         yield _delta(self._calls[index], "input_json_delta", partial_json=text)
 
     def _call_closed(self, event: CallClosed) -> Iterator[Frame]:
         """Ends the call's block, after what its deltas have left out of the arguments."""
         if event.index not in self._calls:
             return
-        said = self._arguments[event.index]
+        said = "".join(self._arguments[event.index])
         if event.arguments.startswith(said) and event.arguments not in (said, "{}"):
             yield from self._arguments_delta(event.index, event.arguments.removeprefix(said))
         yield _stop(self._calls.pop(event.index))
