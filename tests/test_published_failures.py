@@ -107,10 +107,18 @@ def an_example(name: str, directory: Path) -> dict[str, Any]:
 
 
 def processes_with(word: str) -> list[int]:
-    """The ids of the processes that have `word` in their arguments."""
+    """The ids of the living processes that have `word` in their arguments."""
+    if Path("/proc/self/cmdline").exists():
+        return [int(pid) for pid in os.listdir("/proc") if pid.isdecimal() and word.encode() in _arguments_of(pid)]
     listing = subprocess.run(["ps", "-axww", "-o", "pid=,args="], capture_output=True, text=True, check=True).stdout
-    found = (line.split(maxsplit=1) for line in listing.splitlines())
-    return [int(pid) for pid, *arguments in found if arguments and word in arguments[0]]
+    return [int(line.split(maxsplit=1)[0]) for line in listing.splitlines() if word in line]
+
+
+def _arguments_of(pid: str) -> bytes:
+    try:
+        return Path("/proc", pid, "cmdline").read_bytes()
+    except OSError:
+        return b""  # it ended meanwhile
 
 
 async def frames_of(response: httpx2.Response) -> list[Any]:
