@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.dialects.recordings import Recording, recordings
+from woollama.domain.answers import Answer
 from woollama.domain.errors import BadRequest, UnsupportedField
 from woollama.domain.messages import (
     Audio,
@@ -27,6 +29,7 @@ from woollama.domain.messages import (
 from woollama.domain.tools import Denied, Returned
 from woollama.domain.turns import Call, Target
 from woollama.inferencers.anthropic_encode import encode
+from woollama.surfaces.anthropic_messages import encode_answer
 
 
 def call(*items: Item, dialect: Dialect = "chat", **fields: Any) -> Call:
@@ -220,3 +223,19 @@ def test_data_that_is_not_base64_is_the_clients_mistake() -> None:
 def test_an_item_of_another_dialect_is_left_out_and_told() -> None:
     request = encode(call(said("user", "Hi"), Opaque("responses", {"type": "computer_call"})))
     assert request.rewrites == ("an item that only responses knows was left out: computer_call",)
+
+
+@pytest.mark.parametrize("recording", [each for each in recordings("anthropic") if each.is_whole], ids=str)
+def test_what_a_model_said_goes_back_to_it_as_it_said_it(recording: Recording) -> None:
+    answer = Answer(recording.events)
+    spoken = encode_answer(recording.turn("anthropic"), answer)["content"]
+    history = Call(recording.target, (said("user", "Hi"), *answer.items))
+
+    _, replayed = encode(history).body["messages"]
+
+    assert replayed == {"role": "assistant", "content": [without_our_seal(block) for block in spoken]}
+
+
+def without_our_seal(block: dict[str, Any]) -> dict[str, Any]:
+    sealed = {key: block[key] for key in ("signature", "data") if key in block}
+    return {**block, **{key: value.removeprefix("woollama:maker:") for key, value in sealed.items()}}
