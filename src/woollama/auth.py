@@ -14,7 +14,7 @@ import hmac
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from woollama.domain.errors import BadRequest, Forbidden, NotAuthorized, WrongContentType, WrongHost
@@ -22,6 +22,7 @@ from woollama.domain.turns import Caller
 from woollama.platform import Peer, is_loopback
 
 _SINGLE = frozenset({b"host", b"origin", b"sec-fetch-site", b"content-type", b"content-length"})
+_KEYS = frozenset({b"authorization", b"x-api-key"})
 _LOCALHOST = "localhost"
 _JSON = re.compile(r"application/(json|[\w.-]+\+json)\Z")
 _FORM = "application/x-www-form-urlencoded"
@@ -85,7 +86,7 @@ class Head:
                 if name in single:
                     raise BadRequest(f"the header {name.decode()} is there twice", param=name.decode())
                 single[name] = value.decode("latin-1").strip()
-            elif (key := presented_key(name, value)) is not None:
+            elif name in _KEYS and (key := presented_key(name, value)) is not None:
                 keys.append(key)
             elif name == b"user-agent":
                 agent = value.decode("latin-1")
@@ -212,6 +213,7 @@ def _trusted(host: str | None, head: Head, policy: Policy) -> bool:
     return host is not None and (host in policy.hosts or is_loopback(host) or host == head.server)
 
 
+@lru_cache(128)
 def _host_of(authority: str) -> str | None:
     """The host in `host[:port]` or `[v6][:port]`, lower case and without a root dot; `None` for anything else."""
     matched = re.fullmatch(r"(?:\[([0-9a-f:.]+)\]|([^\[\]:/@\s]+))(?::\d{1,5})?", authority.lower())

@@ -12,6 +12,7 @@ import struct
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Literal
@@ -86,6 +87,7 @@ def tcp_owners() -> OwnerOf | None:
     return None
 
 
+@lru_cache(128)
 def is_loopback(host: str) -> bool:
     """Whether an address literal stays on this machine; a name is not looked up and is not one."""
     try:
