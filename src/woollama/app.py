@@ -7,7 +7,7 @@ what `server` puts behind the door.
 from __future__ import annotations
 
 import asyncio
-import logging
+import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import fields
@@ -41,7 +41,7 @@ from woollama.surfaces.passage import Passage
 from woollama.surfaces.relay import Relayer
 from woollama.toolservers.fleet import Fleet, ServerSpec
 
-_log = logging.getLogger("woollama.app")
+_SECRET_NAME = re.compile("key|token|secret|pass|auth|cookie|credential", re.IGNORECASE)
 
 
 class Core:
@@ -206,6 +206,8 @@ def _server(entry: ToolServer) -> ServerSpec:
 
 
 def _secrets_of(servers: Iterable[ToolServer]) -> Iterator[str]:
+    """Values that their names say are secret: to hide every value would tear ordinary words out of the log."""
     for server in servers:
-        yield from server.headers.values()
-        yield from server.env.values()
+        for name, value in (*server.headers.items(), *server.env.items()):
+            if _SECRET_NAME.search(name):
+                yield from (value, value.rpartition(" ")[2])

@@ -110,7 +110,6 @@ def _serve(config: Config, environ: MutableMapping[str, str]) -> int:
         allow_hosts=door.allow_hosts,
         allow_origins=door.allow_origins,
         max_body_bytes=config.limits.body_bytes,
-        heartbeat_s=door.heartbeat_s,
         shutdown_timeout_s=door.shutdown_timeout_s,
     )
     return server.run(options, daemon, render_error=render_error, environ=environ)

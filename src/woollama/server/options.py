@@ -29,7 +29,6 @@ class ServeOptions:
     max_headers: int = 128
     header_timeout_s: float = 10.0
     keep_alive_s: float = 75.0
-    heartbeat_s: float = 15.0
     shutdown_timeout_s: float = 10.0
 
 
