@@ -32,15 +32,17 @@ class Endpoint:
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     origin: Origin = field(init=False, repr=False)
     base_path: str = field(init=False, repr=False)
+    configured: Headers = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         origin, path = split_base_url(self.base_url)
         object.__setattr__(self, "origin", origin)
         object.__setattr__(self, "base_path", path)
+        encoded = tuple((name.lower().encode(), value.encode()) for name, value in self.headers.items())
+        object.__setattr__(self, "configured", encoded)
 
     def own_headers(self, key: str | None) -> Headers:
         """The configured headers, and the key as a bearer token unless a configured header takes its place."""
-        configured = tuple((name.lower().encode(), value.encode()) for name, value in self.headers.items())
-        if key is None or any(name == b"authorization" for name, _ in configured):
-            return configured
-        return (*configured, (b"authorization", b"Bearer " + key.encode()))
+        if not key or any(name == b"authorization" for name, _ in self.configured):
+            return self.configured
+        return (*self.configured, (b"authorization", b"Bearer " + key.strip().encode()))

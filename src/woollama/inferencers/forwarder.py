@@ -6,15 +6,16 @@ What may pass in either direction is decided here. A caller's credentials stay; 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import TracebackType
 
 from woollama.domain.ports import Forwarded, RequestHead
 from woollama.inferencers.content_coding import decoded
 from woollama.inferencers.endpoint import Endpoint
 from woollama.inferencers.frames import Frames
+from woollama.inferencers.http_connection import HttpAnswer
 from woollama.inferencers.http_request import Headers, HttpRequest
 from woollama.inferencers.openai_refusals import redirected
-from woollama.inferencers.transport import HttpClient
+from woollama.inferencers.transport import Exchange, HttpClient
 
 _UP = frozenset({b"content-type", b"accept", b"idempotency-key", b"traceparent", b"tracestate", b"x-request-id"})
 _UP_PREFIXES = (b"openai-", b"anthropic-", b"x-stainless-")
@@ -37,30 +38,49 @@ class UpstreamForwarder:
     def __repr__(self) -> str:
         return f"<UpstreamForwarder to {', '.join(self._endpoints) or 'nobody'}, {self._client!r}>"
 
-    def forward(self, head: RequestHead, body: bytes) -> AbstractAsyncContextManager[Forwarded]:
+    def forward(self, head: RequestHead, body: bytes) -> Forwarding:
         """Raises `KeyError` for an inferencer that was not given."""
-        return self._forward(self._endpoints[head.target.inferencer], head, body)
-
-    @asynccontextmanager
-    async def _forward(self, endpoint: Endpoint, head: RequestHead, body: bytes) -> AsyncIterator[Forwarded]:
+        endpoint = self._endpoints[head.target.inferencer]
         key = endpoint.api_key() if endpoint.auth == "key" else None
-        request = HttpRequest(
-            endpoint.origin,
-            head.method,
-            endpoint.base_path + head.path,
-            headers_up(endpoint, head.headers, key),
-            body,
-            endpoint.patience,
-        )
-        async with self._client.exchange(request) as answer:
-            if 300 <= answer.status < 400 and answer.status != 304:
-                raise redirected(endpoint.name, endpoint.base_url, answer.header(b"location"))
-            chunks: AsyncIterator[bytes] = decoded(answer, answer.header(b"content-encoding"))
-            if answer.status >= 400 and key:
-                chunks = _scrubbed(chunks, key.encode())
-            elif answer.header(b"content-type").lower().startswith(b"text/event-stream"):
-                chunks = Frames(chunks)
-            yield Forwarded(answer.status, headers_down(answer.headers), chunks)
+        path = endpoint.base_path + head.path
+        headers = headers_up(endpoint, head.headers, key)
+        request = HttpRequest(endpoint.origin, head.method, path, headers, body, endpoint.patience)
+        return Forwarding(endpoint, self._client.exchange(request), key)
+
+
+class Forwarding:
+    """One request on its way. A class because the usual decorator costs as much as the rest of it."""
+
+    __slots__ = ("_endpoint", "_exchange", "_key")
+
+    def __init__(self, endpoint: Endpoint, exchange: Exchange, key: str | None) -> None:
+        self._endpoint = endpoint
+        self._exchange = exchange
+        self._key = key
+
+    async def __aenter__(self) -> Forwarded:
+        answer = await self._exchange.__aenter__()
+        try:
+            return self._forwarded(answer)
+        except BaseException as error:
+            await self._exchange.__aexit__(type(error), error, None)
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._exchange.__aexit__(kind, error, trace)
+
+    def _forwarded(self, answer: HttpAnswer) -> Forwarded:
+        status = answer.status
+        if 300 <= status < 400 and status != 304:
+            raise redirected(self._endpoint.name, self._endpoint.base_url, answer.header(b"location"))
+        chunks: AsyncIterator[bytes] = decoded(answer, answer.header(b"content-encoding"))
+        if status >= 400 and self._key:
+            chunks = _scrubbed(chunks, self._key.strip().encode())
+        elif answer.header(b"content-type").lower().startswith(b"text/event-stream"):
+            chunks = Frames(chunks)
+        return Forwarded(status, headers_down(answer.headers), chunks)
 
 
 def headers_up(endpoint: Endpoint, client_headers: Sequence[tuple[bytes, bytes]], key: str | None) -> Headers:

@@ -104,7 +104,7 @@ class OpenAIInferencer:
                 break
         key = self._endpoint.api_key()
         if key:
-            body = body.replace(key.encode(), _SECRET_STAND_IN)
+            body = body.replace(key.strip().encode(), _SECRET_STAND_IN)
         return refused(who, answer.status, answer.headers, body)
 
 
