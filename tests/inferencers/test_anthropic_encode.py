@@ -148,6 +148,11 @@ def test_what_the_api_would_refuse_is_left_out_and_told() -> None:
     assert len(request.rewrites) == 2
 
 
+def test_fields_of_another_dialect_are_left_out_and_told() -> None:
+    request = encode(call(extra={"chat": {"prediction": {}, "stream_options": {"include_usage": True}, "audio": {}}}))
+    assert request.rewrites == ("fields were left out: audio, prediction",)
+
+
 def test_an_inferencers_own_settings_fill_in_what_nobody_has_set() -> None:
     request = encode(call(params=Params(temperature=0.5)), defaults={"temperature": 1.0, "speed": "fast"})
     assert (request.body["temperature"], request.body["speed"]) == (0.5, "fast")
@@ -237,8 +242,20 @@ REQUEST: dict[str, Any] = {
 }
 
 
-def test_a_messages_request_reaches_a_messages_target_as_it_came() -> None:
-    turn = decode(REQUEST, turn_id="turn_1", caller=INTERNAL)
+VARIATIONS: list[dict[str, Any]] = [
+    {},
+    {"thinking": {"type": "enabled", "budget_tokens": 1024}, "output_config": {"effort": "low"}},
+    {"thinking": {"type": "disabled"}, "output_config": {"effort": "high"}},
+    {"thinking": {"type": "between_tools"}},
+    {"output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}}},
+    {"metadata": {"user_id": "u-1", "team": "x"}, "tool_choice": {"type": "none"}},
+]
+
+
+@pytest.mark.parametrize("variation", VARIATIONS, ids=str)
+def test_a_messages_request_reaches_a_messages_target_as_it_came(variation: dict[str, Any]) -> None:
+    body = {**REQUEST, **variation}
+    turn = decode(body, turn_id="turn_1", caller=INTERNAL)
     request = encode(
         Call(
             Target("claude", "claude-sonnet"),
@@ -250,7 +267,7 @@ def test_a_messages_request_reaches_a_messages_target_as_it_came() -> None:
             extra=turn.extra,
         )
     )
-    assert request == Request(REQUEST, ())
+    assert request == Request(body, ())
 
 
 def test_adaptive_thinking_stays_as_the_client_said_it() -> None:

@@ -217,6 +217,30 @@ def test_fields_that_nobody_knows_are_kept() -> None:
 
 
 @pytest.mark.parametrize(
+    ("field", "kept"),
+    [
+        ({"thinking": {"type": "enabled", "budget_tokens": 2048}}, False),
+        ({"thinking": {"type": "disabled"}}, False),
+        ({"thinking": {"type": "enabled", "budget_tokens": 2048, "display": "omitted"}}, True),
+        ({"thinking": {"type": "between_tools"}}, True),
+        ({"thinking": {"type": "of_tomorrow"}}, True),
+        ({"output_config": {"effort": "high"}}, False),
+        ({"output_config": {"effort": "high", "task_budget": {}}}, True),
+        ({"metadata": {"user_id": "u-1"}}, False),
+        ({"metadata": {"user_id": "u-1", "team": "x"}}, True),
+    ],
+)
+def test_what_the_turn_says_in_full_is_not_kept_twice(field: dict[str, Any], kept: bool) -> None:
+    assert decoded(**field).extra == {"anthropic": field if kept else {}}
+
+
+def test_an_effort_beside_switched_off_thinking_is_not_an_effort_to_think() -> None:
+    turn = decoded(thinking={"type": "disabled"}, output_config={"effort": "high"})
+    assert turn.params.reasoning_effort == "none"
+    assert turn.extra == {"anthropic": {"output_config": {"effort": "high"}}}
+
+
+@pytest.mark.parametrize(
     ("fields", "param"),
     [
         ({"model": ""}, "model"),

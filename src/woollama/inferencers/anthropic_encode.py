@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from woollama.domain.messages import Json
+from woollama.domain.messages import Extra, Json
 from woollama.domain.tools import Function
 from woollama.domain.turns import Call, Params
 from woollama.inferencers.anthropic_messages import Transcript, own
@@ -27,6 +27,8 @@ _NOT_SAYABLE = (
 _EFFORTS: Mapping[str, str] = {"minimal": "low", "low": "low", "medium": "medium", "high": "high"}
 _TIERS: Mapping[str, str] = {"auto": "auto", "default": "standard_only"}
 _SAID_HERE = frozenset({"thinking", "output_config", "metadata"})
+_OF_THE_ANSWER = frozenset({"stream_options"})
+"""Fields of other dialects that are about how the answer is told, which is not the target's concern."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +78,15 @@ def encode(call: Call, *, max_tokens: int = DEFAULT_MAX_TOKENS, defaults: Mappin
         for name in _NOT_SAYABLE
         if getattr(params, name) != getattr(unset, name)
     ]
+    rewrites += _foreign(call.extra)
     theirs = {name: value for name, value in extra.items() if name not in _SAID_HERE and name not in body}
     return Request({**(defaults or {}), **theirs, **body}, tuple(rewrites))
+
+
+def _foreign(extra: Extra) -> list[str]:
+    fields = {name for dialect, given in extra.items() if dialect != "anthropic" for name in given}
+    names = sorted(fields - _OF_THE_ANSWER)
+    return [f"fields were left out: {', '.join(names)}"] if names else []
 
 
 def _tool(function: Function) -> Mapping[str, Json]:

@@ -49,8 +49,6 @@ _KNOWN = frozenset(
         "variables",
     }
 )
-"""Said in full by the Turn. `thinking`, `output_config` and `metadata` are said in part, so they are kept as well."""
-
 _ROLES: Mapping[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
 _CHOICES: Mapping[str, ToolChoice] = {
     "auto": ToolChoice("auto"),
@@ -86,7 +84,7 @@ def decode(body: Mapping[str, Any], *, turn_id: str, caller: Caller) -> Turn:
         choice=_choice(fields),
         params=_params(fields),
         variables=fields.strings("variables"),
-        extra={"anthropic": {name: value for name, value in body.items() if name not in _KNOWN}},
+        extra={"anthropic": _kept(fields, body)},
     )
 
 
@@ -123,6 +121,23 @@ def _params(fields: Fields) -> Params:
         parallel_tool_calls=None if serial is None else not serial,
         user=metadata.text("user_id"),
     )
+
+
+def _kept(fields: Fields, body: Mapping[str, Any]) -> dict[str, Json]:
+    """What the Turn has no words for. An object that it can say in part is kept whole if anything else is in it."""
+    thinking = fields.object("thinking") or {}
+    output = fields.object("output_config") or {}
+    unthinking = thinking.get("type") == "disabled"
+    said_in_full = {
+        "thinking": thinking.get("type") in ("enabled", "disabled") and thinking.keys() <= {"type", "budget_tokens"},
+        "output_config": output.keys() <= ({"format"} if unthinking else {"format", "effort"}),
+        "metadata": (fields.object("metadata") or {}).keys() <= {"user_id"},
+    }
+    return {
+        name: value
+        for name, value in body.items()
+        if name not in _KNOWN and value is not None and not said_in_full.get(name)
+    }
 
 
 def _format(output: Fields) -> ResponseFormat | None:
