@@ -205,6 +205,13 @@ def test_the_clients_calls_are_counted_from_nought_and_ours_are_hidden() -> None
     assert [call["id"] for call in message["tool_calls"]] == ["call_a", "call_b"]
 
 
+def test_arguments_that_came_in_one_piece_are_told() -> None:
+    events: list[Event] = [BEGAN, CallOpened(0, "call_a", "open"), CallClosed(0, '{"a":1}'), Stopped("tool_calls")]
+    *chunks, _ = frames_of(events)
+    calls = [call for chunk in chunks for call in chunk["choices"][0]["delta"].get("tool_calls", [])]
+    assert "".join(call["function"]["arguments"] for call in calls) == '{"a":1}'
+
+
 TWO_ROUNDS: list[Event] = [
     BEGAN,
     TextDelta("Let me look."),

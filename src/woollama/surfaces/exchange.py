@@ -26,7 +26,6 @@ from woollama.surfaces.body_head import scan
 from woollama.surfaces.departure import Departure
 from woollama.surfaces.event_stream import EventStream
 from woollama.surfaces.relay import Relayed, Relayer
-from woollama.surfaces.sse import HEARTBEAT
 
 DEFAULT_HEARTBEAT_S = 15.0
 Note = Callable[..., None]
@@ -39,6 +38,9 @@ class Encoder(Protocol):
 
 class Codec(Protocol):
     """A dialect: a module of this shape."""
+
+    @property
+    def HEARTBEAT(self) -> bytes: ...  # noqa: N802
 
     @property
     def StreamEncoder(self) -> Callable[[Turn], Encoder]: ...  # noqa: N802
@@ -139,7 +141,7 @@ class Exchange:
         await send_json(send, 200, body, _headers(events, decision))
 
     def _stream(self, send: Send) -> EventStream:
-        return EventStream(send, heartbeat=HEARTBEAT, heartbeat_s=self._around.heartbeat_s)
+        return EventStream(send, heartbeat=self._codec.HEARTBEAT, heartbeat_s=self._around.heartbeat_s)
 
 
 def _refuse_state(turn: Turn) -> None:

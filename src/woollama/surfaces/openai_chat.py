@@ -14,6 +14,7 @@ from woollama.domain.answers import Answer
 from woollama.domain.errors import RouterError
 from woollama.domain.events import (
     ArgumentsDelta,
+    CallClosed,
     CallOpened,
     Event,
     Failed,
@@ -31,9 +32,17 @@ from woollama.domain.turns import Turn
 from woollama.surfaces.footnotes import footnotes
 from woollama.surfaces.openai_chat_decode import decode, usage_wanted
 from woollama.surfaces.openai_errors import encode_error
-from woollama.surfaces.sse import DONE, data_frame
+from woollama.surfaces.sse import DONE, HEARTBEAT, data_frame
 
-__all__ = ["FINISH_REASONS", "StreamEncoder", "decode", "encode_answer", "encode_error", "encode_error_frame"]
+__all__ = [
+    "FINISH_REASONS",
+    "HEARTBEAT",
+    "StreamEncoder",
+    "decode",
+    "encode_answer",
+    "encode_error",
+    "encode_error_frame",
+]
 
 FINISH_REASONS: Mapping[StopReason, str] = {
     "end": "stop",
@@ -71,13 +80,14 @@ class StreamEncoder:
         self._spoke = False
         self._gap = False
         self._indexes: dict[int, int] = {}
+        self._told: set[int] = set()
         self._calls = 0
 
     def encode(self, event: Event) -> list[bytes]:
         self._answer.see(event)
         match event:
             case RoundBegan():
-                self._gap, self._indexes = self._spoke, {}
+                self._gap, self._indexes, self._told = self._spoke, {}, set()
                 self._base |= event.extra.get("chat", {})
                 return self._begin()
             case TextDelta():
@@ -96,8 +106,10 @@ class StreamEncoder:
                 call = {"index": index, "id": event.id, "type": "function"}
                 return [*self._begin(), self._call_chunk({**call, "function": {"name": event.name, "arguments": ""}})]
             case ArgumentsDelta() if event.index in self._indexes:
-                index = self._indexes[event.index]
-                return [self._call_chunk({"index": index, "function": {"arguments": event.text}})]
+                self._told.add(event.index)
+                return [self._arguments_chunk(event.index, event.text)]
+            case CallClosed() if event.index in self._indexes and event.index not in self._told:
+                return [self._arguments_chunk(event.index, event.arguments)]
             case Stopped():
                 return [*self._begin(), *self._end(event)]
             case Failed():
@@ -120,6 +132,9 @@ class StreamEncoder:
             usage = {**self._base, "choices": [], "usage": encode_usage(self._answer.usage.total), **last}
             frames.append(data_frame(usage))
         return [*frames, DONE]
+
+    def _arguments_chunk(self, index: int, text: str) -> bytes:
+        return self._call_chunk({"index": self._indexes[index], "function": {"arguments": text}})
 
     def _call_chunk(self, call: Mapping[str, Json]) -> bytes:
         return self._chunk({"tool_calls": [call]})

@@ -19,9 +19,17 @@ from woollama.surfaces.openai_errors import encode_error
 from woollama.surfaces.replay import replay
 from woollama.surfaces.responses_builder import ResponseBuilder
 from woollama.surfaces.responses_decode import decode
-from woollama.surfaces.sse import DONE, event_frame
+from woollama.surfaces.sse import DONE, HEARTBEAT, event_frame
 
-__all__ = ["ResponseBuilder", "StreamEncoder", "decode", "encode_answer", "encode_error", "encode_error_frame"]
+__all__ = [
+    "HEARTBEAT",
+    "ResponseBuilder",
+    "StreamEncoder",
+    "decode",
+    "encode_answer",
+    "encode_error",
+    "encode_error_frame",
+]
 
 
 class StreamEncoder:
