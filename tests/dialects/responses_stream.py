@@ -30,9 +30,9 @@ from woollama.domain.messages import ToolResult
 from woollama.domain.tools import wire_name
 from woollama.domain.turns import Target
 from woollama.surfaces.fields import Fields
-from woollama.surfaces.responses_items import decode_input
-from woollama.surfaces.responses_sealed import unseal
-from woollama.surfaces.responses_tools import custom_arguments, function_name
+from woollama.surfaces.openai_responses.items import decode_input
+from woollama.surfaces.openai_responses.sealed import unseal
+from woollama.surfaces.openai_responses.tools import custom_arguments, function_name
 
 INCOMPLETE: Mapping[str, StopReason] = {
     "max_output_tokens": "length",

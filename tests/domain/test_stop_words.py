@@ -15,7 +15,7 @@ from woollama.domain.messages import Dialect
 from woollama.domain.turns import Target
 from woollama.inferencers.anthropic_decode import MessagesStreamDecoder
 from woollama.inferencers.openai_decode import ChatStreamDecoder
-from woollama.surfaces.responses_object import INCOMPLETE
+from woollama.surfaces.openai_responses.object import INCOMPLETE
 
 TARGET = Target("maker", "model")
 REASONS: tuple[StopReason, ...] = get_args(StopReason)

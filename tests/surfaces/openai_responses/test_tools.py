@@ -10,7 +10,7 @@ from woollama.domain.errors import BadRequest, UnsupportedField
 from woollama.domain.turns import INTERNAL, ToolChoice, ToolGrant
 from woollama.surfaces.fields import Fields
 from woollama.surfaces.openai_responses import decode
-from woollama.surfaces.responses_tools import ClientTool, Tools, client_tools, decode_tools
+from woollama.surfaces.openai_responses.tools import ClientTool, Tools, client_tools, decode_tools
 
 LOOK = {"type": "function", "name": "look", "parameters": {"type": "object", "properties": {}}, "strict": True}
 PATCH = {"type": "custom", "name": "patch", "description": "Edit files."}

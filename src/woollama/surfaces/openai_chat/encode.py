@@ -30,19 +30,9 @@ from woollama.domain.ids import new_id
 from woollama.domain.messages import Json, Message, Reasoning, Refusal, Text, ToolCall
 from woollama.domain.turns import Turn
 from woollama.surfaces.footnotes import footnotes
-from woollama.surfaces.openai_chat_decode import decode, usage_wanted
+from woollama.surfaces.openai_chat.decode import usage_wanted
 from woollama.surfaces.openai_errors import encode_error
-from woollama.surfaces.sse import DONE, HEARTBEAT, data_frame
-
-__all__ = [
-    "FINISH_REASONS",
-    "HEARTBEAT",
-    "StreamEncoder",
-    "decode",
-    "encode_answer",
-    "encode_error",
-    "encode_error_frame",
-]
+from woollama.surfaces.sse import DONE, data_frame
 
 FINISH_REASONS: Mapping[StopReason, str] = {
     "end": "stop",

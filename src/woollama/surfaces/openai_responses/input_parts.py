@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from woollama.domain.errors import BadRequest, UnsupportedField
 from woollama.domain.messages import Audio, Extra, File, Image, Json, Part, Refusal, Text
 from woollama.surfaces.fields import Fields
-from woollama.surfaces.responses_tools import needed
+from woollama.surfaces.openai_responses.tools import needed
 
 _DATA_URL = re.compile(r"data:([^;,]*)(?:;[^,]*)?;base64,(.*)", re.DOTALL)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 
-from woollama.surfaces.responses_tools import CUSTOM_INPUT
+from woollama.surfaces.openai_responses.tools import CUSTOM_INPUT
 
 _ESCAPED = frozenset('"\\/bfnrtu')
 

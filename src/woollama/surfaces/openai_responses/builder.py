@@ -37,11 +37,18 @@ from woollama.domain.messages import Ask, Opaque
 from woollama.domain.tools import Tool
 from woollama.domain.turns import Turn
 from woollama.surfaces.footnotes import footnotes
-from woollama.surfaces.responses_calls import CallItem, CustomItem, FunctionItem, ServerCallItem
-from woollama.surfaces.responses_object import INCOMPLETE, echo, encode_failure, encode_usage, response_id, unkept
-from woollama.surfaces.responses_output import MessageItem, OutputItem, ReasoningItem, ToolListItem, WholeItem
-from woollama.surfaces.responses_parts import Wire, citation
-from woollama.surfaces.responses_tools import ClientTool, client_tools
+from woollama.surfaces.openai_responses.calls import CallItem, CustomItem, FunctionItem, ServerCallItem
+from woollama.surfaces.openai_responses.object import (
+    INCOMPLETE,
+    echo,
+    encode_failure,
+    encode_usage,
+    response_id,
+    unkept,
+)
+from woollama.surfaces.openai_responses.output import MessageItem, OutputItem, ReasoningItem, ToolListItem, WholeItem
+from woollama.surfaces.openai_responses.parts import Wire, citation
+from woollama.surfaces.openai_responses.tools import ClientTool, client_tools
 
 AnyItem = TypeVar("AnyItem", bound=OutputItem)
 

@@ -27,7 +27,7 @@ from woollama.domain.events import (
 from woollama.domain.messages import Ask, Opaque, Sealed
 from woollama.domain.tools import Returned
 from woollama.domain.turns import Target
-from woollama.surfaces.replay import replay
+from woollama.surfaces.openai_responses.replay import replay
 
 TARGET = Target("lab", "model")
 TOKEN = {"token": "Done", "logprob": -0.1}

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from woollama.domain.messages import Ask, Json, Sealed
 from woollama.domain.tools import Tool
-from woollama.surfaces.responses_parts import OUTPUT_TEXT, REFUSAL, SUMMARY, THOUGHT, Part, PartKind, Wire
-from woollama.surfaces.responses_sealed import seal
+from woollama.surfaces.openai_responses.parts import OUTPUT_TEXT, REFUSAL, SUMMARY, THOUGHT, Part, PartKind, Wire
+from woollama.surfaces.openai_responses.sealed import seal
 
 Status = Literal["in_progress", "completed", "incomplete", "failed"]
 

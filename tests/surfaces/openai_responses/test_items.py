@@ -25,7 +25,7 @@ from woollama.domain.messages import (
 )
 from woollama.domain.tools import Cancelled, Returned, images_of
 from woollama.surfaces.fields import Fields
-from woollama.surfaces.responses_items import decode_input
+from woollama.surfaces.openai_responses.items import decode_input
 
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
 

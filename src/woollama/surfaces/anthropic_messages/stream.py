@@ -35,7 +35,7 @@ from woollama.domain.events import (
 from woollama.domain.ids import new_id
 from woollama.domain.messages import Json, Sealed
 from woollama.domain.turns import Turn
-from woollama.surfaces.anthropic_words import encode_error, final_usage, starting_usage, stop_reason
+from woollama.surfaces.anthropic_messages.words import encode_error, final_usage, starting_usage, stop_reason
 from woollama.surfaces.footnotes import footnotes
 from woollama.surfaces.sse import event_frame
 

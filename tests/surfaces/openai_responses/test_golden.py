@@ -15,7 +15,7 @@ from woollama.domain.tools import Tool
 from woollama.domain.turns import INTERNAL, Target
 from woollama.surfaces.openai_responses import StreamEncoder, decode
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "responses"
+GOLDEN = Path(__file__).parents[2] / "golden" / "responses"
 RECORDINGS = sorted(path.stem for path in GOLDEN.glob("*.sse"))
 CUT = [name for name in RECORDINGS if name.startswith("cut_")]
 WHOLE = [name for name in RECORDINGS if name not in CUT]

@@ -16,9 +16,9 @@ from woollama.domain.events import Event, Stopped
 from woollama.domain.tools import Tool
 from woollama.domain.turns import Turn
 from woollama.surfaces.openai_errors import encode_error
-from woollama.surfaces.replay import replay
-from woollama.surfaces.responses_builder import ResponseBuilder
-from woollama.surfaces.responses_decode import decode
+from woollama.surfaces.openai_responses.builder import ResponseBuilder
+from woollama.surfaces.openai_responses.decode import decode
+from woollama.surfaces.openai_responses.replay import replay
 from woollama.surfaces.sse import DONE, HEARTBEAT, event_frame
 
 __all__ = [

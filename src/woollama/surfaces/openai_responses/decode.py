@@ -9,8 +9,8 @@ from woollama.domain.errors import BadRequest, UnsupportedField
 from woollama.domain.messages import Answer, Item, Message, Text
 from woollama.domain.turns import Caller, Params, ResponseFormat, StateWish, Turn
 from woollama.surfaces.fields import Fields
-from woollama.surfaces.responses_items import decode_input
-from woollama.surfaces.responses_tools import decode_tools, needed
+from woollama.surfaces.openai_responses.items import decode_input
+from woollama.surfaces.openai_responses.tools import decode_tools, needed
 
 _SETTINGS = (
     ("temperature", float),

@@ -18,10 +18,10 @@ from woollama.domain.tools import (
     ToolOutcome,
     Unanswered,
 )
-from woollama.surfaces.responses_custom import OneText, input_of
-from woollama.surfaces.responses_output import OutputItem, Status
-from woollama.surfaces.responses_parts import Wire
-from woollama.surfaces.responses_tools import OUR_LABEL, ClientTool
+from woollama.surfaces.openai_responses.custom import OneText, input_of
+from woollama.surfaces.openai_responses.output import OutputItem, Status
+from woollama.surfaces.openai_responses.parts import Wire
+from woollama.surfaces.openai_responses.tools import OUR_LABEL, ClientTool
 
 _SERVER_ERROR, _BAD_PARAMS, _TIMED_OUT = -32000, -32602, -32001
 

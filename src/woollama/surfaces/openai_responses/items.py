@@ -19,9 +19,9 @@ from woollama.domain.messages import (
 )
 from woollama.domain.tools import Cancelled, Returned, ToolOutcome, wire_name
 from woollama.surfaces.fields import Fields
-from woollama.surfaces.responses_input_parts import decode_parts, result_blocks
-from woollama.surfaces.responses_sealed import unseal
-from woollama.surfaces.responses_tools import OUR_LABEL, custom_arguments, function_name, needed
+from woollama.surfaces.openai_responses.input_parts import decode_parts, result_blocks
+from woollama.surfaces.openai_responses.sealed import unseal
+from woollama.surfaces.openai_responses.tools import OUR_LABEL, custom_arguments, function_name, needed
 
 _HOSTED_CALLS = frozenset(
     {"web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "mcp_list_tools"}

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from woollama.domain.events import CallOpened
-from woollama.surfaces.responses_calls import CustomItem
-from woollama.surfaces.responses_custom import OneText
-from woollama.surfaces.responses_tools import ClientTool
+from woollama.surfaces.openai_responses.calls import CustomItem
+from woollama.surfaces.openai_responses.custom import OneText
+from woollama.surfaces.openai_responses.tools import ClientTool
 
 
 @st.composite

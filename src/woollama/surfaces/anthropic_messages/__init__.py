@@ -11,9 +11,15 @@ from woollama.domain.events import Stopped
 from woollama.domain.ids import new_id
 from woollama.domain.messages import Item, Json, Message, Opaque, Part, Reasoning, Refusal, Text, ToolCall
 from woollama.domain.turns import Turn
-from woollama.surfaces.anthropic_decode import decode, object_of
-from woollama.surfaces.anthropic_stream import HEARTBEAT, SUMMARY_GAP, StreamEncoder, citations_in
-from woollama.surfaces.anthropic_words import STOP_REASONS, encode_error, final_usage, starting_usage, stop_reason
+from woollama.surfaces.anthropic_messages.decode import decode, object_of
+from woollama.surfaces.anthropic_messages.stream import HEARTBEAT, SUMMARY_GAP, StreamEncoder, citations_in
+from woollama.surfaces.anthropic_messages.words import (
+    STOP_REASONS,
+    encode_error,
+    final_usage,
+    starting_usage,
+    stop_reason,
+)
 from woollama.surfaces.footnotes import footnotes
 from woollama.surfaces.sse import event_frame
 
