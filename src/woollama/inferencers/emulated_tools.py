@@ -34,9 +34,10 @@ from woollama.domain.turns import AUTO, Call, Params, ResponseFormat
 from woollama.inferencers.combined_schema import arguments_schema, calls_schema
 from woollama.inferencers.emulated_prompts import (
     after_examples,
+    answer_system,
     arguments_system,
     choice_system,
-    to_be_answered,
+    without_calls,
     worked_arguments,
     worked_calls,
 )
@@ -74,7 +75,8 @@ class EmulatedTools:
             one_round.next()
         answering = replace(
             call,
-            items=to_be_answered(call.items),
+            system=answer_system(call.system, call.items),
+            items=without_calls(call.items),
             tools=(),
             choice=AUTO,
             params=replace(call.params, parallel_tool_calls=None),
