@@ -257,8 +257,8 @@ class ScriptedUpstream:
         for connection in list(self._open):
             connection.transport.abort()
         await self.until(lambda: not self._open)
-        while self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        while running := [task for task in self._tasks if not task.done()]:
+            await asyncio.wait(running)
 
     def _answer_for(self, request: Received) -> Answer:
         if self.models is not None and request.method == "GET" and request.path.endswith("/models"):
