@@ -266,6 +266,13 @@ def test_an_error_in_a_chunks_place_is_a_refusal(error: Any, status: int):
     assert (error if isinstance(error, str) else "m") in refused.value.message
 
 
+def test_an_error_that_wraps_nothing_is_one_too():
+    bare = {"object": "error", "message": "engine died", "type": "InternalServerError", "code": 500}
+    with pytest.raises(UpstreamRefused, match="engine died") as refused:
+        decoded(chunk({"content": "x"}), bare)
+    assert refused.value.status_hint == 500
+
+
 def test_a_prompt_found_too_long_in_the_stream_is_the_clients_fault():
     with pytest.raises(ContextTooLong):
         decoded({"error": {"message": "too much", "code": "context_length_exceeded"}})

@@ -43,6 +43,7 @@ def test_a_date_to_retry_after_is_passed_on_but_not_waited_for():
         ({"message": "at the top"}, "at the top"),
         ({"detail": "as detail"}, "as detail"),
         ([{"error": {"message": "in an array"}}], "in an array"),
+        ({"object": "error", "message": "unwrapped", "code": 500}, "unwrapped"),
         (b"plain text", "plain text"),
         (b"<html><title>502 Bad Gateway</title><body>\n\n nginx</body></html>", "502 Bad Gateway nginx"),
         (b"", "it said nothing more"),

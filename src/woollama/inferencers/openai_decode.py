@@ -72,7 +72,7 @@ class ChatStreamDecoder:
         """Raises `UpstreamBroke` for what is no chunk, `UpstreamRefused` for an error in a chunk's place."""
         if not isinstance(chunk, dict):
             raise UpstreamBroke(f"{self._target} sent a chunk that is not an object")
-        if chunk.get("error"):
+        if chunk.get("error") or chunk.get("object") == "error":
             raise refused_in_stream(self._target, chunk)
         events: list[Event] = []
         if not self.began:

@@ -86,7 +86,9 @@ def refused_in_stream(target: Target, chunk: Mapping[str, Any]) -> RouterError:
 def _error_in(payload: Any) -> Any:
     if isinstance(payload, list) and payload:
         payload = payload[0]  # one of the large providers wraps its errors in an array
-    return payload.get("error") if isinstance(payload, Mapping) else None
+    if not isinstance(payload, Mapping):
+        return None
+    return payload if payload.get("object") == "error" else payload.get("error")  # some engines wrap nothing
 
 
 def _message(holder: Any) -> str | None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from functools import partial
 from types import TracebackType
 
+from woollama.inferencers.dialling import addresses_of, first_to_connect
 from woollama.inferencers.http_connection import HttpAnswer, HttpConnection, Stale
 from woollama.inferencers.http_errors import unreachable
 from woollama.inferencers.http_request import HttpRequest, Origin
@@ -60,18 +62,24 @@ class HttpClient:
 
     async def connect(self, request: HttpRequest) -> HttpConnection:
         origin, limit_s = request.origin, request.patience.connect_s
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(limit_s):
-                _, connection = await loop.create_connection(
-                    lambda: HttpConnection(origin, self._gone),
-                    origin.host,
-                    origin.port,
-                    ssl=self._tls_context() if origin.tls else None,
-                )
+                addresses = await addresses_of(origin.host, origin.port)
+                attempts = [partial(self._connect_to, address, origin) for address in addresses]
+                connection = await first_to_connect(attempts, HttpConnection.abort)
         except OSError as error:  # of which TimeoutError and ssl.SSLError are kinds
             raise unreachable(origin.peer, error, limit_s) from error
         self._open.add(connection)
+        return connection
+
+    async def _connect_to(self, address: str, origin: Origin) -> HttpConnection:
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: HttpConnection(origin, self._gone),
+            address,
+            origin.port,
+            ssl=self._tls_context() if origin.tls else None,
+            server_hostname=origin.host if origin.tls else None,
+        )
         return connection
 
     def take_idle(self, origin: Origin) -> HttpConnection | None:
