@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -89,11 +90,14 @@ async def test_a_killed_keeper_leaves_nothing(supervisor: Supervisor, form: str)
     assert supervisor.children == (neighbour,)
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-@pytest.mark.parametrize("also_the_supervisor", [False, True])
-async def test_a_killed_daemon_leaves_nothing(how: signal.Signals, also_the_supervisor: bool) -> None:
+@asynccontextmanager
+async def daemon_to_kill(*argv: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, list[str]]]:
+    """The daemon and the lines that it told."""
     daemon = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.processes.daemon"), cwd=ROOT, env=ENVIRONMENT, stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-m", "tests.processes.daemon", *argv),
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        stdout=asyncio.subprocess.PIPE,
     )
     assert daemon.stdout
     lines: list[str] = []
@@ -101,14 +105,45 @@ async def test_a_killed_daemon_leaves_nothing(how: signal.Signals, also_the_supe
         while "ready" not in lines:
             lines.append((await daemon.stdout.readline()).decode().strip())
             assert lines[-1], "the daemon ended at its start"
-    keeper_of_all = next(int(line.split()[1]) for line in lines if line.startswith("supervisor "))
     assert len(settled(lines)) == sum(FORMS.values())
-    deaths = Deaths([*settled(lines), keeper_of_all])
-    daemon.send_signal(how)
-    if also_the_supervisor:
-        os.kill(keeper_of_all, signal.SIGKILL)
-    await deaths.all()
+    yield daemon, lines
     await daemon.communicate()
+
+
+def told(lines: list[str], what: str) -> int:
+    return next(int(line.split()[1]) for line in lines if line.startswith(what))
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("also_the_supervisor", [False, True])
+async def test_a_killed_daemon_leaves_nothing(how: signal.Signals, also_the_supervisor: bool) -> None:
+    async with daemon_to_kill() as (daemon, lines):
+        supervisor = told(lines, "supervisor ")
+        deaths = Deaths([*settled(lines), supervisor])
+        daemon.send_signal(how)
+        if also_the_supervisor:
+            os.kill(supervisor, signal.SIGKILL)
+        await deaths.all()
+
+
+async def test_a_killed_daemon_leaves_nothing_though_a_fork_of_it_holds_its_sockets() -> None:
+    async with daemon_to_kill("copied") as (daemon, lines):
+        deaths = Deaths([*settled(lines), told(lines, "supervisor ")])
+        daemon.send_signal(signal.SIGKILL)
+        await deaths.all()
+        os.kill(told(lines, "copy "), signal.SIGKILL)
+
+
+async def test_a_leader_dies_even_if_its_keeper_and_the_supervisor_die_together(supervisor: Supervisor) -> None:
+    lines = Lines()
+    child = await spawn_nasty(supervisor, "stubborn", lines)
+    deaths = Deaths(await lines.pids(1))
+    keeper = parent_of(child.pid)
+    assert supervisor.pid
+    os.kill(supervisor.pid, signal.SIGSTOP)  # it cannot clean up after the keeper
+    os.kill(keeper, signal.SIGKILL)
+    os.kill(supervisor.pid, signal.SIGKILL)
+    await deaths.all()
 
 
 async def test_without_the_help_of_linux_the_leaders_group_is_ended() -> None:

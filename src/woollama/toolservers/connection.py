@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
+import anyio
 import mcp_types as types
 from mcp import Client, MCPError
 from mcp.client import ClientRequestContext, IncomingMessage
@@ -61,11 +62,7 @@ class Connection:
         self._client = client
         self._calls = calls
         self._changed = changed
-        self._over = False
-
-    def close(self) -> None:
-        """Calls that come from now on were never sent."""
-        self._over = True
+        self.closed = False
 
     @property
     def era(self) -> Era:
@@ -92,9 +89,9 @@ class Connection:
 
     async def watch(self, refreshed: Callable[[Sequence[Tool]], None]) -> None:
         """Lists anew whenever the server says that its tools have changed, in whichever way its era has for that."""
-        async with asyncio.TaskGroup() as group:
+        async with anyio.create_task_group() as group:
             if self.era == "modern":
-                group.create_task(self._listen())
+                group.start_soon(self._listen)
             while True:
                 await self._changed.wait()
                 self._changed.clear()
@@ -107,8 +104,6 @@ class Connection:
         self, tool: str, arguments: Mapping[str, Json], context: ToolContext, timeout_s: float
     ) -> Returned | TimedOut | Invalid:
         """Raises `ConnectionLost`. Leaving early, by cancellation or by time, cancels the call at the server."""
-        if self._over:
-            raise ConnectionLost("the connection is closed", unsent=True)
         try:
             writable = _writable(arguments)
         except ValueError as problem:
@@ -255,7 +250,7 @@ async def connect(
         try:
             yield connection
         finally:
-            connection.close()
+            connection.closed = True
 
 
 def _streams(

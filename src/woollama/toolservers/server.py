@@ -8,7 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import anyio
 
@@ -32,6 +32,7 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 60.0
 SHORTEST_PAUSE_S = 0.2
 """A call on a server that is down ends the pause before the next attempt, once it has been this long."""
+FAREWELL_S = 5.0
 KNOCK_PATIENCE_S = 5.0
 """How long such a call waits for that attempt."""
 
@@ -64,6 +65,7 @@ class Server:
         self._closing = False
         self._failures = 0
         self._owner: asyncio.Task[None] | None = None
+        self._scope = anyio.CancelScope()
 
     def __repr__(self) -> str:
         why = f" ({self.last_error})" if self.state == "down" else ""
@@ -83,10 +85,15 @@ class Server:
     async def close(self) -> None:
         """Ends the connection, and the process behind it."""
         self._closing = True
-        if self._owner is not None:
-            self._become("down", "it was closed")
-            self._owner.cancel()
-            await asyncio.wait({self._owner})
+        if self._owner is None:
+            return
+        self._become("down", "it was closed")
+        if self._connection is not None:
+            self._lose("it was closed")
+            await asyncio.wait({self._owner}, timeout=FAREWELL_S)
+        # Not `Task.cancel`: while a session unwinds, a single cancellation is easily taken for one of its own.
+        self._scope.cancel()
+        await asyncio.wait({self._owner})
 
     async def settled(self) -> None:
         """Waits while it is starting."""
@@ -124,7 +131,7 @@ class Server:
             deadline = min(deadline, time.monotonic() + KNOCK_PATIENCE_S)
         try:
             async with asyncio.timeout(deadline - time.monotonic()):
-                while self._connection is None or self._lost is None or self._lost.done():
+                while self.state != "ready" or self._connection is None or self._connection.closed:
                     await self._moved.wait()
                     if self.state in ("down", "disabled"):
                         return None
@@ -142,36 +149,37 @@ class Server:
                 return "its server is still starting"
 
     async def _own(self) -> None:
-        # The MCP SDK costs half a second of imports, which are nobody's wait here.
-        await asyncio.to_thread(importlib.import_module, "woollama.toolservers.connection")
-        while True:
-            self.attempts += 1
-            self._become("starting", self.last_error)
-            began, was_ready = time.monotonic(), False
-            try:
-                why = await self._live()
-                was_ready = True
-            except Exception as error:
-                why = self._told(error)
-            log.warning("%s: %s", self.spec.name, why)
-            if was_ready and time.monotonic() - began >= STEADY_S:
-                self._failures = 0
-            pause_s = _pause_s(self._failures if was_ready else self._failures + 1)
-            self._failures += 1
-            self.last_error = why
-            if pause_s:
-                await self._pause(why, pause_s)
+        with self._scope:
+            while not self._closing:
+                self.attempts += 1
+                self._become("starting", self.last_error)
+                began, was_ready = time.monotonic(), False
+                try:
+                    why = await self._live()
+                    was_ready = True
+                except Exception as error:
+                    why = self._told(error)
+                if not self._closing:
+                    await self._fell(why, was_ready, time.monotonic() - began)
+
+    async def _fell(self, why: str, was_ready: bool, lived_s: float) -> None:
+        """The pause after a life: none after a long one, ever longer ones when lives are short or do not begin."""
+        log.warning("%s: %s", self.spec.name, why)
+        self.last_error = why
+        if was_ready and lived_s >= STEADY_S:
+            self._failures = 0
+        pause_s = _pause_s(self._failures if was_ready else self._failures + 1)
+        self._failures += 1
+        if pause_s:
+            await self._pause(why, pause_s)
 
     async def _live(self) -> str:
         """From a start to its end: returns why a connection that was ready has ended, raises if it never was."""
+        # The MCP SDK costs half a second of imports, which are nobody's wait here.
+        await asyncio.to_thread(importlib.import_module, "woollama.toolservers.connection")
         from woollama.toolservers.connection import connect
 
-        lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-        def lose(why: str) -> None:
-            if not lost.done():
-                lost.set_result(why)
-
+        self._lost = asyncio.get_running_loop().create_future()
         try:
             with anyio.fail_after(self.spec.start_timeout_s) as starting:
                 async with connect(
@@ -179,35 +187,33 @@ class Server:
                     spawner=self._spawner,
                     environment=self._environment,
                     era=self._era,
-                    lose=lose,
+                    lose=self._lose,
                     log_line=self._log_line,
                 ) as connection:
                     self._refreshed(await connection.list_tools())
                     starting.deadline = math.inf
-                    self._connection, self._lost, self._era = connection, lost, connection.era
+                    self._connection, self._era = connection, connection.era
                     self._become("ready", None)
-                    await self._watched(connection, lost)
-                    self._become("starting", lost.result())
+                    async with anyio.create_task_group() as group:
+                        group.start_soon(connection.watch, self._refreshed)
+                        await asyncio.wait({self._lost})
+                        group.cancel_scope.cancel()
         except Exception as error:
-            # The loss is the cause, and what the session makes of it is not.
-            if not lost.done():
-                raise
             if self._connection is None:
-                raise ConnectionError(lost.result()) from error
+                if self._lost.done():  # the loss is the cause, and what the session makes of it is not
+                    raise ConnectionError(self._lost.result()) from error
+                raise
+            self._lose(f"its session broke: {_leaf(error)}")
         finally:
             self._connection = None
-        return lost.result()
+        return self._lost.result()
 
-    async def _watched(self, connection: Connection, lost: asyncio.Future[str]) -> None:
-        watching = asyncio.create_task(connection.watch(self._refreshed))
-        try:
-            ends: set[asyncio.Future[Any]] = {lost, watching}
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            if not lost.done():
-                await watching
-        finally:
-            watching.cancel()
-            await asyncio.wait({watching})
+    def _lose(self, why: str) -> None:
+        """The connection is of no more use. The first reason counts."""
+        if self._lost is not None and not self._lost.done():
+            self._lost.set_result(why)
+            if self._connection is not None and not self._closing:
+                self._become("starting", why)
 
     async def _pause(self, why: str, pause_s: float) -> None:
         self._era = self.spec.era
@@ -233,9 +239,7 @@ class Server:
 
     def _told(self, error: Exception) -> str:
         """Why a start failed, in a sentence."""
-        cause: BaseException = error
-        while isinstance(cause, BaseExceptionGroup):
-            cause = cause.exceptions[0]
+        cause = _leaf(error)
         match cause:
             case TimeoutError():
                 return f"no answer within {self.spec.start_timeout_s:g} s of its start"
@@ -247,6 +251,12 @@ class Server:
                 )
             case _:
                 return f"start failed: {cause}"
+
+
+def _leaf(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _pause_s(failures: int) -> float:
