@@ -134,7 +134,8 @@ async def test_a_missing_tool_server_delays_nothing_and_is_told_with_its_reason(
         assert (await at.client.get("/healthz")).status_code == 200
         servers = await at.until(lambda now: now["gone"]["health"] == "down" and now["textops"]["health"] == "ready")
         assert "no-such-program-anywhere" in servers["gone"]["last_error"]
-        assert (await at.client.get("/readyz")).json()["ready"] is True
+        await at.until(lambda now: all(server["health"] != "starting" for server in now.values()))
+        assert (await at.client.get("/readyz")).json() == {"ready": True, "waiting_for": []}
 
 
 @BOTH_PATHS
