@@ -25,7 +25,7 @@ EXCHANGE_KEYS = {"upstream", "request", "response", "forwarded"}
 ANSWER_KEYS = {"status", "headers", "json", "text", "sse", "cut_after"}
 REQUEST_KEYS = {"method", "path", "headers", "json", "text"}
 RESPONSE_KEYS = {"status", "headers", "json", "text", "frames", "invariants"}
-FORWARDED_KEYS = {"method", "path", "headers", "json"}
+FORWARDED_KEYS = {"method", "path", "headers", "json", "text"}
 
 
 @dataclass(frozen=True)

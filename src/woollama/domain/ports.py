@@ -107,6 +107,17 @@ class RequestHead:
     stream: bool = False
 
 
+class ReplayableBody(Protocol):
+    """A request body that is too large to be one piece of memory and can be sent again from its beginning."""
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """All of it, in pieces; each call begins anew."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Forwarded:
     """An upstream's answer, unread. Header names are lower case, `headers` without hop-by-hop ones.
@@ -128,7 +139,7 @@ class Forwarder(Protocol):
     upstream connection.
     """
 
-    def forward(self, head: RequestHead, body: bytes) -> AbstractAsyncContextManager[Forwarded]: ...
+    def forward(self, head: RequestHead, body: bytes | ReplayableBody) -> AbstractAsyncContextManager[Forwarded]: ...
 
 
 class Child(Protocol):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from types import TracebackType
 
-from woollama.domain.ports import Forwarded, RequestHead
+from woollama.domain.ports import Forwarded, ReplayableBody, RequestHead
 from woollama.inferencers.content_coding import decoded
 from woollama.inferencers.endpoint import Endpoint
 from woollama.inferencers.frames import Frames
@@ -38,7 +38,7 @@ class UpstreamForwarder:
     def __repr__(self) -> str:
         return f"<UpstreamForwarder to {', '.join(self._endpoints) or 'nobody'}, {self._client!r}>"
 
-    def forward(self, head: RequestHead, body: bytes) -> Forwarding:
+    def forward(self, head: RequestHead, body: bytes | ReplayableBody) -> Forwarding:
         """Raises `KeyError` for an inferencer that was not given."""
         endpoint = self._endpoints[head.target.inferencer]
         key = endpoint.api_key() if endpoint.auth == "key" else None

@@ -14,6 +14,7 @@ from typing import Self
 import httptools
 
 from woollama.domain.errors import RouterError, UpstreamBroke, UpstreamTimeout, UpstreamUnreachable
+from woollama.domain.ports import ReplayableBody
 from woollama.inferencers.http_request import HttpRequest, Origin
 
 _HIGH_WATER_BYTES = 256 * 1024
@@ -110,6 +111,8 @@ class HttpConnection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._paused = False
         self._exchanges = 0
+        self._may_write = asyncio.Event()
+        self._may_write.set()
 
     def __repr__(self) -> str:
         return f"<HttpConnection to {self.peer}, {self._answer or 'idle'}>"
@@ -129,20 +132,42 @@ class HttpConnection(asyncio.Protocol):
         self._unsent_bytes = 0
         self._active_at = self._loop.time()
         self._watch(request.patience.first_byte_s, first=True)
-        if len(request.body) < _ONE_WRITE_BYTES:
-            self._transport.write(head + request.body)
+        self._sent = True
+        body = request.body
+        if not isinstance(body, bytes):
+            self._transport.write(head)
+            await self._send_pieces(body, answer)
+        elif len(body) < _ONE_WRITE_BYTES:
+            self._transport.write(head + body)
         else:
             self._transport.write(head)
-            self._transport.write(request.body)
+            self._transport.write(body)
         await answer.head_arrived()
         return answer
+
+    async def _send_pieces(self, body: ReplayableBody, answer: HttpAnswer) -> None:
+        """Write no faster than the upstream reads, and no more of it once it has answered or gone."""
+        self._sent = False
+        async for chunk in body.chunks():
+            if answer.status or self._transport.is_closing():
+                return
+            self._transport.write(chunk)
+            self._active_at = self._loop.time()
+            await self._may_write.wait()
+        self._sent = True
 
     def release(self) -> bool:
         """The exchange is over. True if the connection can carry another; else it is closed now."""
         answer, self._answer = self._answer, None
         if self._timer:
             self._timer.cancel()
-        clean = answer is not None and answer.complete and self._reusable and not self._transport.is_closing()
+        clean = (
+            answer is not None
+            and answer.complete
+            and self._reusable
+            and self._sent
+            and not self._transport.is_closing()
+        )
         if clean and not self._transport.get_write_buffer_size():
             self.go_on_reading()
             self.idle_since = self._loop.time()
@@ -195,6 +220,7 @@ class HttpConnection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         answer = self._answer
+        self._may_write.set()
         if self._timer:
             self._timer.cancel()
         if answer is not None and not answer.complete:
@@ -208,6 +234,12 @@ class HttpConnection(asyncio.Protocol):
             else:
                 self._fail(f"{self.peer} broke off in the middle of its answer")
         self._gone(self)
+
+    def pause_writing(self) -> None:
+        self._may_write.clear()
+
+    def resume_writing(self) -> None:
+        self._may_write.set()
 
     # Called by the parser.
 
@@ -231,6 +263,7 @@ class HttpConnection(asyncio.Protocol):
             return  # an interim answer: the true one follows
         answer.headers = self._header_list
         answer.status = status
+        self._may_write.set()
         answer.complete = not self._answer_has_body
 
     def on_body(self, data: bytes) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from woollama.domain.errors import BadRequest
+from woollama.domain.ports import ReplayableBody
 
 Headers = tuple[tuple[bytes, bytes], ...]
 """Names are in lower case."""
@@ -57,8 +58,12 @@ class HttpRequest:
     method: str
     path: str
     headers: Headers = ()
-    body: bytes = b""
+    body: bytes | ReplayableBody = b""
     patience: Patience = Patience()
+
+    @property
+    def body_bytes(self) -> int:
+        return len(self.body) if isinstance(self.body, bytes) else self.body.size_bytes
 
     @property
     def answer_has_body(self) -> bool:
@@ -68,8 +73,9 @@ class HttpRequest:
         """Raises `BadRequest` where a header would smuggle in another."""
         lines = [f"{self.method} {self.path} HTTP/1.1".encode(), b"host: " + self.origin.authority.encode("ascii")]
         lines += [name + b": " + value for name, value in self.headers]
-        if self.body or self.method not in ("GET", "HEAD"):
-            lines.append(b"content-length: %d" % len(self.body))
+        length = self.body_bytes
+        if length or self.method not in ("GET", "HEAD"):
+            lines.append(b"content-length: %d" % length)
         head = b"\r\n".join((*lines, b"", b""))
         ends = len(lines) + 1
         if head.count(b"\n") != ends or head.count(b"\r") != ends or b"\0" in head:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
@@ -15,15 +15,19 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 async def read_body(receive: Receive) -> bytes:
     """The whole body. Its size was bounded at the door."""
-    chunks: list[bytes] = []
+    chunks = [chunk async for chunk in read_chunks(receive)]
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def read_chunks(receive: Receive) -> AsyncIterator[bytes]:
+    """The body as it arrives, for those that are not to be held whole."""
     more = True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise BadRequest("the client left before its request was complete")
-        chunks.append(message.get("body", b""))
+        yield message.get("body", b"")
         more = message.get("more_body", False)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def parse_json(raw: bytes) -> Mapping[str, Any]:

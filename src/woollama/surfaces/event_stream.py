@@ -20,6 +20,8 @@ _ALWAYS: Headers = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no
 
 
 class EventStream:
+    """Unless `commits_early`, silence before the first `begin` or `write` stays silence."""
+
     def __init__(
         self,
         send: Send,
@@ -27,12 +29,14 @@ class EventStream:
         heartbeat: bytes,
         heartbeat_s: float,
         commit_after_s: float = COMMIT_AFTER_S,
+        commits_early: bool = True,
         content_type: bytes = b"text/event-stream; charset=utf-8",
     ) -> None:
         self._send = send
         self._heartbeat = heartbeat
         self._heartbeat_s = heartbeat_s
         self._commit_after_s = commit_after_s
+        self._commits_early = commits_early
         self._content_type = content_type
         self._writing = asyncio.Lock()
         self._wrote_at = 0.0
@@ -79,6 +83,9 @@ class EventStream:
     async def _beat(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
+            if not self.begun and not self._commits_early:
+                await asyncio.sleep(self._heartbeat_s)
+                continue
             silence_s = self._heartbeat_s if self.begun else self._commit_after_s
             wait_s = self._wrote_at + silence_s - loop.time()
             if wait_s > 0:

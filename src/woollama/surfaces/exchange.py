@@ -25,7 +25,7 @@ from woollama.surfaces.bodies import Headers, header_of, read_body, send_json
 from woollama.surfaces.body_head import scan
 from woollama.surfaces.departure import Departure
 from woollama.surfaces.event_stream import EventStream
-from woollama.surfaces.relay import Relayed, Relayer
+from woollama.surfaces.relay import JsonBody, Relayed, Relayer
 
 DEFAULT_HEARTBEAT_S = 15.0
 Note = Callable[..., None]
@@ -90,7 +90,9 @@ class Exchange:
         async with Departure(receive) as departure:
             if isinstance(decision, Relay):
                 frame = self._codec.encode_error_frame
-                relayed = Relayed(raw, head, decision.targets, self._path, scope["headers"], caller, note, frame)
+                relayed = Relayed(
+                    JsonBody(raw, head), decision.targets, self._path, scope["headers"], caller, note, frame
+                )
                 await around.relayer.respond(relayed, send, departure)
             else:
                 turn = self._codec.decode(head.body, turn_id=new_id("turn_"), caller=caller)

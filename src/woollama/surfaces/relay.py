@@ -11,19 +11,19 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.types import Message, Send
 
 from woollama.core.attempts import RETRYABLE_STATUS, Attempts, Try
 from woollama.domain.errors import RouterError, ShuttingDown, UpstreamRefused
-from woollama.domain.ports import Forwarded, Forwarder, RequestHead
+from woollama.domain.ports import Forwarded, Forwarder, ReplayableBody, RequestHead
 from woollama.domain.turns import Caller, Target
 from woollama.surfaces.bodies import Headers
 from woollama.surfaces.body_head import ScannedHead, splice
 from woollama.surfaces.departure import Departure
 from woollama.surfaces.event_stream import EventStream
-from woollama.surfaces.relay_repair import ChatRepair, Tap
+from woollama.surfaces.relay_repair import ChatRepair, Tap, Verbatim
 from woollama.surfaces.sse import HEARTBEAT
 
 REFUSAL_LIMIT_BYTES = 64 * 1024
@@ -31,18 +31,44 @@ HOLD_LIMIT_BYTES = 4 * 1024 * 1024
 READ_OUT_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Relayed:
-    """A request to pass on. `note` adds to its log line; `error_frame` renders an error of a stream in its dialect."""
+class Body(Protocol):
+    """A request's body, as it can be sent to any target. `stream`: the client asked for an event stream."""
 
+    @property
+    def stream(self) -> bool: ...
+
+    def for_model(self, model: str, extra_body: Mapping[str, Any]) -> bytes | ReplayableBody: ...
+
+
+@dataclass(frozen=True, slots=True)
+class JsonBody:
     raw: bytes
     head: ScannedHead
+
+    @property
+    def stream(self) -> bool:
+        return self.head.stream
+
+    def for_model(self, model: str, extra_body: Mapping[str, Any]) -> bytes:
+        return splice(self.raw, self.head, model, extra_body)
+
+
+@dataclass(frozen=True, slots=True)
+class Relayed:
+    """A request to pass on. `note` adds to its log line; `error_frame` renders an error of a stream in its dialect.
+
+    A stream that is not `chat_shaped` has no `[DONE]` and ends as its upstream ends it. Nor does it begin before the
+    upstream's status is known: many of those upstreams answer a wish for a stream with one object.
+    """
+
+    body: Body
     targets: Sequence[Target]
     path: str
     headers: Headers
     caller: Caller
     note: Callable[..., None]
     error_frame: Callable[[RouterError], bytes]
+    chat_shaped: bool = True
 
 
 class Relayer:
@@ -68,10 +94,12 @@ class Relayer:
 
     async def respond(self, request: Relayed, send: Send, departure: Departure) -> None:
         """Send the upstream's answer to the client. Raises `RouterError` if that fails before the status line."""
-        if not request.head.stream:
+        if not request.body.stream:
             await self._pass_on(request, None, send)
             return
-        async with EventStream(send, heartbeat=HEARTBEAT, heartbeat_s=self._heartbeat_s) as stream:
+        async with EventStream(
+            send, heartbeat=HEARTBEAT, heartbeat_s=self._heartbeat_s, commits_early=request.chat_shaped
+        ) as stream:
             try:
                 await self._pass_on(request, stream, send)
             except RouterError as error:
@@ -92,8 +120,8 @@ class Relayer:
         @asynccontextmanager
         async def attempt(trial: Try) -> AsyncIterator[Forwarded]:
             target = trial.target
-            body = splice(request.raw, request.head, target.model, self._extra_bodies.get(target.inferencer, {}))
-            head = RequestHead(target, "POST", request.path, request.headers, request.head.stream)
+            body = request.body.for_model(target.model, self._extra_bodies.get(target.inferencer, {}))
+            head = RequestHead(target, "POST", request.path, request.headers, request.body.stream)
             async with self._forwarder.forward(head, body) as answer:
                 if answer.status in RETRYABLE_STATUS and not trial.last:
                     raise await refusal(answer, target)
@@ -108,7 +136,7 @@ class Relayer:
             ]
             if stream is not None and answer.status == 200 and _is_event_stream(answer):
                 await stream.begin([*_without(answer.headers, b"content-type", b"cache-control"), *own])
-                tap = await _pass_stream(answer, stream, request.error_frame)
+                tap = await _pass_stream(answer, stream, request)
                 request.note(**_noted(tap))
             elif stream is not None and stream.begun:
                 raise await refusal(answer, trial.target)
@@ -116,8 +144,8 @@ class Relayer:
                 await _pass_whole(answer, trial.target, own, send)
 
 
-async def _pass_stream(answer: Forwarded, stream: EventStream, error_frame: Callable[[RouterError], bytes]) -> Tap:
-    repair = ChatRepair(error_frame)
+async def _pass_stream(answer: Forwarded, stream: EventStream, request: Relayed) -> Tap:
+    repair = ChatRepair(request.error_frame) if request.chat_shaped else Verbatim()
     async for frame in answer.frames:
         await stream.write(b"".join(repair.repair(frame)))
         if repair.done:
@@ -144,16 +172,20 @@ def _noted(tap: Tap) -> dict[str, Any]:
 
 
 async def _pass_whole(answer: Forwarded, target: Target, own: Headers, send: Send) -> None:
-    """An answer that is no stream. It is held until it is whole, or large, so that a cut one becomes a clean error."""
+    """An answer that is no chat stream. JSON is held until it is whole, or large, so that a cut one becomes an error.
+
+    Anything else (sound, a transcript's text or events) goes on as it arrives.
+    """
     if not _is_json(answer) and (answer.status >= 400 or _type_of(answer).startswith("text/html")):
         raise await refusal(answer, target)
+    limit_bytes = HOLD_LIMIT_BYTES if _is_json(answer) else 0
     held: list[bytes] = []
     size, begun = 0, False
     start: Message = {"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, *own]}
     async for chunk in answer.frames:
         held.append(chunk)
         size += len(chunk)
-        if begun or size > HOLD_LIMIT_BYTES:
+        if begun or size > limit_bytes:
             if not begun:
                 await send(start)
                 begun = True

@@ -113,6 +113,20 @@ class ChatRepair:
         return chunk if isinstance(chunk, dict) else None
 
 
+class Verbatim:
+    """The same for streams that end without a `[DONE]`: every frame passes, and the end of the body is the end."""
+
+    def __init__(self) -> None:
+        self.tap = Tap()
+        self.done = False
+
+    def repair(self, frame: bytes) -> list[bytes]:
+        return [frame]
+
+    def end(self) -> list[bytes]:
+        return []
+
+
 def _mended(piece: dict[str, Any], calls: CallDeltas) -> bool:
     """Give `piece` of a tool call what it lacks; True if it lacked anything."""
     before = dict(piece)
