@@ -113,8 +113,14 @@ def test_a_done_that_follows_nothing_is_an_error_too():
     assert relayed([chat_wire.DONE])[0] == [ERROR]
 
 
-def test_an_error_of_the_upstream_passes_and_no_success_follows_it():
-    frames = chat_wire.malformed("errorevent")
+@pytest.mark.parametrize(
+    "frames",
+    [
+        chat_wire.malformed("errorevent"),
+        [*chat_wire.frames("x")[:2], chat_wire.frame({"object": "error", "message": "m", "code": "mid_stream"})],
+    ],
+)
+def test_an_error_of_the_upstream_passes_and_no_success_follows_it(frames: list[bytes]):
     sent, repair = relayed([*frames, chat_wire.DONE])
     assert sent == frames
     assert repair.tap.error["code"] == "mid_stream"

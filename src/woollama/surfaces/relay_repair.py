@@ -19,7 +19,8 @@ from woollama.surfaces.sse import DONE, data_frame
 
 # A value that is null or empty is no reason to open a frame: many upstreams put such members into every one.
 _telling = re.compile(
-    rb'"(?:tool_calls"\s*:\s*\[(?:\s|data:)*\{|usage"\s*:\s*\{|finish_reason"\s*:\s*"|error"\s*:\s*["{])'
+    rb'"(?:tool_calls"\s*:\s*\[(?:\s|data:)*\{|usage"\s*:\s*\{|finish_reason"\s*:\s*"|error"\s*:\s*["{]'
+    rb'|object"\s*:\s*"error")'
 )
 
 
@@ -84,7 +85,7 @@ class ChatRepair:
         chunk = self._opened(frame)
         if chunk is None:
             return frame
-        if error := chunk.get("error"):
+        if error := chunk.get("error") or (chunk.get("object") == "error" and chunk):
             self.tap.error = error
             return frame
         if self._first is None:
