@@ -22,7 +22,7 @@ def now(
         str,
         Field(
             description="IANA time zone name: Area/City, or UTC",
-            examples=["Europe/Paris", "America/New_York", "Asia/Kolkata", "UTC"],
+            examples=["Asia/Tokyo", "Europe/Paris", "America/New_York", "UTC"],
         ),
     ],
 ) -> CallToolResult:
