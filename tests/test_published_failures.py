@@ -33,6 +33,7 @@ from tests.upstream import (
     head,
     html,
     raw,
+    sse,
 )
 
 ROOT = Path(__file__).parents[1]
@@ -171,6 +172,14 @@ async def test_an_upstream_that_dies_in_mid_word_ends_as_an_error_and_not_as_sto
         assert "error" in frames[-1]
         assert "[DONE]" not in frames
         assert not any(choice["finish_reason"] for frame in frames[:-1] for choice in frame["choices"])
+
+
+async def test_an_upstream_that_says_its_error_and_hangs_up_is_heard_once(tmp_path: Path) -> None:
+    said = b'data: {"error": {"message": "out of memory", "type": "server_error"}}\n\n'
+    async with table(tmp_path) as at:
+        at.upstream.answers(sse([said, said], cut_after=1))
+        frames = await frames_of(await at.chat("mock/m", stream=True))
+        assert [frame["error"]["message"] for frame in frames] == ["out of memory"]
 
 
 @BOTH_PATHS

@@ -146,13 +146,17 @@ class Relayer:
 
 async def _pass_stream(answer: Forwarded, stream: EventStream, request: Relayed) -> Tap:
     repair = ChatRepair(request.error_frame) if request.chat_shaped else Verbatim()
-    async for frame in answer.frames:
-        await stream.write(b"".join(repair.repair(frame)))
-        if repair.done:
-            await _read_out(answer)
-            break
-    else:
-        await stream.write(b"".join(repair.end()))
+    try:
+        async for frame in answer.frames:
+            await stream.write(b"".join(repair.repair(frame)))
+            if repair.done:
+                await _read_out(answer)
+                break
+        else:
+            await stream.write(b"".join(repair.end()))
+    except RouterError:
+        if repair.tap.error is None:
+            raise  # else the upstream said itself what went wrong, and then hung up
     await stream.end()
     return repair.tap
 
