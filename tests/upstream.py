@@ -6,7 +6,8 @@
         assert upstream.requests[0].json["tools"]
 
 Answers are taken in order, one per request; when there are none left, the one given to `always` is used, else a
-500 that says so. `GET …/models` lists `upstream.models` and takes no answer, unless `models` is None.
+500 that says so. `GET …/models` and Ollama's `GET …/api/tags` list `upstream.models` and take no answer, unless
+`models` is None.
 
 An answer is a list of steps: bytes to write, an `asyncio.Event` to wait for, or `CUT` (the connection ends at once),
 `RESET` (it ends with a TCP reset) and `STALL` (silence until the client leaves). So a test controls time by setting
@@ -27,7 +28,7 @@ from typing import Any, Literal
 
 import httptools
 
-from tests import chat_wire
+from tests import chat_wire, ollama_wire
 
 CUT: Literal["cut"] = "cut"
 RESET: Literal["reset"] = "reset"
@@ -144,6 +145,13 @@ def chat_stream(text: str = "", **how: Any) -> Answer:
     """A streamed answer; `how` is that of `chat_wire.chunks` (calls, reasoning, finish, usage …) and of `sse`."""
     framing = {key: how.pop(key) for key in ("cut_after", "stall_after", "delay_event", "headers") if key in how}
     return sse(chat_wire.frames(text, **how), **framing)
+
+
+def ollama_stream(text: str = "", *, cut_after: int | None = None, **how: Any) -> Answer:
+    """Lines of Ollama's own, each one chunk; `how` is that of `ollama_wire.answer`. Ends early after `cut_after`."""
+    lines = ollama_wire.lines(text, **how)[:cut_after]
+    opening = head(200, {"content-type": ollama_wire.CONTENT_TYPE}, "transfer-encoding: chunked")
+    return Answer((opening, *in_chunks(lines), b"0\r\n\r\n"))
 
 
 def chat_json(text: str = "", *, calls: Sequence[tuple[str, Any]] = (), finish: str | None = None) -> Answer:
@@ -264,6 +272,8 @@ class ScriptedUpstream:
         if self.models is not None and request.method == "GET" and request.path.endswith("/models"):
             listed = [{"id": name, "object": "model", "created": 1, "owned_by": "mock"} for name in self.models]
             return json({"object": "list", "data": listed})
+        if self.models is not None and request.method == "GET" and request.path.endswith("/api/tags"):
+            return json({"models": [{"name": name, "model": name, "size": 1, "details": {}} for name in self.models]})
         scripted = self._answers.popleft() if self._answers else self._always
         if scripted is None:
             return error(

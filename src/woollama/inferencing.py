@@ -13,10 +13,15 @@ from woollama.inferencers.emulated_tools import EmulatedTools
 from woollama.inferencers.endpoint import Endpoint
 from woollama.inferencers.forwarder import UpstreamForwarder
 from woollama.inferencers.http_request import Patience
+from woollama.inferencers.ollama import OllamaInferencer, root_of
+from woollama.inferencers.ollama_encode import OWN_KEYS as OLLAMA_KEYS
 from woollama.inferencers.openai import OpenAIInferencer
 from woollama.inferencers.scripted import ScriptedInferencer
 from woollama.inferencers.transport import HttpClient
 from woollama.platform import data_dir
+
+_RELAYABLE = frozenset({"openai", "ollama"})
+"""The APIs with endpoints that a request can be relayed to as it came."""
 
 
 class Inferencing:
@@ -31,10 +36,10 @@ class Inferencing:
         self._spawner = spawner
         self._http = HttpClient()
         self._closing: list[Callable[[], Awaitable[None]]] = [self._http.aclose]
-        endpoints = {name: self._endpoint(entry) for name, entry in entries.items() if entry.api == "openai"}
-        self.forwarder: Forwarder = UpstreamForwarder(self._http, endpoints.values())
+        relayed_to = [self._endpoint(entry, _chat_url(entry)) for entry in entries.values() if entry.api in _RELAYABLE]
+        self.forwarder: Forwarder = UpstreamForwarder(self._http, relayed_to)
         self.inferencers: dict[str, Inferencer] = {
-            name: self._emulated(entry, self._inferencer(entry, endpoints.get(name))) for name, entry in entries.items()
+            name: self._emulated(entry, self._inferencer(entry)) for name, entry in entries.items()
         }
 
     def __repr__(self) -> str:
@@ -43,8 +48,10 @@ class Inferencing:
     def traits(self, name: str) -> Traits:
         entry = self._entries[name]
         return Traits(
-            dialects=frozenset(entry.dialects) if entry.api == "openai" else frozenset(),
+            dialects=frozenset(entry.dialects) if entry.api in _RELAYABLE else frozenset(),
             keeps_state=entry.keeps_state,
+            unserved_keys=OLLAMA_KEYS if entry.api == "ollama" else frozenset(),
+            added_keys=frozenset(entry.extra_body),
             emulates_tools=entry.tool_mode == "emulated",
         )
 
@@ -68,11 +75,12 @@ class Inferencing:
     def _emulated(self, entry: Entry, inferencer: Inferencer) -> Inferencer:
         return EmulatedTools(inferencer) if entry.tool_mode == "emulated" else inferencer
 
-    def _inferencer(self, entry: Entry, endpoint: Endpoint | None) -> Inferencer:
+    def _inferencer(self, entry: Entry) -> Inferencer:
         match entry.api:
             case "openai":
-                assert endpoint is not None
-                return OpenAIInferencer(endpoint, self._http)
+                return OpenAIInferencer(self._endpoint(entry, entry.base_url), self._http)
+            case "ollama":
+                return OllamaInferencer(self._endpoint(entry, root_of(entry.base_url)), self._http)
             case "anthropic":
                 return self._anthropic(entry)
             case "local":
@@ -82,10 +90,10 @@ class Inferencing:
             case _:
                 assert_never(entry.api)
 
-    def _endpoint(self, entry: Entry) -> Endpoint:
+    def _endpoint(self, entry: Entry, base_url: str) -> Endpoint:
         return Endpoint(
             entry.name,
-            entry.base_url,
+            base_url,
             api_key=self._key_of(entry),
             headers=entry.headers,
             patience=_patience(entry),
@@ -136,6 +144,11 @@ class Inferencing:
         directory = self._environ.get("CREDENTIALS_DIRECTORY")
         file = Path(directory, name) if directory else None
         return file.read_text().strip() or None if file and file.is_file() else None
+
+
+def _chat_url(entry: Entry) -> str:
+    """Where it takes chat completions."""
+    return f"{root_of(entry.base_url)}/v1" if entry.api == "ollama" else entry.base_url
 
 
 def _patience(entry: Entry) -> Patience:

@@ -115,7 +115,7 @@ system = "No inferencer."
             " recipe; recipes.worse is left out"
         ),
         (
-            "inferencers.toml:2: inferencers.x.api: must be one of openai, anthropic, local, scripted"
+            "inferencers.toml:2: inferencers.x.api: must be one of openai, anthropic, ollama, local, scripted"
             ' (did you mean "openai"?); inferencers.x is left out'
         ),
         (
@@ -283,6 +283,7 @@ choices = ["English", "Deutsch"]
             "[recipes.r.variables.x]\nchoises = []",
             'recipes.r.variables.x.choises: is no known key (did you mean "choices"?)',
         ),
+        ("locked = [[]]", "recipes.r.locked[0]: must be one of the params"),
         ('locked = ["temprature"]', 'recipes.r.locked[0]: must be one of the params (did you mean "temperature"?)'),
         ("disabled = 1", "recipes.r.disabled: must be true or false"),
     ],

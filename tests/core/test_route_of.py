@@ -13,6 +13,7 @@ from woollama.domain.turns import Target
 TRAITS = {
     "plain": Traits(frozenset({"chat"})),
     "ollama": Traits(frozenset({"chat"}), unserved_keys=frozenset({"options", "keep_alive", "think"})),
+    "tuned": Traits(frozenset({"chat"}), unserved_keys=frozenset({"options"}), added_keys=frozenset({"options", "x"})),
     "openai": Traits(frozenset({"chat", "responses"}), keeps_state=True),
     "small": Traits(frozenset({"chat"}), emulates_tools=True),
     "anthropic": Traits(),
@@ -38,6 +39,7 @@ def to(*inferencers: str, recipe: Recipe | None = None) -> Route:
         (head(), to("plain", recipe=Recipe("r", "plain/m")), "recipe"),
         (head("options"), to("plain"), None),
         (head("options"), to("ollama"), "field options"),
+        (head(), to("tuned"), "field options"),
         (head("think", "keep_alive"), to("ollama"), "field keep_alive"),
         (head("tools"), to("small"), "emulated tools"),
         (head(), to("small"), None),

@@ -66,10 +66,10 @@ NOT_YET: Mapping[str, Mapping[str, object]] = {
 }
 """File or table -> key -> the value that asks for nothing, and so is fine."""
 
-NOT_YET_APIS = ("ollama", "claude-code", "managed-agents")
+NOT_YET_APIS = ("claude-code", "managed-agents")
 NOT_YET_TRANSPORTS = ("sse",)
 
-APIS_WITH_URL = frozenset({"openai", "anthropic"})
+APIS_WITH_URL = frozenset({"openai", "anthropic", "ollama"})
 LOOPBACK_FIRST_BYTE_TIMEOUT_S = 600.0
 FIRST_BYTE_TIMEOUT_S = 120.0
 
@@ -121,8 +121,8 @@ class Recipe:
 @dataclass(frozen=True, slots=True)
 class Inferencer:
     name: str
-    api: Literal["openai", "anthropic", "local", "scripted"] = setting(
-        "openai", one_of("openai", "anthropic", "local", "scripted", not_yet=NOT_YET_APIS), "what it speaks"
+    api: Literal["openai", "anthropic", "ollama", "local", "scripted"] = setting(
+        "openai", one_of("openai", "anthropic", "ollama", "local", "scripted", not_yet=NOT_YET_APIS), "what it speaks"
     )
     base_url: str = setting("", url, "where it is; for OpenAI-compatible ones with /v1 or what they have instead")
     api_key_env: str | None = setting(None, variable, "the name of the variable that holds the key, never the key")

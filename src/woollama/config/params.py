@@ -68,9 +68,9 @@ def _params(value: Any) -> Params:
 
 
 def _param_name(value: Any) -> str:
-    if value not in KINDS:
+    if not isinstance(value, str) or value not in KINDS:
         raise Wrong(Finding("must be one of the params", suggestion=did_you_mean(str(value), KINDS)))
-    return str(value)
+    return value
 
 
 param_name = Kind("the name of a param", _param_name)

@@ -32,12 +32,14 @@ class Traits:
     """What decides whether requests to an inferencer can be relayed.
 
     `dialects` it speaks natively over HTTP (none: it cannot be relayed to at all), `unserved_keys` of those dialects
-    that its endpoint ignores although the engine could honour them.
+    that its endpoint ignores although the engine could honour them; `added_keys` are those that its own configuration
+    puts into every body.
     """
 
     dialects: frozenset[str] = frozenset()
     keeps_state: bool = False
     unserved_keys: frozenset[str] = frozenset()
+    added_keys: frozenset[str] = frozenset()
     emulates_tools: bool = False
 
 
@@ -61,7 +63,7 @@ def route_of(head: BodyHead, route: Route, traits: Mapping[str, Traits]) -> Rela
     if "tools" in head.keys and any(each.emulates_tools for each in of_targets):
         return Engine("emulated tools")
     for each in of_targets:
-        if unserved := sorted(head.keys & each.unserved_keys):
+        if unserved := sorted((head.keys | each.added_keys) & each.unserved_keys):
             return Engine(f"field {unserved[0]}")
         if head.dialect == "responses" and not each.keeps_state:
             return Engine("state")

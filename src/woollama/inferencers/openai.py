@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Self
 
-from woollama.domain.errors import RouterError, UpstreamBroke
+from woollama.domain.errors import UpstreamBroke
 from woollama.domain.events import Event, Rewrote
 from woollama.domain.turns import Call, Target
 from woollama.domain.wire_json import dumps, loads
+from woollama.inferencers.answer_bodies import read_out, read_refusal, read_whole
 from woollama.inferencers.content_coding import decoded
 from woollama.inferencers.endpoint import Endpoint
 from woollama.inferencers.frames import Frames, data_of
@@ -18,13 +18,7 @@ from woollama.inferencers.http_connection import HttpAnswer
 from woollama.inferencers.http_request import HttpRequest
 from woollama.inferencers.openai_decode import ChatStreamDecoder
 from woollama.inferencers.openai_encode import encode
-from woollama.inferencers.openai_refusals import redirected, refused
 from woollama.inferencers.transport import HttpClient
-
-_BODY_LIMIT_BYTES = 64 * 1024 * 1024
-_REFUSAL_LIMIT_BYTES = 64 * 1024
-_LAST_BYTES_WAIT_S = 0.25
-_SECRET_STAND_IN = b"***"
 
 
 class OpenAIInferencer:
@@ -52,8 +46,8 @@ class OpenAIInferencer:
     async def list_models(self) -> Sequence[str]:
         async with self._client.exchange(self._request("GET", "/models", None)) as answer:
             if answer.status != 200:
-                raise await self._refusal(self.name, answer)
-            body = await _whole(decoded(answer, answer.header(b"content-encoding")), self.name)
+                raise await read_refusal(self._endpoint, self.name, answer)
+            body = await read_whole(decoded(answer, answer.header(b"content-encoding")), self.name)
         try:
             listed = loads(body)
         except ValueError:
@@ -73,7 +67,7 @@ class OpenAIInferencer:
                 if 200 <= answer.status < 300:
                     yield answer
                     return
-                error = await self._refusal(target, answer)
+                error = await read_refusal(self._endpoint, target, answer)
             if not (wants_usage and error.status_hint in (400, 422) and "stream_options" in error.message):
                 raise error
             self._takes_stream_options = False
@@ -93,19 +87,6 @@ class OpenAIInferencer:
             b"" if body is None else dumps(body),
             endpoint.patience,
         )
-
-    async def _refusal(self, who: Target | str, answer: HttpAnswer) -> RouterError:
-        if 300 <= answer.status < 400:
-            return redirected(self.name, self._endpoint.base_url, answer.header(b"location"))
-        body = b""
-        async for chunk in decoded(answer, answer.header(b"content-encoding")):
-            body += chunk
-            if len(body) > _REFUSAL_LIMIT_BYTES:
-                break
-        key = self._endpoint.api_key()
-        if key:
-            body = body.replace(key.strip().encode(), _SECRET_STAND_IN)
-        return refused(who, answer.status, answer.headers, body)
 
 
 class _Chunks:
@@ -127,7 +108,7 @@ class _Chunks:
     async def __anext__(self) -> Any:
         if not self._streamed and not self.done:
             self.done = True
-            return self._parsed(await _whole(self._bytes, self._target))
+            return self._parsed(await read_whole(self._bytes, self._target))
         while not self.done:
             data = data_of(await anext(self._frames))
             if data == b"[DONE]":
@@ -154,25 +135,6 @@ async def _events(target: Target, answer: HttpAnswer, rewrites: Sequence[str]) -
         for event in events:
             yield event
     if chunks.done:
-        await _read_to_end(answer)
+        await read_out(answer)
     for event in decoder.close(done=chunks.done):
         yield event
-
-
-async def _read_to_end(answer: HttpAnswer) -> None:
-    """The answer is complete; what little may follow is read so that the connection can be used again."""
-    try:
-        async with asyncio.timeout(_LAST_BYTES_WAIT_S):
-            async for _ in answer:
-                pass
-    except (TimeoutError, RouterError):
-        pass
-
-
-async def _whole(chunks: AsyncIterator[bytes], who: Target | str) -> bytes:
-    body = bytearray()
-    async for chunk in chunks:
-        body += chunk
-        if len(body) > _BODY_LIMIT_BYTES:
-            raise UpstreamBroke(f"{who} sent more than {_BODY_LIMIT_BYTES} bytes")
-    return bytes(body)
