@@ -269,17 +269,25 @@ class ScriptedUpstream:
             await asyncio.wait(running)
 
     def _answer_for(self, request: Received) -> Answer:
-        if self.models is not None and request.method == "GET" and request.path.endswith("/models"):
-            listed = [{"id": name, "object": "model", "created": 1, "owned_by": "mock"} for name in self.models]
-            return json({"object": "list", "data": listed})
-        if self.models is not None and request.method == "GET" and request.path.endswith("/api/tags"):
-            return json({"models": [{"name": name, "model": name, "size": 1, "details": {}} for name in self.models]})
+        if (listing := self._listing_for(request)) is not None:
+            return listing
         scripted = self._answers.popleft() if self._answers else self._always
         if scripted is None:
             return error(
                 500, f"no answer is scripted for request {len(self.requests)}, {request.method} {request.path}"
             )
         return scripted if isinstance(scripted, Answer) else scripted(request)
+
+    def _listing_for(self, request: Received) -> Answer | None:
+        if self.models is None or request.method != "GET":
+            return None
+        path = request.path.partition("?")[0]
+        if path.endswith("/models"):
+            listed = [{"id": name, "object": "model", "created": 1, "owned_by": "mock"} for name in self.models]
+            return json({"object": "list", "data": listed})
+        if path.endswith("/api/tags"):
+            return json({"models": [{"name": name, "model": name, "size": 1, "details": {}} for name in self.models]})
+        return None
 
     def _note(self) -> None:
         async def notify() -> None:

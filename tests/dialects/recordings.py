@@ -1,7 +1,7 @@
 """Recorded streams of all dialects, decoded to events and encoded again.
 
-A recording is `tests/golden/<dialect>/<name>.sse`, the bytes as a service sent them; beside it may lie
-`<name>.request.json`, the body that it answers.
+A recording is `tests/golden/<dialect>/<name>.sse` (`.ndjson` for Ollama's), the bytes as a service sent them; beside it
+may lie `<name>.request.json`, the body that it answers.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ from woollama.domain.events import ArgumentsDelta, CallClosed, Event, Failed
 from woollama.domain.messages import Dialect
 from woollama.domain.turns import INTERNAL, Target, Turn
 from woollama.inferencers.anthropic_decode import MessagesStreamDecoder
+from woollama.inferencers.ollama_decode import OllamaStreamDecoder
 from woollama.inferencers.openai_decode import ChatStreamDecoder
 from woollama.surfaces import anthropic_messages, openai_chat, openai_responses
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 DIALECTS: tuple[Dialect, ...] = ("anthropic", "chat", "responses")
+"""Those that streams are encoded in."""
+RECORDED: tuple[Dialect, ...] = (*DIALECTS, "ollama")
 CODECS: dict[Dialect, ModuleType] = {
     "anthropic": anthropic_messages,
     "chat": openai_chat,
@@ -47,11 +50,13 @@ class Recording:
 
     @property
     def raw(self) -> bytes:
-        return (GOLDEN / self.dialect / f"{self.name}.sse").read_bytes()
+        return (GOLDEN / self.dialect / f"{self.name}{_suffix(self.dialect)}").read_bytes()
 
     @property
     def wires(self) -> list[Any]:
-        return wires_of([self.raw])
+        return (
+            [json.loads(line) for line in self.raw.splitlines()] if self.dialect == "ollama" else wires_of([self.raw])
+        )
 
     @property
     def target(self) -> Target:
@@ -60,7 +65,8 @@ class Recording:
     @property
     def _model(self) -> str:
         first: dict[str, Any] = self.wires[0]
-        return str(first.get("message", first.get("response", first))["model"])
+        holders = (first, first.get("message", {}), first.get("response", {}))
+        return next(str(holder["model"]) for holder in holders if "model" in holder)
 
     @property
     def is_whole(self) -> bool:
@@ -89,6 +95,11 @@ class Recording:
                 for wire in wires:
                     yield from chat.feed(wire)
                 yield from chat.close(done=DONE in self.wires)
+            case "ollama":
+                ollama = OllamaStreamDecoder(self.target)
+                for wire in wires:
+                    yield from ollama.feed(wire)
+                ollama.close()
             case _:
                 yield from _told_in_full(responses_stream.events_of(wires, self.target))
 
@@ -124,11 +135,15 @@ def _told_in_full(events: Sequence[Event]) -> Iterator[Event]:
 def recordings(*dialects: Dialect) -> Sequence[Recording]:
     found = [
         Recording(dialect, path.stem)
-        for dialect in dialects or DIALECTS
-        for path in sorted((GOLDEN / dialect).glob("*.sse"))
+        for dialect in dialects or RECORDED
+        for path in sorted((GOLDEN / dialect).glob(f"*{_suffix(dialect)}"))
     ]
-    assert {recording.dialect for recording in found} == set(dialects or DIALECTS)
+    assert {recording.dialect for recording in found} == set(dialects or RECORDED)
     return found
+
+
+def _suffix(dialect: Dialect) -> str:
+    return ".ndjson" if dialect == "ollama" else ".sse"
 
 
 def wires_of(frames: Iterable[bytes]) -> list[Any]:

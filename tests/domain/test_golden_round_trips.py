@@ -1,4 +1,4 @@
-"""Recorded streams of three dialects, through our events and back: the proof that the vocabulary has all the words."""
+"""Recorded streams of four dialects, through our events and back: the proof that the vocabulary has all the words."""
 
 from __future__ import annotations
 
