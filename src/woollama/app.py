@@ -38,6 +38,7 @@ from woollama.surfaces import openai_chat, openai_responses
 from woollama.surfaces.exchange import Exchange, Surroundings
 from woollama.surfaces.listings import Models, Probes, Tools
 from woollama.surfaces.passage import Passage
+from woollama.surfaces.patterns import Patterns
 from woollama.surfaces.relay import Relayer
 from woollama.toolservers.fleet import Fleet, ServerSpec
 
@@ -126,13 +127,15 @@ class Daemon:
             scrub=self._scrubbed,
             heartbeat_s=heartbeat_s,
         )
+        chat = Exchange("chat", openai_chat, "/chat/completions", around)
         self._site = Site(
             routes(
-                chat=Exchange("chat", openai_chat, "/chat/completions", around),
+                chat=chat,
                 responses=Exchange("responses", openai_responses, "/responses", around),
                 passage=lambda path: Passage(path, around),
                 models=Models(core.catalog, core.names),
                 tools=Tools(core.tool_servers),
+                patterns=Patterns(core.names, chat),
                 probes=Probes(self._waits_for, __version__),
             )
         )

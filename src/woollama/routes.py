@@ -23,6 +23,7 @@ from woollama.surfaces import anthropic_messages, openai_errors
 from woollama.surfaces.exchange import Exchange
 from woollama.surfaces.listings import Models, Probes, Tools
 from woollama.surfaces.passage import Passage
+from woollama.surfaces.patterns import Patterns
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -49,6 +50,7 @@ def routes(
     passage: Callable[[str], Passage],
     models: Models,
     tools: Tools,
+    patterns: Patterns,
     probes: Probes,
 ) -> list[Route]:
     return [
@@ -67,6 +69,9 @@ def routes(
         Route("GET", "/v1/models", models.listing),
         Route("GET", "/v1/models/{model:path}", models.one),
         Route("GET", "/v1/tools", tools.listing),
+        Route("GET", "/w1/patterns", patterns.listing),
+        Route("POST", "/w1/patterns/{name}/render", patterns.render),
+        Route("POST", "/w1/patterns/{name}/run", patterns.run),
         Route("GET", "/healthz", probes.healthz),
         Route("GET", "/readyz", probes.readyz),
     ]

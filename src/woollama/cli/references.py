@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from woollama.config import Config, Loaded, Problem
+from woollama.config.model import Recipe as RecipeEntry
 from woollama.config.problems import Finding, did_you_mean
 from woollama.core.catalog import Catalog, Source
 from woollama.core.names import Names
@@ -56,7 +57,7 @@ def has_key(variable: str | None, environ: Mapping[str, str]) -> bool:
 def _names(loaded: Loaded, names: Names, environ: Mapping[str, str]) -> Iterator[Problem]:
     config = loaded.config
     leads: list[tuple[tuple[str | int, ...], str]] = [(("aliases", alias), alias) for alias in config.aliases]
-    for recipe in config.recipes.values():
+    for recipe in _each_written(config):
         leads.append((("recipes", recipe.name, "inferencer"), f"woollama/{recipe.name}"))
         leads += [(("recipes", recipe.name, "fallbacks", index), name) for index, name in enumerate(recipe.fallbacks)]
     for path, name in leads:
@@ -71,6 +72,13 @@ def _names(loaded: Loaded, names: Names, environ: Mapping[str, str]) -> Iterator
         key = config.inferencers[target.inferencer].api_key_env
         if not has_key(key, environ):
             yield loaded.problem(path, Finding(f"needs {key}, which is not set", severity="warning"))
+
+
+def _each_written(config: Config) -> Iterator[RecipeEntry]:
+    """All recipes; of those that were found in a directory the first stands for all, which have one model."""
+    found = [recipe for recipe in config.recipes.values() if recipe.source == "fabric"]
+    yield from (recipe for recipe in config.recipes.values() if recipe.source != "fabric")
+    yield from found[:1]
 
 
 def _written(config: Config, path: tuple[str | int, ...]) -> str:

@@ -13,6 +13,7 @@ from woollama.config.expand import Variables
 from woollama.config.inferencers_toml import read_inferencers
 from woollama.config.mcp_json import read_servers
 from woollama.config.model import NOT_YET, Config
+from woollama.config.patterns import read_patterns
 from woollama.config.problems import Finding, Problem, did_you_mean, dotted
 from woollama.config.recipes_toml import read_aliases, read_recipes
 from woollama.config.woollama_toml import read_daemon
@@ -70,13 +71,16 @@ def load(directory: Path | None, environ: Mapping[str, str]) -> Loaded:
             if document is not None:
                 documents[name].append(document)
     variables = Variables(environ, defaults)
-    for name, sections in (("recipes.toml", ("aliases", "recipes")), ("inferencers.toml", ("inferencers",))):
+    known = {"recipes.toml": ("aliases", "patterns", "recipes"), "inferencers.toml": ("inferencers",)}
+    for name, sections in known.items():
         for document in documents[name]:
             problems += _strays(document, name, sections)
     door, limits, unusable = read_daemon(documents["woollama.toml"], variables, problems)
+    aliases = read_aliases(documents["recipes.toml"], variables, problems)
+    recipes = read_recipes(documents["recipes.toml"], variables, problems)
     config = Config(
-        aliases=read_aliases(documents["recipes.toml"], variables, problems),
-        recipes=read_recipes(documents["recipes.toml"], variables, problems),
+        aliases=aliases,
+        recipes={**read_patterns(documents["recipes.toml"], variables, problems), **recipes},
         inferencers=read_inferencers(documents["inferencers.toml"], variables, problems),
         servers=read_servers(documents["mcp.json"], variables, problems),
         door=door,

@@ -34,7 +34,6 @@ from woollama.config.values import (
 from woollama.domain.turns import Params
 
 NOT_YET: Mapping[str, Mapping[str, object]] = {
-    "recipes.toml": {"patterns": {}},
     "recipes": {"confirm": [], "confirm_by": "owner", "compress": "off", "tools_budget_tokens": 0},
     "inferencers": {
         "auth": "key",
@@ -113,6 +112,15 @@ class Recipe:
     tool_timeout_s: float = setting(120.0, duration(), "how long one tool call may take")
     private: bool = setting(False, flag, "only inferencers that keep everything on this machine may answer")
     written: frozenset[str] = frozenset()
+    source: Literal["recipe", "fabric"] = "recipe"
+
+
+@dataclass(frozen=True, slots=True)
+class Patterns:
+    """A directory in which every `<name>/system.md` is a recipe, as fabric's patterns are."""
+
+    dir: str = required(some_text, "the directory; a relative one is looked for beside the file")
+    default_inferencer: str = required(some_text, "the model that answers for them, as inferencer/model, or a recipe")
 
 
 # --- inferencers.toml ------------------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ class Engine:
 
     async def play(self, turn: Turn, emit: Emit) -> None:
         """Answer `turn`, telling every event to `emit`; the last one is a `Stopped`. Raises `RouterError`."""
-        route = self._names.resolve(turn.model)
+        route = self._names.resolve(turn.model, turn.recipe)
         if self._ready is not None and route.recipe is not None and route.recipe.tools:
             await self._ready(route.recipe.tools)
         plan = plan_of(turn, route, self._toolbox)

@@ -60,8 +60,8 @@ class Names:
     def recipes(self) -> Mapping[str, Recipe]:
         return self._recipes
 
-    def resolve(self, model: object) -> Route:
-        """The route of a request's `model`, whatever it holds.
+    def resolve(self, model: object, recipe: str | None = None) -> Route:
+        """The route of a request's `model`, whatever it holds; with a `recipe` that of this recipe on that model.
 
         Raises `BadRequest` for what is no name at all, `UnknownModel` for a name that nothing has (with the nearest
         that exist), `Forbidden` where a private recipe has no inferencer on this machine.
@@ -72,7 +72,10 @@ class Names:
             raise BadRequest(f"'model' must be a string, not {_kind_of(model)}", param="model")
         if not model.strip():
             raise BadRequest("'model' must not be empty", param="model")
-        route = self._resolve(model, ())
+        if recipe is None:
+            route = self._resolve(model, ())
+        else:
+            route = self._of_recipe(replace(self._recipes[recipe], inferencer=model, fallbacks=()), ())
         return replace(self._kept_private(route), requested=model)
 
     def broken(self) -> Iterable[tuple[str, str, RouterError]]:

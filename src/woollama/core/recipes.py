@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from typing import Literal
 
 from woollama.domain.errors import BadRequest
 from woollama.domain.tools import Example
@@ -29,7 +30,8 @@ class Recipe:
 
     `tool_choice` is `auto`, `none`, `required` or one tool's `server.tool`. `examples` are worked calls by
     `server.tool`. `max_turns` counts rounds. `locked` names the params that a request may not change.
-    `written` names the settings that its author wrote, which matters over another recipe only: see `over`.
+    `written` names the settings that its author wrote, which matters over another recipe only: see `over`. `source` is
+    `fabric` for one that was found in the directory of patterns.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Recipe:
     tool_timeout_s: float = 120.0
     private: bool = False
     written: frozenset[str] = frozenset()
+    source: Literal["recipe", "fabric"] = "recipe"
 
     def __repr__(self) -> str:
         return f"<Recipe {self.name!r} on {self.inferencer}, {len(self.tools)} tool globs>"
@@ -80,6 +83,7 @@ class Recipe:
             locked=inner.locked | self.locked,
             private=inner.private or self.private,
             written=inner.written | self.written,
+            source=self.source,
             **wins,
         )
 

@@ -81,6 +81,12 @@ class UnknownConversation(RouterError):
     at_fault: Fault = "client"
 
 
+class UnknownPattern(RouterError):
+    kind = "unknown_pattern"
+    status_hint = 404
+    at_fault: Fault = "client"
+
+
 class UnknownRoute(RouterError):
     kind = "unknown_route"
     status_hint = 404

@@ -136,7 +136,8 @@ class Turn:
     """One request of a client, in no dialect. `deadline` is a monotonic clock reading in seconds.
 
     `max_tool_calls` bounds the calls that we run for it, over all rounds. `echo` holds fields of the request as they
-    came, for a dialect that repeats them in its answer; no target sees them.
+    came, for a dialect that repeats them in its answer; no target sees them. `recipe` is one whose words, tools and
+    settings are wanted on `model`, whatever the recipe's own model is.
     """
 
     id: str
@@ -155,6 +156,7 @@ class Turn:
     deadline: float | None = None
     max_tool_calls: int | None = None
     echo: Mapping[str, Json] = field(default_factory=dict)
+    recipe: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,12 +96,16 @@ class Exchange:
                 await around.relayer.respond(relayed, send, departure)
             else:
                 turn = self._codec.decode(head.body, turn_id=new_id("turn_"), caller=caller)
-                _refuse_state(turn)
-                async with around.runs.start(turn) as run:
-                    if head.stream:
-                        await self._stream_run(run, decision, send, note)
-                    else:
-                        await self._answer_run(run, decision, send, note)
+                await self.play(turn, decision, send, note, stream=head.stream)
+
+    async def play(self, turn: Turn, decision: Engine, send: Send, note: Note, *, stream: bool) -> None:
+        """Run a turn and send its answer."""
+        _refuse_state(turn)
+        async with self._around.runs.start(turn) as run:
+            if stream:
+                await self._stream_run(run, decision, send, note)
+            else:
+                await self._answer_run(run, decision, send, note)
 
     async def _stream_run(self, run: Run, decision: Engine, send: Send, note: Note) -> None:
         encoder = self._codec.StreamEncoder(run.turn)
