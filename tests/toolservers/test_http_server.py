@@ -82,6 +82,16 @@ async def test_a_session_that_breaks_from_within_is_replaced(
     assert "all: its session broke: a defect" in caplog.messages
 
 
+async def test_a_server_that_only_says_that_its_connection_is_closed_gets_a_new_one(server: HandmadeHttp) -> None:
+    said_by_it = b'{"jsonrpc": "2.0", "id": null, "error": {"code": -32000, "message": "Connection closed"}}'
+    async with fleet_of(spec_of(server)) as fleet:
+        server.refuse = 400, "application/json", said_by_it
+        assert "what it did is unknown" in (await call(fleet, "all__act")).for_model()
+        server.refuse = None
+        assert await said(fleet, "all__act") == "acted"
+        assert health(fleet).attempts == 2
+
+
 @pytest.mark.usefixtures("a_defect_in_the_library")
 async def test_a_session_that_breaks_at_the_moment_of_closing_still_closes(server: HandmadeHttp) -> None:
     async with fleet_of(spec_of(server)) as fleet:

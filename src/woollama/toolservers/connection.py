@@ -40,7 +40,9 @@ MAX_PAGES = 1000
 MAX_INPUT_ROUNDS = 10
 INPUT_POLL_S = 0.1
 RELISTEN_S = 2.0
-SDK_LOSSES = ("Connection closed", "SSE stream")
+UNWINDING_S = 1.0
+SESSION_CLOSED = "Connection closed"
+SDK_LOSSES = (SESSION_CLOSED, "SSE stream")
 """How the messages begin with which the SDK says that an answer will not come."""
 
 
@@ -57,11 +59,14 @@ class Raw(BaseModel):
 class Connection:
     """Calls and listings, from any task and concurrently."""
 
-    def __init__(self, server: str, client: Client, calls: CallsInFlight, changed: asyncio.Event) -> None:
+    def __init__(
+        self, server: str, client: Client, calls: CallsInFlight, changed: asyncio.Event, lose: Callable[[str], None]
+    ) -> None:
         self._server = server
         self._client = client
         self._calls = calls
         self._changed = changed
+        self._lose = lose
         self.closed = False
 
     @property
@@ -119,7 +124,10 @@ class Connection:
         except MCPError as error:
             if error.data == UNSENT:
                 raise ConnectionLost(error.message, unsent=True) from error
-            if error.data == BROKEN or (error.code == types.CONNECTION_CLOSED and error.message.startswith(SDK_LOSSES)):
+            said_by_sdk = error.code == types.CONNECTION_CLOSED and error.message.startswith(SDK_LOSSES)
+            if said_by_sdk and error.message == SESSION_CLOSED:
+                self._close_soon()
+            if said_by_sdk or error.data == BROKEN:
                 raise ConnectionLost(error.message, unsent=False) from error
             return Returned.of_text(error.message, is_error=True)
         except ValidationError as error:
@@ -131,6 +139,11 @@ class Connection:
             is_error=result.get("isError") is True,
             meta=result.get("_meta"),
         )
+
+    def _close_soon(self) -> None:
+        """The session is over, and its owner will hear why in a moment; or a server behind the server said so."""
+        self.closed = True
+        asyncio.get_running_loop().call_later(UNWINDING_S, self._lose, "its session is closed")
 
     async def _finished(self, tool: str, arguments: dict[str, Json], context: ToolContext) -> Mapping[str, Json]:
         """The result, once the server needs no more input for it (in the modern era a question is a result too)."""
@@ -246,7 +259,7 @@ async def connect(
         cache=None,
     )
     async with client:
-        connection = Connection(spec.name, client, calls, changed)
+        connection = Connection(spec.name, client, calls, changed, lose)
         try:
             yield connection
         finally:

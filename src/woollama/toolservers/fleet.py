@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
 
@@ -29,6 +29,7 @@ class Fleet:
     def __init__(self, specs: Iterable[ServerSpec], *, spawner: Spawner, environment: Mapping[str, str]) -> None:
         self._names = WireNames()
         self._known: dict[tuple[str, str], Function] = {}
+        self._listeners: list[Callable[[], None]] = []
         self._servers = {
             spec.name: Server(spec, spawner=spawner, environment=environment, on_tools=self._renew) for spec in specs
         }
@@ -72,6 +73,10 @@ class Fleet:
                 for server in meant:
                     await server.settled()
 
+    def on_tools(self, tell: Callable[[], None]) -> None:
+        """`tell` is called whenever the tools of a server have been listed anew."""
+        self._listeners.append(tell)
+
     def functions(self) -> Sequence[Function]:
         return tuple(self._known.values())
 
@@ -99,6 +104,8 @@ class Fleet:
             for server in self._servers.values()
             for tool in server.tools
         }
+        for tell in self._listeners:
+            tell()
 
     def _function(self, spec: ServerSpec, tool: Tool) -> Function:
         return Function(

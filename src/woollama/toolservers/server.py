@@ -8,6 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import anyio
@@ -57,7 +58,7 @@ class Server:
         self._environment = environment
         self._on_tools = on_tools
         self._connection: Connection | None = None
-        self._lost: asyncio.Future[str] | None = None
+        self._lost: asyncio.Future[str]
         self._era: Era = spec.era
         self._last_words = ""
         self._moved = asyncio.Event()
@@ -65,7 +66,7 @@ class Server:
         self._closing = False
         self._failures = 0
         self._owner: asyncio.Task[None] | None = None
-        self._scope = anyio.CancelScope()
+        self._scope: anyio.CancelScope | None = None
 
     def __repr__(self) -> str:
         why = f" ({self.last_error})" if self.state == "down" else ""
@@ -80,16 +81,18 @@ class Server:
         if self.spec.transport == "sse":
             self._become("down", "transport not supported: sse (Streamable HTTP is)")
         elif self._owner is None and self.state != "disabled":
-            self._owner = asyncio.create_task(self._own(), name=f"tool server {self.spec.name}")
+            # Not in the constructor: a daemon is put together before there is an event loop.
+            self._scope = anyio.CancelScope()
+            self._owner = asyncio.create_task(self._own(self._scope), name=f"tool server {self.spec.name}")
 
     async def close(self) -> None:
         """Ends the connection, and the process behind it."""
         self._closing = True
-        if self._owner is None:
+        if self._owner is None or self._scope is None:
             return
         self._become("down", "it was closed")
         if self._connection is not None:
-            self._lose("it was closed")
+            self._lose(self._lost, "it was closed")
             await asyncio.wait({self._owner}, timeout=FAREWELL_S)
         # Not `Task.cancel`: while a session unwinds, a single cancellation is easily taken for one of its own.
         self._scope.cancel()
@@ -148,8 +151,8 @@ class Server:
             case _:
                 return "its server is still starting"
 
-    async def _own(self) -> None:
-        with self._scope:
+    async def _own(self, scope: anyio.CancelScope) -> None:
+        with scope:
             while not self._closing:
                 self.attempts += 1
                 self._become("starting", self.last_error)
@@ -179,7 +182,10 @@ class Server:
         await asyncio.to_thread(importlib.import_module, "woollama.toolservers.connection")
         from woollama.toolservers.connection import connect
 
-        self._lost = asyncio.get_running_loop().create_future()
+        # Of this life alone: a late word of its transport must not end the next one.
+        lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._lost = lost
+        lose = partial(self._lose, lost)
         try:
             with anyio.fail_after(self.spec.start_timeout_s) as starting:
                 async with connect(
@@ -187,7 +193,7 @@ class Server:
                     spawner=self._spawner,
                     environment=self._environment,
                     era=self._era,
-                    lose=self._lose,
+                    lose=lose,
                     log_line=self._log_line,
                 ) as connection:
                     self._refreshed(await connection.list_tools())
@@ -196,22 +202,22 @@ class Server:
                     self._become("ready", None)
                     async with anyio.create_task_group() as group:
                         group.start_soon(connection.watch, self._refreshed)
-                        await asyncio.wait({self._lost})
+                        await asyncio.wait({lost})
                         group.cancel_scope.cancel()
         except Exception as error:
             if self._connection is None:
-                if self._lost.done():  # the loss is the cause, and what the session makes of it is not
-                    raise ConnectionError(self._lost.result()) from error
+                if lost.done():  # the loss is the cause, and what the session makes of it is not
+                    raise ConnectionError(lost.result()) from error
                 raise
-            self._lose(f"its session broke: {_leaf(error)}")
+            lose(f"its session broke: {_leaf(error)}")
         finally:
             self._connection = None
-        return self._lost.result()
+        return lost.result()
 
-    def _lose(self, why: str) -> None:
-        """The connection is of no more use. The first reason counts."""
-        if self._lost is not None and not self._lost.done():
-            self._lost.set_result(why)
+    def _lose(self, lost: asyncio.Future[str], why: str) -> None:
+        """A connection is of no more use. The first reason counts."""
+        if not lost.done():
+            lost.set_result(why)
             if self._connection is not None and not self._closing:
                 self._become("starting", why)
 
