@@ -207,6 +207,15 @@ async def test_a_context_that_is_configured_is_never_lost_to_the_relay(tmp_path:
     assert request.json["options"] == {"num_ctx": 16384, "temperature": 0.5}
 
 
+async def test_embeddings_go_where_ollama_speaks_openais_words(tmp_path: Path) -> None:
+    async with between(tmp_path, "ollama") as (played, client):
+        played.answers(upstream.json({"object": "list", "data": []}))
+        answer = await client.post("/v1/embeddings", json={"model": "ollama/mock-model", "input": "x"})
+
+    assert answer.status_code == 200
+    assert asked_in(played).path == "/v1/embeddings"
+
+
 async def test_it_is_the_api_that_decides_and_not_the_name(tmp_path: Path) -> None:
     async with between(tmp_path, "vllm", 'api = "ollama"') as (played, client):
         played.answers(ollama_stream("It is noon."), chat("It is one."))

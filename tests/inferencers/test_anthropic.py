@@ -323,6 +323,16 @@ async def test_models_that_cannot_be_listed_are_an_error_of_ours(
         await claude.list_models()
 
 
+@pytest.mark.parametrize("answer", [upstream.html(200), upstream.json([]), upstream.json({"data": ["claude"]})])
+async def test_a_list_of_models_that_is_none_is_an_error_of_ours(
+    server: ScriptedUpstream, claude: AnthropicInferencer, answer: upstream.Answer
+) -> None:
+    server.models = None
+    server.answers(answer)
+    with pytest.raises(UpstreamBroke, match="lists its models in an unknown shape"):
+        await claude.list_models()
+
+
 # --- what it costs to have one
 
 

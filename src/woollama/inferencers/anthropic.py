@@ -97,7 +97,10 @@ class AnthropicInferencer:
     async def list_models(self) -> Sequence[str]:
         with mapped(self.name):
             client = await self._client()
-            return [model.id async for model in client.models.list(limit=_MODELS_A_PAGE)]
+            try:
+                return [model.id async for model in client.models.list(limit=_MODELS_A_PAGE)]
+            except (AttributeError, TypeError):  # all that the SDK makes of a page that is none
+                raise UpstreamBroke(f"{self.name} lists its models in an unknown shape") from None
 
     async def aclose(self) -> None:
         if self._http is not None:
