@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -106,8 +106,12 @@ async def daemon_to_kill(*argv: str) -> AsyncIterator[tuple[asyncio.subprocess.P
             lines.append((await daemon.stdout.readline()).decode().strip())
             assert lines[-1], "the daemon ended at its start"
     assert len(settled(lines)) == sum(FORMS.values())
-    yield daemon, lines
-    await daemon.communicate()
+    try:
+        yield daemon, lines
+    finally:
+        with suppress(ProcessLookupError):
+            daemon.kill()
+        await daemon.communicate()
 
 
 def told(lines: list[str], what: str) -> int:
@@ -130,8 +134,10 @@ async def test_a_killed_daemon_leaves_nothing_though_a_fork_of_it_holds_its_sock
     async with daemon_to_kill("copied") as (daemon, lines):
         deaths = Deaths([*settled(lines), told(lines, "supervisor ")])
         daemon.send_signal(signal.SIGKILL)
-        await deaths.all()
-        os.kill(told(lines, "copy "), signal.SIGKILL)
+        try:
+            await deaths.all()
+        finally:
+            os.kill(told(lines, "copy "), signal.SIGKILL)
 
 
 async def test_a_leader_dies_even_if_its_keeper_and_the_supervisor_die_together(supervisor: Supervisor) -> None:
