@@ -101,7 +101,7 @@ def tracked() -> list[str]:
     if listed.returncode == 0:
         return [name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
     every = (path.relative_to(ROOT) for path in ROOT.rglob("*") if path.is_file())
-    return [str(path) for path in every if not any(part.startswith((".venv", ".git", "__")) for part in path.parts)]
+    return [str(path) for path in every if not any(part.startswith((".", "__")) for part in path.parts)]
 
 
 @pytest.fixture(scope="module")
@@ -152,7 +152,7 @@ def answer_in(output: str) -> str:
 
 
 def processes_of(tree: Path) -> list[str]:
-    listed = subprocess.run(["ps", "-A", "-o", "args="], capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["ps", "-A", "-ww", "-o", "args="], capture_output=True, text=True, check=True).stdout
     return [line for line in listed.splitlines() if str(tree) in line]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from woollama.domain.events import Event
 from woollama.domain.ports import Spawner
-from woollama.domain.turns import Call
+from woollama.domain.turns import Call, Target
 from woollama.inferencers.http_request import Patience
 from woollama.inferencers.model_process import ModelProcess
 from woollama.inferencers.transport import HttpClient
@@ -65,18 +65,19 @@ class LocalInferencer:
 
     @asynccontextmanager
     async def answer(self, call: Call) -> AsyncIterator[AsyncIterator[Event]]:
-        async with self._process(call).in_use() as inferencer, inferencer.answer(call) as events:
+        async with self.process_of(call.target).in_use() as inferencer, inferencer.answer(call) as events:
             yield events
 
     async def close(self) -> None:
         for process in self._processes.values():
             await process.close()
 
-    def _process(self, call: Call) -> ModelProcess:
-        path = find(call.target.model, self._directory)
+    def process_of(self, target: Target) -> ModelProcess:
+        """The process for one of our models, running or not. Raises `UnknownModel`."""
+        path = find(target.model, self._directory)
         if path not in self._processes:
             self._processes[path] = ModelProcess(
-                str(call.target),
+                str(target),
                 path,
                 self._spawner,
                 self._client,
