@@ -172,6 +172,42 @@ async def test_closing_fails_what_runs_waits_for_it_and_takes_no_more() -> None:
             pass
 
 
+async def test_a_run_that_is_cancelled_twice_may_still_finish_what_it_does_on_its_way_out() -> None:
+    leaving, may_leave = asyncio.Event(), asyncio.Event()
+    tidied = False
+
+    async def play(turn: Turn, emit: Emit) -> None:
+        nonlocal tidied
+        try:
+            await asyncio.Event().wait()
+        finally:
+            leaving.set()
+            await may_leave.wait()
+            tidied = True
+
+    runs = Runs(play)
+    async with runs.start(a_turn()) as run:
+        await asyncio.sleep(0)
+        first = asyncio.create_task(run.cancel())
+        await leaving.wait()
+        second = asyncio.create_task(runs.close())
+        await asyncio.sleep(0)
+        may_leave.set()
+        await asyncio.gather(first, second)
+    assert tidied
+    assert run.ending == Stopped("cancelled")
+
+
+async def test_an_observer_with_a_defect_harms_neither_the_run_nor_its_watchers() -> None:
+    def broken(run: object, event: Event) -> None:
+        raise ZeroDivisionError
+
+    seen: list[Event] = []
+    async with asyncio.timeout(5), Runs(words, [broken, lambda run, event: seen.append(event)]).start(a_turn()) as run:
+        assert [event async for event in run.watch()][-1] == Stopped("end")
+    assert len(seen) == 5
+
+
 async def test_an_observer_sees_the_events_of_all_runs() -> None:
     seen: list[tuple[str, Event]] = []
     runs = Runs(words, [lambda run, event: seen.append((run.turn.id, event))])

@@ -1,8 +1,9 @@
 """A turn in progress: a task of the daemon, the log of its events, and whoever watches.
 
 The task produces, watchers read at their own pace from any position of the log. A foreground run ends when its last
-holder lets go; a background run goes on. A slow watcher holds the producer back, so memory stays bounded by what the
-slowest reader of a run has not read. Nothing here is an async generator: those do not close inwards.
+holder lets go; a background run goes on. A slow watcher holds the producer back, so a run is never far ahead of its
+slowest reader; its log is kept whole while the run is, for those who come later. Nothing here is an async generator:
+those do not close inwards.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ class Run:
         self._watches: WeakSet[Watch] = WeakSet()
         self._room = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
+        self._is_cancelled = False
         self._cancelled_for: RouterError | None = None
 
     def __repr__(self) -> str:
@@ -97,11 +99,15 @@ class Run:
     async def cancel(self, why: RouterError | None = None) -> None:
         """End the run and wait until everything that it held is released.
 
-        It ends as `Stopped("cancelled")`, or as failed when `why` says what ended it against its caller's wish.
+        It ends as `Stopped("cancelled")`, or as failed when `why` says what ended it against its caller's wish. Of
+        several who cancel it the first decides; the others wait, because a second cancellation would break into what
+        the run does on its way out.
         """
         if self.task is not None and not self.task.done():
-            self._cancelled_for = why
-            self.task.cancel()
+            if not self._is_cancelled:
+                self._is_cancelled = True
+                self._cancelled_for = why
+                self.task.cancel()
             await asyncio.wait([self.task])
         if self.ending is None:  # a task that is cancelled before its first step never runs at all
             self._append(self._cancellation())
@@ -134,10 +140,13 @@ class Run:
         self.log.append(event)
         if isinstance(event, Stopped | Failed):
             self.ending = event
-        for observer in self._observers:
-            observer(self, event)
         for watch in self._watches:
             watch.news.set()
+        for observer in self._observers:
+            try:
+                observer(self, event)
+            except Exception:
+                _log.exception("a defect of an observer of run %s", self.turn.id)
 
     def _lag(self) -> int:
         return len(self.log) - min((watch.position for watch in self._watches), default=len(self.log))
