@@ -30,18 +30,23 @@ from woollama.domain.errors import RouterError
 from woollama.domain.tools import Example
 from woollama.domain.turns import Turn
 from woollama.inferencing import Inferencing
-from woollama.observe import LoggedToolbox, Scrubber
+from woollama.observe import LoggedToolbox, Scrubber, request_id
 from woollama.processes.children import Supervisor
 from woollama.processes.environment import private_environment
 from woollama.routes import Site, render_error, routes
 from woollama.surfaces import openai_chat, openai_responses
 from woollama.surfaces.exchange import Exchange, Surroundings
+from woollama.surfaces.feed import Feed
 from woollama.surfaces.listings import Models, Probes, Tools
+from woollama.surfaces.metrics import Gauge, Metrics
 from woollama.surfaces.passage import Passage
 from woollama.surfaces.patterns import Patterns
 from woollama.surfaces.relay import Relayer
+from woollama.surfaces.watched import Watched
 from woollama.toolservers.fleet import Fleet, ServerSpec
 
+_SECRET_VARIABLE = re.compile(r"(?:^|_)(?:API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
+_SHORTEST_SECRET = 8
 _SECRET_NAME = re.compile("key|token|secret|pass|auth|cookie|credential", re.IGNORECASE)
 
 
@@ -64,17 +69,18 @@ class Core:
             catalog=self.catalog,
             local=[name for name, entry in config.inferencers.items() if entry.local],
         )
+        self.toolbox = LoggedToolbox(self.tool_servers)
         engine = Engine(
             self.names,
             self.inferencing.inferencers,
             self.attempts,
-            LoggedToolbox(self.tool_servers),
+            self.toolbox,
             Continuations(),
             self.tool_servers.ready,
         )
         self.runs = Runs(engine.play)
         self._following: asyncio.Task[None] | None = None
-        scrubber.add(*self.inferencing.secrets(), *_secrets_of(config.servers.values()))
+        scrubber.add(*self.inferencing.secrets(), *_secrets_of(config.servers.values()), *_secrets_in(environ))
 
     def __repr__(self) -> str:
         return f"<Core {self.names!r}, {self.runs!r}, {self.tool_servers!r}>"
@@ -128,29 +134,38 @@ class Daemon:
             heartbeat_s=heartbeat_s,
         )
         chat = Exchange("chat", openai_chat, "/chat/completions", around)
-        self._site = Site(
+        self._feed = Feed(heartbeat_s=heartbeat_s, scrub=scrubber.scrub, request_id=request_id.get)
+        metrics = Metrics(self._gauges())
+        core.runs.observe(self._feed.see_run)
+        core.toolbox.watch(lambda what, fields: self._feed.tell(what, **fields))
+        core.toolbox.watch(lambda what, fields: metrics.see_tool(fields) if what == "tool.returned" else None)
+        site = Site(
             routes(
                 chat=chat,
                 responses=Exchange("responses", openai_responses, "/responses", around),
                 passage=lambda path: Passage(path, around),
                 models=Models(core.catalog, core.names),
-                tools=Tools(core.tool_servers),
+                tools=Tools(core.tool_servers, scrubber.scrub),
+                metrics=metrics,
+                feed=self._feed,
                 patterns=Patterns(core.names, chat),
                 probes=Probes(self._waits_for, __version__),
             )
         )
+        self._app = Watched(site, metrics, self._feed)
 
     def __repr__(self) -> str:
         return f"<Daemon {self._core!r}>"
 
     @property
     def app(self) -> ASGIApp:
-        return self._site
+        return self._app
 
     async def start(self) -> None:
         await self._core.warm()
 
     async def drain(self, timeout_s: float) -> None:
+        self._feed.close()
         await self._core.runs.drain(timeout_s)
 
     async def close(self) -> None:
@@ -163,6 +178,17 @@ class Daemon:
     def _scrubbed(self, error: RouterError) -> RouterError:
         error.message = self._scrubber.scrub(error.message)
         return error
+
+    def _gauges(self) -> list[Gauge]:
+        servers = self._core.tool_servers
+        up = Gauge(
+            "woollama_tool_server_up",
+            "Whether a tool server can be called.",
+            lambda: [(server.health == "ready", {"server": server.name}) for server in servers.health()],
+        )
+        runs = Gauge("woollama_runs", "Turns in progress.", lambda: [(len(self._core.runs), {})])
+        info = Gauge("woollama_info", "What runs here.", lambda: [(1, {"version": __version__})])
+        return [up, runs, info]
 
     def _waits_for(self) -> list[str]:
         """A tool server that is down is told by its health; it does not make the daemon unready."""
@@ -206,6 +232,13 @@ def _policy(entry: InferencerEntry) -> LeasePolicy:
 def _server(entry: ToolServer) -> ServerSpec:
     same = {field.name for field in fields(ServerSpec)} & {field.name for field in fields(ToolServer)}
     return ServerSpec(**{name: getattr(entry, name) for name in same})
+
+
+def _secrets_in(environ: Mapping[str, str]) -> Iterator[str]:
+    """Values of variables whose names end like a secret's. Paths are not: many such variables name a file."""
+    for name, value in environ.items():
+        if _SECRET_VARIABLE.search(name) and len(value) >= _SHORTEST_SECRET and not value.startswith("/"):
+            yield value
 
 
 def _secrets_of(servers: Iterable[ToolServer]) -> Iterator[str]:

@@ -14,7 +14,7 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, TextIO
@@ -243,21 +243,36 @@ class RequestLog:
 
 
 class LoggedToolbox:
-    """One line per tool call: which, for whom, how it ended, how long it took."""
+    """One line per tool call: which, for whom, how it ended, how long it took. `watch` hears of the same."""
 
     def __init__(self, inner: Toolbox) -> None:
         self._inner = inner
+        self._watchers: list[Callable[[str, Mapping[str, Field]], None]] = []
+
+    def watch(self, watcher: Callable[[str, Mapping[str, Field]], None]) -> None:
+        """`watcher("tool.called" | "tool.returned", fields)`; a call that was cancelled returns without an outcome."""
+        self._watchers.append(watcher)
+
+    def _tell(self, what: str, fields: Mapping[str, Field]) -> None:
+        for watcher in self._watchers:
+            watcher(what, fields)
 
     def functions(self) -> Sequence[Function]:
         return self._inner.functions()
 
     async def call(self, function: Function, arguments: Mapping[str, Json], context: ToolContext) -> ToolOutcome:
         server, tool = (function.tool.server, function.tool.name) if function.tool else (None, function.name)
-        with span("tool", server=server, tool=tool, caller=context.caller.name) as line:
-            outcome = await self._inner.call(function, arguments, context)
-            failed = isinstance(outcome, Returned) and outcome.is_error
-            line.note(outcome="error" if failed else type(outcome).__name__.lower())
-            return outcome
+        known: dict[str, Field] = {"server": server, "tool": tool, "caller": context.caller.name}
+        self._tell("tool.called", known)
+        try:
+            with span("tool", **known) as line:
+                known = line.fields
+                outcome = await self._inner.call(function, arguments, context)
+                failed = isinstance(outcome, Returned) and outcome.is_error
+                line.note(outcome="error" if failed else type(outcome).__name__.lower())
+                return outcome
+        finally:
+            self._tell("tool.returned", known)
 
 
 def _level(method: str, status: int) -> int:

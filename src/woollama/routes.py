@@ -51,6 +51,8 @@ def routes(
     models: Models,
     tools: Tools,
     patterns: Patterns,
+    metrics: ASGIApp,
+    feed: ASGIApp,
     probes: Probes,
 ) -> list[Route]:
     return [
@@ -72,6 +74,9 @@ def routes(
         Route("GET", "/w1/patterns", patterns.listing),
         Route("POST", "/w1/patterns/{name}/render", patterns.render),
         Route("POST", "/w1/patterns/{name}/run", patterns.run),
+        Route("GET", "/w1/servers", tools.servers),
+        Route("GET", "/w1/events", feed),
+        Route("GET", "/metrics", metrics),
         Route("GET", "/healthz", probes.healthz),
         Route("GET", "/readyz", probes.readyz),
     ]

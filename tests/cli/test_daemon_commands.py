@@ -47,13 +47,16 @@ def test_status_tells_where_the_daemon_is_and_what_it_waits_for(home: Home, daem
     (home.runtime / "woollama.addr").write_text("127.0.0.1:11435\n")
     daemon.answers["/healthz"] = (200, {"ok": True, "version": "9.9"})
     daemon.answers["/readyz"] = (503, {"ready": False, "waiting_for": ["git"]})
-    daemon.answers["/v1/tools"] = (200, TOOLS)
+    daemon.answers["/w1/servers"] = (200, {"data": TOOLS["servers"]})
     finished = home.woollama("status")
     assert finished.returncode == 0
-    assert finished.stdout.splitlines()[:3] == [
+    assert finished.stdout.splitlines() == [
         f"woollama 9.9 at http://127.0.0.1:11435 and {home.runtime}/woollama.sock",
         "waiting for: git",
-        "clock (stdio): ready",
+        "",
+        "2 tool servers: 1 ready, 1 down",
+        "  clock  stdio  ready  1 tool",
+        "  git    stdio  down   after 3 attempts: no \\x1b[2J",
     ]
     assert json.loads(home.woollama("status", "--json").stdout)["waiting_for"] == ["git"]
 

@@ -40,29 +40,39 @@ class Models:
 
 
 class Tools:
-    """`GET /v1/tools`: every tool, and how each tool server is. `tools` keeps the shape of the first woollama."""
+    """`GET /v1/tools`: every tool, and how each tool server is. `tools` keeps the shape of the first woollama.
 
-    def __init__(self, servers: ToolServers) -> None:
+    `GET /w1/servers` is the latter alone. `scrub` takes known secrets out of what a server died of.
+    """
+
+    def __init__(self, servers: ToolServers, scrub: Callable[[str], str] = str) -> None:
         self._servers = servers
+        self._scrub = scrub
 
     async def listing(self, scope: Scope, receive: Receive, send: Send) -> None:
         tools = self._servers.tools()
         body = {
             "tools": [tool.qualified for tool in tools],
             "data": [{"name": tool.qualified, "server": tool.server, "tool": tool.name} for tool in tools],
-            "servers": [
-                {
-                    "name": server.name,
-                    "transport": server.transport,
-                    "health": server.health,
-                    "tools": server.tools,
-                    "attempts": server.attempts,
-                    "last_error": server.last_error,
-                }
-                for server in self._servers.health()
-            ],
+            "servers": self._health(),
         }
         await send_json(send, 200, body)
+
+    async def servers(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send_json(send, 200, {"data": self._health()})
+
+    def _health(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": server.name,
+                "transport": server.transport,
+                "health": server.health,
+                "tools": server.tools,
+                "attempts": server.attempts,
+                "last_error": server.last_error and self._scrub(server.last_error),
+            }
+            for server in self._servers.health()
+        ]
 
 
 class Probes:

@@ -23,7 +23,7 @@ from woollama.surfaces.bodies import Headers
 from woollama.surfaces.body_head import ScannedHead, splice
 from woollama.surfaces.departure import Departure
 from woollama.surfaces.event_stream import EventStream
-from woollama.surfaces.relay_repair import ChatRepair, Tap, Verbatim
+from woollama.surfaces.relay_repair import ChatRepair, Tap, Verbatim, usage_in
 from woollama.surfaces.sse import HEARTBEAT
 
 REFUSAL_LIMIT_BYTES = 64 * 1024
@@ -141,7 +141,7 @@ class Relayer:
             elif stream is not None and stream.begun:
                 raise await refusal(answer, trial.target)
             else:
-                await _pass_whole(answer, trial.target, own, send)
+                request.note(**_tokens(await _pass_whole(answer, trial.target, own, send)))
 
 
 async def _pass_stream(answer: Forwarded, stream: EventStream, request: Relayed) -> Tap:
@@ -170,15 +170,22 @@ async def _read_out(answer: Forwarded) -> None:
 
 
 def _noted(tap: Tap) -> dict[str, Any]:
-    usage = tap.usage or {}
-    error = {"error": "upstream_broke"} if tap.error else {}
-    return {"tokens_in": usage.get("prompt_tokens"), "tokens_out": usage.get("completion_tokens"), **error}
+    return {**_tokens(tap.usage), **({"error": "upstream_broke"} if tap.error else {})}
 
 
-async def _pass_whole(answer: Forwarded, target: Target, own: Headers, send: Send) -> None:
+def _tokens(usage: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a usage counts, under whichever of its two names."""
+    if usage is None:
+        return {}
+    names = {"tokens_in": ("prompt_tokens", "input_tokens"), "tokens_out": ("completion_tokens", "output_tokens")}
+    counts = {key: next((usage[name] for name in among if name in usage), None) for key, among in names.items()}
+    return {key: count for key, count in counts.items() if isinstance(count, int)}
+
+
+async def _pass_whole(answer: Forwarded, target: Target, own: Headers, send: Send) -> Mapping[str, Any] | None:
     """An answer that is no chat stream. JSON is held until it is whole, or large, so that a cut one becomes an error.
 
-    Anything else (sound, a transcript's text or events) goes on as it arrives.
+    Anything else (sound, a transcript's text or events) goes on as it arrives. Gives the usage, where it was held.
     """
     if not _is_json(answer) and (answer.status >= 400 or _type_of(answer).startswith("text/html")):
         raise await refusal(answer, target)
@@ -198,7 +205,9 @@ async def _pass_whole(answer: Forwarded, target: Target, own: Headers, send: Sen
     if not begun:
         start["headers"] = [*start["headers"], (b"content-length", str(size).encode())]
         await send(start)
-    await send({"type": "http.response.body", "body": b"".join(held), "more_body": False})
+    rest = b"".join(held)
+    await send({"type": "http.response.body", "body": rest, "more_body": False})
+    return None if begun else usage_in(rest)
 
 
 async def refusal(answer: Forwarded, target: Target) -> UpstreamRefused:

@@ -6,6 +6,7 @@ calls, a usage, a finish, an error.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ _telling = re.compile(
     rb'"(?:tool_calls"\s*:\s*\[(?:\s|data:)*\{|usage"\s*:\s*\{|finish_reason"\s*:\s*"|error"\s*:\s*["{]'
     rb'|object"\s*:\s*"error")'
 )
+_usage = re.compile(rb'"usage"\s*:\s*(?=\{)')
+_USAGE_LIMIT_BYTES = 8192
 
 
 @dataclass(slots=True)
@@ -114,6 +117,19 @@ class ChatRepair:
         return chunk if isinstance(chunk, dict) else None
 
 
+def usage_in(raw: bytes) -> Mapping[str, Any] | None:
+    """The last object called `usage` in a JSON text, found without reading the rest of it."""
+    found = _usage.match(raw, at) if (at := raw.rfind(b'"usage"')) >= 0 else None
+    if found is None:
+        return None
+    text = raw[found.end() : found.end() + _USAGE_LIMIT_BYTES].decode("utf-8", "replace")
+    try:
+        usage: dict[str, Any] = json.JSONDecoder().raw_decode(text)[0]
+    except ValueError:
+        return None
+    return usage
+
+
 class Verbatim:
     """The same for streams that end without a `[DONE]`: every frame passes, and the end of the body is the end."""
 
@@ -122,6 +138,7 @@ class Verbatim:
         self.done = False
 
     def repair(self, frame: bytes) -> list[bytes]:
+        self.tap.usage = usage_in(frame) or self.tap.usage
         return [frame]
 
     def end(self) -> list[bytes]:

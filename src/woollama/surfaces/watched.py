@@ -1,0 +1,57 @@
+"""Every request, counted and told when it is over."""
+
+from __future__ import annotations
+
+import time
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from woollama.domain.errors import RouterError
+from woollama.surfaces.feed import Feed
+from woollama.surfaces.metrics import Metrics
+
+_TOLD = ("surface", "model", "by", "target", "attempts", "tokens_in", "tokens_out")
+
+
+class Watched:
+    """Around the application: reads what it noted for the log line of a request (`scope["state"]["span"]`)."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, feed: Feed) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._feed = feed
+
+    def __repr__(self) -> str:
+        return f"<Watched {self._app!r}>"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 0
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        began = time.monotonic()
+        raised: BaseException | None = None
+        try:
+            await self._app(scope, receive, noting)
+        except BaseException as error:
+            raised = error
+            raise
+        finally:
+            fields = dict(scope["state"]["span"].fields)
+            if (failure := raised or scope["state"].get("error")) is not None:
+                fields["error"] = failure.kind if isinstance(failure, RouterError) else type(failure).__name__
+                status = status or (failure.status_hint if isinstance(failure, RouterError) else 500)
+            seconds = time.monotonic() - began
+            self._metrics.see_request(scope["method"], status, seconds, fields)
+            if "surface" in fields:
+                told = {name: fields.get(name) for name in _TOLD}
+                self._feed.tell(
+                    "request.ended", status=status, error=fields.get("error"), ms=round(seconds * 1000), **told
+                )
