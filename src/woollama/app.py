@@ -11,6 +11,7 @@ import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import fields
+from fnmatch import fnmatchcase
 
 from starlette.types import ASGIApp
 
@@ -18,6 +19,7 @@ from woollama import __version__
 from woollama.config.model import Config, ToolServer
 from woollama.config.model import Inferencer as InferencerEntry
 from woollama.config.model import Recipe as RecipeEntry
+from woollama.core.ask_first import AskFirst
 from woollama.core.attempts import Attempts
 from woollama.core.catalog import Catalog, Source
 from woollama.core.continuations import Continuations
@@ -27,7 +29,7 @@ from woollama.core.names import Names
 from woollama.core.recipes import Recipe, Variable
 from woollama.core.runs import Run, Runs
 from woollama.domain.errors import RouterError
-from woollama.domain.tools import Example
+from woollama.domain.tools import Example, Tool
 from woollama.domain.turns import Turn
 from woollama.inferencing import Inferencing
 from woollama.observe import LoggedToolbox, Scrubber, request_id
@@ -38,6 +40,8 @@ from woollama.surfaces import openai_chat, openai_responses
 from woollama.surfaces.exchange import Exchange, Surroundings
 from woollama.surfaces.feed import Feed
 from woollama.surfaces.listings import Models, Probes, Tools
+from woollama.surfaces.mcp_server.endpoint import McpEndpoint
+from woollama.surfaces.mcp_server.offer import Offer
 from woollama.surfaces.metrics import Gauge, Metrics
 from woollama.surfaces.passage import Passage
 from woollama.surfaces.patterns import Patterns
@@ -80,6 +84,7 @@ class Core:
         )
         self.runs = Runs(engine.play)
         self._following: asyncio.Task[None] | None = None
+        self._scrubber = scrubber
         scrubber.add(*self.inferencing.secrets(), *_secrets_of(config.servers.values()), *_secrets_in(environ))
 
     def __repr__(self) -> str:
@@ -88,6 +93,24 @@ class Core:
     def start(self, turn: Turn, *, background: bool = False) -> AbstractAsyncContextManager[Run]:
         """Play a turn: `async with core.start(turn) as run: async for event in run.watch()`."""
         return self.runs.start(turn, background=background)
+
+    def offer(self) -> Offer:
+        """What MCP hosts may use of this core."""
+        servers = self.config.servers
+        trusted = [name for name, server in servers.items() if server.trusted]
+
+        def exposes(tool: Tool) -> bool:
+            globs = servers[tool.server].expose
+            return any(fnmatchcase(name, glob) for glob in globs for name in (tool.name, tool.qualified))
+
+        return Offer(
+            names=self.names,
+            runs=self.runs,
+            toolbox=AskFirst(self.toolbox, trusted),
+            exposes=exposes,
+            on_tools=self.tool_servers.on_tools,
+            scrub=self._scrubber.scrub,
+        )
 
     async def warm(self) -> None:
         """Start what takes time, and wait for none of it."""
@@ -133,6 +156,7 @@ class Daemon:
             scrub=self._scrubbed,
             heartbeat_s=heartbeat_s,
         )
+        self._mcp = McpEndpoint(core.offer(), max_body_bytes=core.config.limits.body_bytes)
         chat = Exchange("chat", openai_chat, "/chat/completions", around)
         self._feed = Feed(heartbeat_s=heartbeat_s, scrub=scrubber.scrub, request_id=request_id.get)
         metrics = Metrics(self._gauges())
@@ -150,6 +174,7 @@ class Daemon:
                 feed=self._feed,
                 patterns=Patterns(core.names, chat),
                 probes=Probes(self._waits_for, __version__),
+                mcp=self._mcp,
             )
         )
         self._app = Watched(site, metrics, self._feed)
@@ -162,13 +187,15 @@ class Daemon:
         return self._app
 
     async def start(self) -> None:
+        self._mcp.start()
         await self._core.warm()
 
     async def drain(self, timeout_s: float) -> None:
         self._feed.close()
-        await self._core.runs.drain(timeout_s)
+        await asyncio.gather(self._core.runs.drain(timeout_s), self._mcp.drain(timeout_s))
 
     async def close(self) -> None:
+        await self._mcp.close()
         await self._core.close()
 
     def render_error(self, path: str, error: RouterError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:

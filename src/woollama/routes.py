@@ -22,6 +22,7 @@ from woollama.domain.wire_json import dumps
 from woollama.surfaces import anthropic_messages, openai_errors
 from woollama.surfaces.exchange import Exchange
 from woollama.surfaces.listings import Models, Probes, Tools
+from woollama.surfaces.mcp_server.endpoint import McpEndpoint
 from woollama.surfaces.passage import Passage
 from woollama.surfaces.patterns import Patterns
 
@@ -54,6 +55,7 @@ def routes(
     metrics: ASGIApp,
     feed: ASGIApp,
     probes: Probes,
+    mcp: McpEndpoint,
 ) -> list[Route]:
     return [
         Route("POST", "/v1/chat/completions", chat),
@@ -71,6 +73,9 @@ def routes(
         Route("GET", "/v1/models", models.listing),
         Route("GET", "/v1/models/{model:path}", models.one),
         Route("GET", "/v1/tools", tools.listing),
+        *(Route(method, path, mcp.serve) for path in ("/mcp", "/mcp/") for method in ("POST", "GET", "DELETE")),
+        Route("GET", "/mcp/pipe", mcp.open_pipe),
+        Route("POST", "/mcp/pipe/{pipe}", mcp.take_message),
         Route("GET", "/w1/patterns", patterns.listing),
         Route("POST", "/w1/patterns/{name}/render", patterns.render),
         Route("POST", "/w1/patterns/{name}/run", patterns.run),

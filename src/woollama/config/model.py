@@ -49,9 +49,7 @@ NOT_YET: Mapping[str, Mapping[str, object]] = {
         "confirm": [],
         "deny": [],
         "pin": "",
-        "expose": ["*"],
         "sharing": "shared",
-        "trusted": False,
     },
     "woollama.toml": {
         "approvals": {},
@@ -193,6 +191,8 @@ class ToolServer:
         "auto", one_of("auto", "handshake", "modern"), "the MCP revisions that it speaks"
     )
     prefix: str | None = setting(None, text, "before its tools' names, instead of its own; empty: the bare names")
+    trusted: bool = setting(False, flag, "its tools may be called without asking, though they may change things")
+    expose: tuple[str, ...] = setting(("*",), texts, "globs over its tools: those that MCP hosts see")
 
 
 # --- woollama.toml ---------------------------------------------------------------------------------------------------

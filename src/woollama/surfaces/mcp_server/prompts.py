@@ -1,0 +1,53 @@
+"""Recipes as prompts: the words of a recipe, with its variables as arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from woollama.core.names import OWN_PREFIX, Names
+from woollama.core.recipes import Recipe, Variable
+from woollama.domain.errors import BadRequest, RouterError
+
+
+def listing(names: Names) -> list[dict[str, Any]]:
+    """MCP's Prompt objects, one for each recipe that says something to a model."""
+    return [_prompt(recipe) for recipe in _spoken(names)]
+
+
+def get(names: Names, name: str, values: Mapping[str, str]) -> dict[str, Any]:
+    """MCP's result of `prompts/get`. Raises `BadRequest` for a name that no prompt has, and for wrong values."""
+    recipe = next((each for each in _spoken(names) if each.name == name), None)
+    if recipe is None:
+        raise BadRequest(f"there is no prompt {name!r}")
+    text = recipe.render(values)
+    message = {"role": "user", "content": {"type": "text", "text": text}}
+    return {"messages": [message], **({"description": recipe.description} if recipe.description else {})}
+
+
+def _spoken(names: Names) -> Iterator[Recipe]:
+    """The recipes as they are used: one over another recipe has the words of both. What leads nowhere is left out."""
+    for name in names.recipes:
+        try:
+            recipe = names.resolve(f"{OWN_PREFIX}/{name}").recipe
+        except RouterError:
+            continue
+        if recipe is not None and recipe.system:
+            yield recipe
+
+
+def _prompt(recipe: Recipe) -> dict[str, Any]:
+    prompt: dict[str, Any] = {"name": recipe.name}
+    if recipe.description:
+        prompt["description"] = recipe.description
+    if recipe.variable_names:
+        prompt["arguments"] = [_argument(name, recipe.variables.get(name)) for name in recipe.variable_names]
+    return prompt
+
+
+def _argument(name: str, variable: Variable | None) -> dict[str, Any]:
+    variable = variable or Variable()
+    choices = f"one of {', '.join(variable.choices)}" if variable.choices else ""
+    description = "; ".join(filter(None, (variable.description, choices)))
+    argument: dict[str, Any] = {"name": name, "required": variable.default is None}
+    return {**argument, "description": description} if description else argument
