@@ -33,3 +33,16 @@ def test_problems_say_where_and_what() -> None:
 )
 def test_a_broken_schema_judges_nothing_and_fetches_nothing(schema: dict[str, str]) -> None:
     assert arguments.problems_of({"city": 3}, schema) == ()
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [{"$ref": "#"}, {"$schema": 5}, {"properties": {"a": {"multipleOf": 0.1}}}, {"$id": "http://[", "$ref": "x"}],
+)
+def test_a_schema_that_cannot_be_judged_by_judges_nothing(schema: dict[str, object]) -> None:
+    assert arguments.problems_of({"a": float("inf")}, schema) == ()
+
+
+def test_what_python_alone_takes_for_a_number_is_unreadable() -> None:
+    with pytest.raises(arguments.Unreadable, match="NaN is no JSON"):
+        arguments.parse('{"a": NaN}')

@@ -20,9 +20,11 @@ def parse(text: str) -> dict[str, Json]:
     if not text.strip():
         return {}
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_no_number)
     except ValueError as error:
         raise Unreadable(f"the arguments are not valid JSON: {error}") from None
+    except RecursionError:
+        raise Unreadable("the arguments are not valid JSON: nested too deeply") from None
     if not isinstance(value, dict):
         raise Unreadable(f"the arguments must be a JSON object, not {_kind_of(value)}")
     return value
@@ -31,17 +33,15 @@ def parse(text: str) -> dict[str, Json]:
 def problems_of(arguments: Mapping[str, Json], schema: Mapping[str, Json]) -> tuple[str, ...]:
     """What is wrong with `arguments` by a JSON Schema, each a sentence with its path; empty when all is well.
 
-    A schema that is itself broken, or refers to what is not in it, judges nothing: its server will.
+    A schema that is itself broken, or refers to itself or to what is not in it, judges nothing: its server will.
     """
     import jsonschema  # 60 ms, and only callers of tools pay for it
-    from jsonschema.exceptions import SchemaError
-    from referencing.exceptions import Unresolvable
 
-    validator: Any = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
     try:
+        validator: Any = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
         validator.check_schema(schema)
         found = sorted(validator(schema).iter_errors(dict(arguments)), key=lambda error: list(map(str, error.path)))
-    except (SchemaError, Unresolvable):
+    except Exception:  # of any kind: RecursionError, OverflowError and AttributeError have been seen
         return ()
     return tuple(_sentence(error) for error in found[:MOST_PROBLEMS])
 
@@ -49,6 +49,10 @@ def problems_of(arguments: Mapping[str, Json], schema: Mapping[str, Json]) -> tu
 def _sentence(error: Any) -> str:
     where = ".".join(map(str, error.absolute_path))
     return f"{where}: {error.message}" if where else str(error.message)
+
+
+def _no_number(word: str) -> Json:
+    raise ValueError(f"{word} is no JSON")
 
 
 def _kind_of(value: Json) -> str:
