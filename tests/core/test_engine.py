@@ -20,8 +20,18 @@ from woollama.domain.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from woollama.domain.events import Event, Failed, Rewrote, RoundBegan, Stopped, ToolProgressed, ToolReturned
-from woollama.domain.messages import Json, Message, Text, ToolCall, ToolResult
+from woollama.domain.events import (
+    Event,
+    Failed,
+    Rewrote,
+    RoundBegan,
+    SealedSeen,
+    Stopped,
+    ThinkingDelta,
+    ToolProgressed,
+    ToolReturned,
+)
+from woollama.domain.messages import Json, Message, Reasoning, Sealed, Text, ToolCall, ToolResult
 from woollama.domain.ports import ToolContext
 from woollama.domain.tools import Example, Function, Invalid, Offline, Returned, TimedOut, ToolOutcome
 from woollama.domain.turns import INTERNAL, NO_TOOLS, Params, ToolChoice, ToolGrant, Turn
@@ -73,6 +83,7 @@ async def test_usage_counts_every_round_and_rounds_are_numbered() -> None:
     [
         (("clock__now", "{not json"), "not valid JSON"),
         (("clock__now", "[]"), "an array"),
+        (("clock__now", '{"a":' + "[" * 100_000), "not valid JSON: nested too deeply"),
         (("clock__noon", "{}"), "there is no tool 'clock__noon'; there is: clock__now"),
         (("clock__now", '{"zone": 3}'), "zone: 3 is not of type 'string'"),
     ],
@@ -116,6 +127,24 @@ async def test_a_client_tool_ends_the_turn_and_what_the_client_did_not_see_is_ke
     assert (await table.answer(turn(items=history, client_tools=(DOOR,)))).text == "done"
     sent = model.calls[-1].items
     assert [type(item) for item in sent] == [Message, ToolCall, ToolResult, ToolCall, ToolResult]
+
+
+async def test_a_clients_call_that_was_cut_off_is_not_told_as_whole() -> None:
+    cut = [*calls(("open_door", '{"na'))[:-1], Stopped("length", "max_tokens")]
+    answer = await Table(Rounds(cut)).answer(turn(client_tools=(DOOR,)))
+    assert answer.ending == Stopped("length", "max_tokens")
+
+
+async def test_what_a_model_thought_before_a_clients_call_is_given_back_to_it() -> None:
+    sealed = Sealed("signature", "fake")
+    thinks = [ThinkingDelta("a door?"), SealedSeen(sealed), *calls(("open_door", "{}"))]
+    model = Rounds(thinks, says("done"))
+    table = Table(model)
+    answer = await table.answer(turn(client_tools=(DOOR,)))
+    (call,) = [item for item in answer.items if isinstance(item, ToolCall)]
+    history = (ASKED, call, ToolResult(call.id, Returned.of_text("opened")))
+    await table.answer(turn(items=history, client_tools=(DOOR,)))
+    assert Reasoning("a door?", sealed=sealed) in model.calls[-1].items
 
 
 async def test_our_calls_beside_a_clients_run_before_the_turn_ends() -> None:
@@ -172,11 +201,26 @@ async def test_a_forced_call_is_forced_once() -> None:
     assert named.calls[0].choice == ToolChoice("named", "clock__now")
 
 
+async def test_a_call_that_a_recipe_forces_is_not_forced_again_when_a_clients_result_comes_back() -> None:
+    model = Rounds(calls(("open_door", "{}")), says("it is open"))
+    table = Table(model, tool_choice="required")
+    answer = await table.answer(turn(client_tools=(DOOR,)))
+    (call,) = [item for item in answer.items if isinstance(item, ToolCall)]
+    history = (ASKED, call, ToolResult(call.id, Returned.of_text("opened")))
+    await table.answer(turn(items=history, client_tools=(DOOR,)))
+    await table.answer(turn(items=history, client_tools=(DOOR,), choice=ToolChoice("required")))
+    assert [call.choice.mode for call in model.calls] == ["required", "auto", "required"]
+
+
 async def test_the_clients_settings_win_but_for_locked_ones() -> None:
     model = Rounds(says("x"))
     recipe = {"params": Params(temperature=0.1, top_p=0.5), "locked": frozenset({"temperature"})}
-    await Table(model, **recipe).play(turn(params=Params(temperature=1.0, top_p=0.9, stop=("END",), seed=7)))
+    wished = Params(temperature=1.0, top_p=0.9, stop=("END",), seed=7)
+    answer = await Table(model, **recipe).answer(turn(params=wished))
     assert model.calls[0].params == Params(temperature=0.1, top_p=0.9, stop=("END",), seed=7)
+    assert answer.rewrites == ["temperature is locked by the recipe 'r'"]
+    same = await Table(model, **recipe).answer(turn(params=Params(temperature=0.1)))
+    assert same.rewrites == []
 
 
 async def test_the_system_text_is_rendered_with_the_turns_variables() -> None:

@@ -4,6 +4,9 @@ A turn may run our tools and the client's. The client sees only its own calls, a
 the rounds between, the model would be asked to go on from a past that it does not know. So all that the turn produced
 is kept under the id of each call for the client, and put back where that call returns in a later history. In memory,
 bounded, for a day; when it is gone the history is used as it was sent.
+
+An id alone does not say which call is meant: there are upstreams that number their calls from 0 in every answer. Put
+back is only what the same caller got for the same words of its user, around the very same call.
 """
 
 from __future__ import annotations
@@ -14,10 +17,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from woollama.domain.messages import Item, Message, ToolCall, ToolResult
+from woollama.domain.wire_json import loads
+
+_Key = tuple[str, str]
+"""The caller's name and the call's id."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
+    """`asked` stands for what the user had said last."""
+
+    asked: int
+    call: ToolCall
     items: tuple[Item, ...]
     at: float
 
@@ -29,21 +40,22 @@ class Continuations:
         self._most = most
         self._keep_s = keep_s
         self._clock = clock
-        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._kept: OrderedDict[_Key, _Kept] = OrderedDict()
 
     def __repr__(self) -> str:
         return f"<Continuations {len(self._kept)} kept>"
 
-    def keep(self, call_ids: Sequence[str], items: Sequence[Item]) -> None:
-        """Remember `items`, all that a turn produced, under each call in it that the client runs."""
-        kept = _Kept(tuple(items), self._clock())
-        for call_id in call_ids:
-            self._kept[call_id] = kept
-            self._kept.move_to_end(call_id)
+    def keep(self, caller: str, history: Sequence[Item], items: Sequence[Item]) -> None:
+        """Remember `items`, all that a turn produced after `history`, under each call in it that the client runs."""
+        asked, now = _asked(history), self._clock()
+        for call in items:
+            if isinstance(call, ToolCall) and call.runs == "client":
+                self._kept[caller, call.id] = _Kept(asked, call, tuple(items), now)
+                self._kept.move_to_end((caller, call.id))
         while len(self._kept) > self._most:
             self._kept.popitem(last=False)
 
-    def splice(self, items: Sequence[Item]) -> tuple[Item, ...]:
+    def splice(self, caller: str, items: Sequence[Item]) -> tuple[Item, ...]:
         """`items` with every assistant's block that we know the whole of in its whole form."""
         spliced: list[Item] = []
         block: list[Item] = []
@@ -51,19 +63,38 @@ class Continuations:
             if _is_of_assistant(item):
                 block.append(item)
                 continue
-            spliced += self._whole(block)
+            spliced += self._whole(caller, spliced, block)
             block = []
             spliced.append(item)
-        return (*spliced, *self._whole(block))
+        return (*spliced, *self._whole(caller, spliced, block))
 
-    def _whole(self, block: Sequence[Item]) -> Sequence[Item]:
-        for item in block:
-            if isinstance(item, ToolCall) and (kept := self._kept.get(item.id)):
-                if self._clock() - kept.at <= self._keep_s:
-                    return kept.items
-                del self._kept[item.id]
+    def _whole(self, caller: str, before: Sequence[Item], block: Sequence[Item]) -> Sequence[Item]:
+        for call in block:
+            if not isinstance(call, ToolCall) or (kept := self._kept.get((caller, call.id))) is None:
+                continue
+            if self._clock() - kept.at > self._keep_s:
+                del self._kept[caller, call.id]
+            elif _same(kept.call, call) and kept.asked == _asked(before):
+                return kept.items
         return block
 
 
 def _is_of_assistant(item: Item) -> bool:
     return not isinstance(item, ToolResult) and not (isinstance(item, Message) and item.role != "assistant")
+
+
+def _asked(history: Sequence[Item]) -> int:
+    said = (item.text for item in reversed(history) if isinstance(item, Message) and item.role == "user")
+    return hash(next(said, ""))
+
+
+def _same(one: ToolCall, other: ToolCall) -> bool:
+    """Clients may write the arguments anew."""
+    return one.name == other.name and (one.arguments == other.arguments or _read(one) == _read(other))
+
+
+def _read(call: ToolCall) -> object:
+    try:
+        return loads(call.arguments.encode())
+    except ValueError:
+        return call.arguments

@@ -3,8 +3,8 @@
 How a turn goes
     A turn is one request; a round is one model call inside it. Each round ends in one of three ways. The model is
     done: the run ends with the model's own reason. It called only our tools: they run and the next round begins with
-    their results. It called a tool of the client's: ours run first, then the run ends with `tool_calls`, and what the
-    client will not send back is kept (`continuations`).
+    their results. It called a tool of the client's: ours run first, then the run ends with `tool_calls` (or with what
+    cut the calls off), and what the client will not send back is kept (`continuations`).
 
 What the loop promises
     One beginning and one end, whatever the number of rounds. A call is dispatched only if its name was offered, its
@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
@@ -37,12 +37,14 @@ from woollama.core.runs import Emit
 from woollama.core.tool_round import ToolRound
 from woollama.domain.answers import Answer
 from woollama.domain.errors import UpstreamBroke, UpstreamTimeout
-from woollama.domain.events import CallOpened, Event, Failed, Rewrote, RoundBegan, Stopped, UsageSeen
-from woollama.domain.messages import Item, ToolCall, ToolResult
+from woollama.domain.events import CallOpened, Event, Failed, Rewrote, RoundBegan, Stopped, StopReason, UsageSeen
+from woollama.domain.messages import Item, Reasoning, ToolCall, ToolResult
 from woollama.domain.ports import Inferencer, Toolbox
 from woollama.domain.turns import NO_TOOLS, Call, Target, Turn
 
 SAME_ROUNDS_BEFORE_STOP = 3
+_WHOLE: Collection[StopReason] = ("end", "stop_sequence", "tool_calls")
+"""The ends of an answer that was not cut off: what it calls can be called."""
 
 
 class Engine:
@@ -73,13 +75,17 @@ class Engine:
             await self._ready(route.recipe.tools)
         plan = plan_of(turn, route, self._toolbox)
         try:
-            async with asyncio.timeout_at(turn.deadline):
+            async with asyncio.timeout_at(turn.deadline) as limit:
                 await self._loop(turn, plan, emit)
         except TimeoutError:
+            if not limit.expired():
+                raise
             raise UpstreamTimeout("the turn did not end within its time") from None
 
     async def _loop(self, turn: Turn, plan: Plan, emit: Emit) -> None:
-        history = list(self._continuations.splice(turn.items))
+        for what in plan.rewrites:
+            await emit(Rewrote(what))
+        history = list(self._continuations.splice(turn.caller.name, turn.items))
         produced: list[Item] = []
         targets = plan.targets
         same = 0
@@ -104,10 +110,9 @@ class Engine:
             left -= len(ours)
             history += results
             if len(ours) < len(calls):
-                theirs = [item.id for item in calls if item.runs == "client"]
-                if ours or len(produced) > len(made):
-                    self._continuations.keep(theirs, [*produced, *results])
-                await emit(replace(ending, reason="tool_calls"))
+                if ours or len(produced) > len(made) or any(isinstance(item, Reasoning) for item in made):
+                    self._continuations.keep(turn.caller.name, turn.items, [*produced, *results])
+                await emit(replace(ending, reason="tool_calls") if ending.reason in _WHOLE else ending)
                 return
             same = same + 1 if _repeats(produced, made, results) else 0
             produced += results

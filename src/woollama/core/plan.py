@@ -5,14 +5,15 @@ Made once, before the first round, from the turn and the recipe that its model n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from woollama.core.names import Route
 from woollama.core.recipes import Recipe
 from woollama.core.toolboxes import Filtered, NoTools, Validated, WithExamples
 from woollama.domain.errors import BadRequest, UnsupportedField
 from woollama.domain.events import CallOpened
+from woollama.domain.messages import ToolResult
 from woollama.domain.ports import Toolbox
 from woollama.domain.tools import Function
 from woollama.domain.turns import AUTO, Params, Target, ToolChoice, Turn
@@ -36,6 +37,7 @@ class Plan:
     max_rounds: int = DEFAULT_MAX_ROUNDS
     max_parallel_tools: int = DEFAULT_PARALLEL_TOOLS
     tool_timeout_s: float = DEFAULT_TOOL_TIMEOUT_S
+    rewrites: tuple[str, ...] = ()
 
     def function(self, name: str) -> Function | None:
         return next((function for function in self.functions if function.name == name), None)
@@ -69,6 +71,8 @@ def plan_of(turn: Turn, route: Route, toolbox: Toolbox) -> Plan:
     allowed = WithExamples(Filtered(Validated(toolbox), recipe.tools), recipe.examples)
     functions = _offered(turn, allowed.functions())
     choice = turn.choice or _choice_of(recipe, functions)
+    if turn.choice is None and turn.items and isinstance(turn.items[-1], ToolResult):
+        choice = _without_force(choice)  # it was forced in the turn that this one goes on with
     return Plan(
         targets=route.targets,
         system=recipe.render(turn.variables),
@@ -80,6 +84,7 @@ def plan_of(turn: Turn, route: Route, toolbox: Toolbox) -> Plan:
         max_rounds=recipe.max_turns,
         max_parallel_tools=recipe.max_parallel_tools,
         tool_timeout_s=recipe.tool_timeout_s,
+        rewrites=tuple(_locked_out(recipe, turn.params)),
     )
 
 
@@ -109,10 +114,10 @@ def _without_force(choice: ToolChoice | None) -> ToolChoice:
 
 def _merged(recipe: Recipe, wished: Params) -> Params:
     """The client's settings over the recipe's, but for those that the recipe locks."""
-    unset = Params()
-    changes = {
-        field.name: getattr(wished, field.name)
-        for field in fields(Params)
-        if getattr(wished, field.name) != getattr(unset, field.name) and field.name not in recipe.locked
-    }
-    return replace(recipe.params, **changes)
+    return replace(recipe.params, **{name: value for name, value in wished.given() if name not in recipe.locked})
+
+
+def _locked_out(recipe: Recipe, wished: Params) -> Iterator[str]:
+    for name, value in wished.given():
+        if name in recipe.locked and value != getattr(recipe.params, name):
+            yield f"{name} is locked by the recipe {recipe.name!r}"

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from woollama.domain.errors import BadRequest
 from woollama.domain.tools import Example
 from woollama.domain.turns import Params
 
-_NO_PARAMS = Params()
 _VARIABLE = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_-]*)\s*\}\}")
 
 
@@ -43,7 +42,7 @@ class Recipe:
     tools: tuple[str, ...] = ()
     tool_choice: str = "auto"
     examples: Mapping[str, Sequence[Example]] = field(default_factory=dict)
-    params: Params = _NO_PARAMS
+    params: Params = field(default_factory=Params)
     locked: frozenset[str] = frozenset()
     max_turns: int = 16
     max_parallel_tools: int = 8
@@ -111,5 +110,4 @@ def _value_of(name: str, variable: Variable, values: Mapping[str, str]) -> str:
 
 
 def _laid_over(inner: Params, outer: Params, locked: frozenset[str]) -> Params:
-    given = {item.name: getattr(outer, item.name) for item in fields(Params) if item.name not in locked}
-    return replace(inner, **{name: value for name, value in given.items() if value != getattr(_NO_PARAMS, name)})
+    return replace(inner, **{name: value for name, value in outer.given() if name not in locked})

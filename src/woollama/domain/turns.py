@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
 from woollama.domain.messages import Dialect, Extra, Item, Json, no_extra
 from woollama.domain.tools import Function
@@ -103,6 +103,12 @@ class Params:
     metadata: Mapping[str, Json] | None = None
     service_tier: str | None = None
     options: Mapping[str, Json] | None = None
+
+    def given(self) -> Iterator[tuple[str, Any]]:
+        """Each setting that is set, by its name."""
+        for each in fields(self):
+            if (value := getattr(self, each.name)) != each.default:
+                yield each.name, value
 
 
 @dataclass(frozen=True, slots=True)
