@@ -62,7 +62,7 @@ def test_an_alias_may_wrap_the_name_that_it_shadows() -> None:
     assert resolver.resolve("openai/gpt-4o").targets == (Target("openai", "gpt-4o"),)
 
 
-@pytest.mark.parametrize("model", [None, "", "  ", 7, True, ["ollama/x"], {"id": "x"}])
+@pytest.mark.parametrize("model", [None, "", "  ", 7, True, ["ollama/x"], {"id": "x"}, "ollama/a\0", "a\r\nb"])
 def test_what_is_no_name_is_a_bad_request_that_names_the_parameter(model: object) -> None:
     with pytest.raises(BadRequest) as caught:
         names().resolve(model)

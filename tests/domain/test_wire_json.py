@@ -34,6 +34,11 @@ def test_what_is_no_json_is_a_value_error(text: bytes):
         loads(text)
 
 
+def test_a_number_of_thousands_of_digits_is_told_without_advice_about_python():
+    with pytest.raises(ValueError, match=r"^an integer with thousands of digits$"):
+        loads(b"[" + b"9" * 5000 + b"]")
+
+
 def test_any_mapping_can_be_written_and_nothing_foreign():
     assert dumps({"extra": MappingProxyType({"big": 2**70})}) == b'{"extra":{"big":1180591620717411303424}}'
     with pytest.raises(TypeError):

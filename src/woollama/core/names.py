@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,8 @@ from woollama.domain.turns import Target
 OWN_PREFIX = "woollama"
 _NEAREST = 3
 _SHOWN_CHARS = 200
+# A name comes back in headers and log lines, which they would break.
+_control = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,8 @@ class Names:
             raise BadRequest(f"'model' must be a string, not {_kind_of(model)}", param="model")
         if not model.strip():
             raise BadRequest("'model' must not be empty", param="model")
+        if _control.search(model):
+            raise BadRequest("'model' must not contain control characters", param="model")
         if recipe is None:
             route = self._resolve(model, ())
         else:

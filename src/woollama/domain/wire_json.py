@@ -29,6 +29,11 @@ def loads(data: bytes) -> Any:
         return json.loads(data)
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    except ValueError as error:
+        if isinstance(error, (json.JSONDecodeError, UnicodeDecodeError)):
+            raise
+        # Python's words for this one advise whoever runs the program, not who wrote the number.
+        raise ValueError("an integer with thousands of digits") from None
 
 
 def dumps(value: Any) -> bytes:

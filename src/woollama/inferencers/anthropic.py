@@ -119,7 +119,8 @@ class AnthropicInferencer:
 
         key = self._key()
         if key is None and self._base_url == BASE_URL:
-            raise UpstreamRefused(f"there is no key for {self.name}", status=401, code="authentication_error")
+            what = f"there is no key for {self.name}; `woollama check` names the variable that it is read from"
+            raise UpstreamRefused(what, status=401, code="authentication_error")
         headers: dict[str, Any] = {}
         if key is None:
             headers["authorization"] = anthropic.Omit()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,9 @@ from woollama.domain.errors import BadRequest
 from woollama.domain.wire_json import dumps, loads
 
 Headers = Sequence[tuple[bytes, bytes]]
+# Clients give up on headers of some kilobytes.
+_HEADER_CHARS = 1000
+_unprintable = re.compile(r"[^ -~]")
 
 
 async def read_body(receive: Receive) -> bytes:
@@ -45,6 +49,12 @@ def parse_json(raw: bytes) -> Mapping[str, Any]:
 
 def header_of(scope: Scope, name: bytes) -> str:
     return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+
+
+def header_value(text: str) -> bytes:
+    """`text` as a header can carry it, whatever clients and upstreams wrote into it."""
+    shown = text if len(text) <= _HEADER_CHARS else f"{text[:_HEADER_CHARS]}..."
+    return _unprintable.sub("?", shown).encode("ascii")
 
 
 async def send_json(send: Send, status: int, body: Any, headers: Headers = ()) -> None:

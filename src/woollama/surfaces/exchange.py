@@ -21,7 +21,7 @@ from woollama.domain.events import Event, Failed, Rewrote, RoundBegan, UsageMete
 from woollama.domain.ids import new_id
 from woollama.domain.messages import Dialect
 from woollama.domain.turns import Caller, Turn
-from woollama.surfaces.bodies import Headers, header_of, read_body, send_json
+from woollama.surfaces.bodies import Headers, header_of, header_value, read_body, send_json
 from woollama.surfaces.body_head import scan
 from woollama.surfaces.departure import Departure
 from woollama.surfaces.event_stream import EventStream
@@ -166,10 +166,10 @@ def _headers(events: list[Event], decision: Engine) -> Headers:
     rewrites = [event.what for event in events if isinstance(event, Rewrote)]
     headers = [(b"x-woollama-path", f"engine; {decision.why}".encode())]
     if began is not None:
-        headers.append((b"x-woollama-target", str(began.target).encode("ascii", "replace")))
+        headers.append((b"x-woollama-target", header_value(str(began.target))))
         headers.append((b"x-woollama-attempts", str(began.attempts).encode()))
     if rewrites:
-        headers.append((b"x-woollama-rewrites", "; ".join(rewrites).encode("ascii", "replace")))
+        headers.append((b"x-woollama-rewrites", header_value("; ".join(rewrites))))
     return headers
 
 

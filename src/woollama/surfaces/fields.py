@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -39,6 +40,8 @@ class Fields:
     def typed(self, name: str, kind: type) -> Any:
         value = self._raw.get(name)
         fits = isinstance(value, kind) or (kind is float and isinstance(value, int))
+        if isinstance(value, float):
+            fits = fits and math.isfinite(value)  # NaN is no JSON, and nothing that comes after could say it
         if value is None or (fits and (kind is bool or not isinstance(value, bool))):
             return value
         path = f"{self.path}.{name}" if self.path else name

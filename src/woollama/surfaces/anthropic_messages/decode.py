@@ -66,6 +66,7 @@ class _Block(Fields):
 def decode(body: Mapping[str, Any], *, turn_id: str, caller: Caller) -> Turn:
     """Raises `BadRequest`, naming `param`. Fields that nobody here knows are kept, never refused."""
     fields = Fields(body)
+    fields.boolean("stream")
     messages = fields.array("messages")
     if not messages:
         raise BadRequest("`messages` must be a non-empty array", param="messages")

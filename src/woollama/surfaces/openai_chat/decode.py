@@ -69,6 +69,7 @@ def decode(body: Mapping[str, Any], *, turn_id: str, caller: Caller) -> Turn:
             raise UnsupportedField(why, param=name)
     if fields.integer("n") not in (None, 1):
         raise UnsupportedField("`n` above 1 is not available for this model; send the request `n` times", param="n")
+    fields.boolean("stream")
     messages = fields.array("messages")
     if not messages:
         raise BadRequest("`messages` must be a non-empty array", param="messages")
