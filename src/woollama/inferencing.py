@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import assert_never
+from typing import Literal, assert_never
+from urllib.parse import urlsplit
 
 from woollama.config.model import Inferencer as Entry
 from woollama.core.route_of import Traits
@@ -98,6 +99,7 @@ class Inferencing:
             headers=entry.headers,
             patience=_patience(entry),
             extra_body=entry.extra_body,
+            max_tokens_field=_max_tokens_field(base_url),
         )
 
     def _anthropic(self, entry: Entry) -> Inferencer:
@@ -153,3 +155,9 @@ def _chat_url(entry: Entry) -> str:
 
 def _patience(entry: Entry) -> Patience:
     return Patience(entry.connect_timeout_s, entry.first_byte_timeout_s, entry.idle_timeout_s)
+
+
+def _max_tokens_field(base_url: str) -> Literal["max_tokens", "max_completion_tokens"]:
+    """OpenAI's own reasoning models refuse the older name, which is all that most others know."""
+    host = urlsplit(base_url).hostname or ""
+    return "max_completion_tokens" if host == "api.openai.com" or host.endswith(".openai.azure.com") else "max_tokens"

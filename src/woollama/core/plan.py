@@ -113,7 +113,7 @@ def _without_force(choice: ToolChoice | None) -> ToolChoice:
 
 
 def _merged(recipe: Recipe, wished: Params) -> Params:
-    """The client's settings over the recipe's, but for those that the recipe locks."""
+    """The client's settings over the recipe's, but for those that the recipe locks; `options` one by one."""
     return replace(recipe.params, **{name: value for name, value in wished.given() if name not in recipe.locked})
 
 

@@ -60,7 +60,7 @@ class ToolRound:
             await self._emit(ToolProgressed(call.id, progress, total, message))
 
         timeout_s = self._plan.tool_timeout_s
-        context = ToolContext(self._caller, progressed, timeout_s=timeout_s)
+        context = ToolContext(self._caller, progressed, timeout_s=timeout_s, call_id=call.id)
         async with self._places:
             try:
                 async with asyncio.timeout(timeout_s):

@@ -241,7 +241,7 @@ class Server:
 
     def _log_line(self, line: str) -> None:
         self._last_words = line.strip() or self._last_words
-        log.info("%s: %s", self.spec.name, line)
+        log.debug("%s: %s", self.spec.name, line)  # many servers talk all day
 
     def _told(self, error: Exception) -> str:
         """Why a start failed, in a sentence."""
