@@ -198,7 +198,7 @@ async def test_a_server_that_ignores_everything_is_gone_after_close(caplog: pyte
         "sys.stderr.write(f'pid {os.getpid()}\\n'), sys.stderr.flush()\n"
         "while True: signal.pause()\n"
     )
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG)
     async with fleet_of(script("stubborn", source), warm=False):
 
         async def told() -> bool:
