@@ -27,15 +27,19 @@ ANSWER_TIMEOUT_S = 600.0
 NEXT = """
 woollama listens at {url} and {socket} until you press Ctrl-C.
 
-  curl -N {url}/v1/chat/completions -H 'content-type: application/json' \\
-    -d '{body}'
+# curl
+curl -N {url}/v1/chat/completions -H 'content-type: application/json' \
+  -d '{body}'
 
-  pip install openai && python -c 'from openai import OpenAI
-  client = OpenAI(base_url="{url}/v1", api_key="unused")
-  question = {{"role": "user", "content": "What time is it in Sydney?"}}
-  print(client.chat.completions.create(model="{model}", messages=[question]).choices[0].message.content)'
+# OpenAI SDK
+pip install openai && python -c '
+from openai import OpenAI
+client = OpenAI(base_url="{url}/v1", api_key="unused")
+question = {{"role": "user", "content": "What time is it in Sydney?"}}
+print(client.chat.completions.create(model="{model}", messages=[question]).choices[0].message.content)'
 
-  curl --unix-socket {socket} http://localhost/v1/models
+# unix socket
+curl --unix-socket {socket} http://localhost/v1/models
 """
 
 

@@ -181,8 +181,23 @@ def test_it_stays_up_and_says_where(first: Script) -> None:
     assert connection.getresponse().status == 200
     connection.close()
     assert Path(socket).is_socket()
-    for example in (f"curl -N {url}/v1/chat/completions", f'base_url="{url}/v1"', f"curl --unix-socket {socket} "):
-        assert example in first.output
+
+
+def test_its_three_examples_can_be_pasted(first: Script, environ: Mapping[str, str]) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    _, *examples = re.split(r"^# .*\n", first.output.partition("until you press Ctrl-C")[2], flags=re.MULTILINE)
+    shown = []
+    for example in examples:
+        # The SDK is here already, in the interpreter that runs the tests.
+        pasted = example.replace("pip install openai && python", sys.executable)
+        ran = subprocess.run(["bash", "-c", pasted], env=dict(environ), capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, f"{pasted}\n{ran.stderr}"
+        shown.append(ran.stdout)
+    by_curl, by_sdk, over_the_socket = shown
+    assert '"finish_reason":"stop"' in by_curl
+    assert re.search(r"\d\d:\d\d", by_sdk)
+    assert '"woollama/demo"' in over_the_socket
 
 
 def test_ctrl_c_ends_everything(first: Script, tree: Path, environ: Mapping[str, str]) -> None:
