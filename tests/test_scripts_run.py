@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from http.client import HTTPConnection
 from pathlib import Path
@@ -152,8 +153,16 @@ def answer_in(output: str) -> str:
 
 
 def processes_of(tree: Path) -> list[str]:
-    listed = subprocess.run(["ps", "-A", "-ww", "-o", "args="], capture_output=True, text=True, check=True).stdout
-    return [line for line in listed.splitlines() if str(tree) in line]
+    """The command lines that name the tree. A small Linux has no ps, and macOS has no /proc."""
+    if Path("/proc/self/cmdline").exists():
+        listed = []
+        for process in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):  # it has ended meanwhile
+                listed.append(process.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    else:
+        shown = subprocess.run(["ps", "-A", "-ww", "-o", "args="], capture_output=True, text=True, check=True)
+        listed = shown.stdout.splitlines()
+    return [line for line in listed if str(tree) in line]
 
 
 def test_it_installs_and_shows_that_it_does(first: Script) -> None:
