@@ -67,6 +67,16 @@ async def test_a_long_wait_commits_to_200_with_a_heartbeat() -> None:
         assert sent.bodies == [b": hb\n\n"]
 
 
+async def test_who_stands_aside_says_nothing_more_and_cannot_once_it_has_begun() -> None:
+    sent = Sent()
+    async with stream(sent, commit_after_s=0.001) as events:
+        assert await events.stand_aside()
+        await asyncio.sleep(0.01)
+        assert sent.messages == []
+        await events.begin()
+        assert not await events.stand_aside()
+
+
 async def test_silence_is_filled_with_heartbeats_between_frames() -> None:
     sent = Sent()
     async with stream(sent, heartbeat_s=0.01) as events:

@@ -77,11 +77,13 @@ class Attempts:
         targets: Sequence[Target],
         caller: str,
         attempt: Callable[[Try], AbstractAsyncContextManager[T]],
+        judge: Callable[[T], RouterError | None] = lambda answer: None,
     ) -> AsyncIterator[tuple[Try, T]]:
         """Enter `attempt` for one candidate after the other until one is entered; yield what it gave.
 
         `attempt` raises a `RouterError` while being entered if its target does not begin to answer. The last error is
-        raised when all have failed. The lease is held until the block is left.
+        raised when all have failed. The lease is held until the block is left. `judge` tells of an answer whether it
+        was the target's failure although nothing was raised.
         """
         candidates = self.order(targets)
         number = 0
@@ -96,7 +98,7 @@ class Attempts:
                     async with self._gates[target.inferencer].place(caller), attempt(trial) as answer:
                         entered = True
                         yield trial, answer
-                        self._health[target.inferencer].note(None)
+                        self._health[target.inferencer].note(judge(answer))
                         return
                 except RouterError as error:
                     self._health[target.inferencer].note(error)

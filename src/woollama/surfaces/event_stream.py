@@ -55,6 +55,13 @@ class EventStream:
         async with self._writing:
             await self._begin(headers)
 
+    async def stand_aside(self) -> bool:
+        """Leave the answer to somebody else, unless waiting has begun it already; whether it is left."""
+        async with self._writing:
+            if not self.begun:
+                self._pulse.cancel()
+            return not self.begun
+
     async def write(self, frames: bytes) -> None:
         """Send whole frames; the status line too if it is still out."""
         if not frames:

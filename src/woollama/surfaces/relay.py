@@ -16,19 +16,20 @@ from typing import Any, Protocol
 from starlette.types import Message, Send
 
 from woollama.core.attempts import RETRYABLE_STATUS, Attempts, Try
-from woollama.domain.errors import RouterError, ShuttingDown, UpstreamRefused
+from woollama.domain.errors import RouterError, ShuttingDown, UpstreamBroke, UpstreamRefused
 from woollama.domain.ports import Forwarded, Forwarder, ReplayableBody, RequestHead
 from woollama.domain.turns import Caller, Target
-from woollama.surfaces.bodies import Headers
+from woollama.surfaces.bodies import Headers, header_value
 from woollama.surfaces.body_head import ScannedHead, splice
 from woollama.surfaces.departure import Departure
-from woollama.surfaces.event_stream import EventStream
+from woollama.surfaces.event_stream import COMMIT_AFTER_S, EventStream
 from woollama.surfaces.relay_repair import ChatRepair, Tap, Verbatim, usage_in
 from woollama.surfaces.sse import HEARTBEAT
 
 REFUSAL_LIMIT_BYTES = 64 * 1024
 HOLD_LIMIT_BYTES = 4 * 1024 * 1024
 READ_OUT_S = 1.0
+_ERROR = b'"error"'
 
 
 class Body(Protocol):
@@ -72,7 +73,11 @@ class Relayed:
 
 
 class Relayer:
-    """`extra_bodies` are each inferencer's own additions to a body, used where the client says nothing."""
+    """`extra_bodies` are each inferencer's own additions to a body, used where the client says nothing.
+
+    `scrub` takes known secrets out of an error of ours, `scrub_text` out of one that an upstream wrote: some repeat
+    what they were sent.
+    """
 
     def __init__(
         self,
@@ -81,13 +86,17 @@ class Relayer:
         extra_bodies: Mapping[str, Mapping[str, Any]],
         *,
         heartbeat_s: float,
+        commit_after_s: float = COMMIT_AFTER_S,
         scrub: Callable[[RouterError], RouterError] = lambda error: error,
+        scrub_text: Callable[[str], str] = str,
     ) -> None:
         self._forwarder = forwarder
         self._attempts = attempts
         self._extra_bodies = extra_bodies
         self._heartbeat_s = heartbeat_s
+        self._commit_after_s = commit_after_s
         self._scrub = scrub
+        self._scrub_text = scrub_text
 
     def __repr__(self) -> str:
         return f"<Relayer over {self._forwarder!r}>"
@@ -98,7 +107,11 @@ class Relayer:
             await self._pass_on(request, None, send)
             return
         async with EventStream(
-            send, heartbeat=HEARTBEAT, heartbeat_s=self._heartbeat_s, commits_early=request.chat_shaped
+            send,
+            heartbeat=HEARTBEAT,
+            heartbeat_s=self._heartbeat_s,
+            commit_after_s=self._commit_after_s,
+            commits_early=request.chat_shaped,
         ) as stream:
             try:
                 await self._pass_on(request, stream, send)
@@ -127,28 +140,42 @@ class Relayer:
                     raise await refusal(answer, target)
                 yield answer
 
-        async with self._attempts.first_to_answer(request.targets, request.caller.name, attempt) as (trial, answer):
+        async with self._attempts.first_to_answer(request.targets, request.caller.name, attempt, _failure) as found:
+            trial, answer = found
             request.note(target=str(trial.target), attempts=trial.number)
             own = [
                 (b"x-woollama-path", b"relay"),
-                (b"x-woollama-target", str(trial.target).encode("ascii", "replace")),
+                (b"x-woollama-target", header_value(str(trial.target))),
                 (b"x-woollama-attempts", str(trial.number).encode()),
             ]
             if stream is not None and answer.status == 200 and _is_event_stream(answer):
                 await stream.begin([*_without(answer.headers, b"content-type", b"cache-control"), *own])
-                tap = await _pass_stream(answer, stream, request)
+                tap = await _pass_stream(answer, stream, request, self._scrubbed)
                 request.note(**_noted(tap))
-            elif stream is not None and stream.begun:
-                raise await refusal(answer, trial.target)
+            elif stream is None or await stream.stand_aside():
+                request.note(**_tokens(await _pass_whole(answer, trial.target, own, send, self._scrubbed)))
+            elif answer.status == 200 and _is_json(answer):
+                raise UpstreamBroke(f"{trial.target} answered in one piece where a stream was asked for")
             else:
-                request.note(**_tokens(await _pass_whole(answer, trial.target, own, send)))
+                raise await refusal(answer, trial.target)
+
+    def _scrubbed(self, data: bytes) -> bytes:
+        return self._scrub_text(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
 
-async def _pass_stream(answer: Forwarded, stream: EventStream, request: Relayed) -> Tap:
+def _failure(answer: Forwarded) -> RouterError | None:
+    """An upstream's own failure that was passed on as it came."""
+    return UpstreamRefused("", status=answer.status) if answer.status >= 500 else None
+
+
+async def _pass_stream(
+    answer: Forwarded, stream: EventStream, request: Relayed, scrub: Callable[[bytes], bytes]
+) -> Tap:
     repair = ChatRepair(request.error_frame) if request.chat_shaped else Verbatim()
     try:
         async for frame in answer.frames:
-            await stream.write(b"".join(repair.repair(frame)))
+            passed = b"".join(repair.repair(frame))
+            await stream.write(scrub(passed) if _ERROR in passed else passed)
             if repair.done:
                 await _read_out(answer)
                 break
@@ -182,7 +209,9 @@ def _tokens(usage: Mapping[str, Any] | None) -> dict[str, Any]:
     return {key: count for key, count in counts.items() if isinstance(count, int)}
 
 
-async def _pass_whole(answer: Forwarded, target: Target, own: Headers, send: Send) -> Mapping[str, Any] | None:
+async def _pass_whole(
+    answer: Forwarded, target: Target, own: Headers, send: Send, scrub: Callable[[bytes], bytes]
+) -> Mapping[str, Any] | None:
     """An answer that is no chat stream. JSON is held until it is whole, or large, so that a cut one becomes an error.
 
     Anything else (sound, a transcript's text or events) goes on as it arrives. Gives the usage, where it was held.
@@ -190,6 +219,7 @@ async def _pass_whole(answer: Forwarded, target: Target, own: Headers, send: Sen
     if not _is_json(answer) and (answer.status >= 400 or _type_of(answer).startswith("text/html")):
         raise await refusal(answer, target)
     limit_bytes = HOLD_LIMIT_BYTES if _is_json(answer) else 0
+    cleaned = scrub if answer.status >= 400 or _is_event_stream(answer) else bytes
     held: list[bytes] = []
     size, begun = 0, False
     start: Message = {"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, *own]}
@@ -200,12 +230,13 @@ async def _pass_whole(answer: Forwarded, target: Target, own: Headers, send: Sen
             if not begun:
                 await send(start)
                 begun = True
-            await send({"type": "http.response.body", "body": b"".join(held), "more_body": True})
+            piece = b"".join(held)
+            await send({"type": "http.response.body", "body": cleaned(piece), "more_body": True})
             held = []
+    rest = cleaned(b"".join(held))
     if not begun:
-        start["headers"] = [*start["headers"], (b"content-length", str(size).encode())]
+        start["headers"] = [*start["headers"], (b"content-length", str(len(rest)).encode())]
         await send(start)
-    rest = b"".join(held)
     await send({"type": "http.response.body", "body": rest, "more_body": False})
     return None if begun else usage_in(rest)
 
