@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from woollama.domain.errors import BadRequest
+from woollama.domain.errors import BadRequest, WrongContentType
 from woollama.domain.wire_json import dumps, loads
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -21,6 +21,13 @@ async def read_body(receive: Receive) -> bytes:
     """The whole body. Its size was bounded at the door."""
     chunks = [chunk async for chunk in read_chunks(receive)]
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def read_json(scope: Scope, receive: Receive) -> bytes:
+    """The body for an endpoint that takes no forms. The door lets forms in, for those that do."""
+    if header_of(scope, b"content-type").lower().startswith("multipart/"):
+        raise WrongContentType("the body must be application/json, not a form", param="content-type")
+    return await read_body(receive)
 
 
 async def read_chunks(receive: Receive) -> AsyncIterator[bytes]:

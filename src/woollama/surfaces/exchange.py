@@ -21,7 +21,7 @@ from woollama.domain.events import Event, Failed, Rewrote, RoundBegan, UsageMete
 from woollama.domain.ids import new_id
 from woollama.domain.messages import Dialect
 from woollama.domain.turns import Caller, Turn
-from woollama.surfaces.bodies import Headers, header_of, header_value, read_body, send_json
+from woollama.surfaces.bodies import Headers, header_of, header_value, read_json, send_json
 from woollama.surfaces.body_head import scan
 from woollama.surfaces.departure import Departure
 from woollama.surfaces.event_stream import EventStream
@@ -79,7 +79,7 @@ class Exchange:
         return f"<Exchange {self._dialect}>"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        raw = await read_body(receive)
+        raw = await read_json(scope, receive)
         head = scan(raw, self._dialect, header_of(scope, b"content-type"))
         around = self._around
         route = around.names.resolve(head.model)
