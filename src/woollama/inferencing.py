@@ -10,15 +10,15 @@ from urllib.parse import urlsplit
 from woollama.config.model import Inferencer as Entry
 from woollama.core.route_of import Traits
 from woollama.domain.ports import Forwarder, Inferencer, Spawner
-from woollama.inferencers.emulated_tools import EmulatedTools
-from woollama.inferencers.endpoint import Endpoint
-from woollama.inferencers.forwarder import UpstreamForwarder
-from woollama.inferencers.http_request import Patience
-from woollama.inferencers.ollama import OllamaInferencer, root_of
-from woollama.inferencers.ollama_encode import OWN_KEYS as OLLAMA_KEYS
-from woollama.inferencers.openai import OpenAIInferencer
+from woollama.inferencers.emulated_tools.inferencer import EmulatedTools
+from woollama.inferencers.http.endpoint import Endpoint
+from woollama.inferencers.http.forwarder import UpstreamForwarder
+from woollama.inferencers.http.request import Patience
+from woollama.inferencers.http.transport import HttpClient
+from woollama.inferencers.ollama.encode import OWN_KEYS as OLLAMA_KEYS
+from woollama.inferencers.ollama.inferencer import OllamaInferencer, root_of
+from woollama.inferencers.openai.inferencer import OpenAIInferencer
 from woollama.inferencers.scripted import ScriptedInferencer
-from woollama.inferencers.transport import HttpClient
 from woollama.platform import data_dir
 
 _RELAYABLE = frozenset({"openai", "ollama"})
@@ -103,7 +103,7 @@ class Inferencing:
         )
 
     def _anthropic(self, entry: Entry) -> Inferencer:
-        from woollama.inferencers.anthropic import AnthropicInferencer
+        from woollama.inferencers.anthropic.inferencer import AnthropicInferencer
 
         inferencer = AnthropicInferencer(
             entry.name,

@@ -18,9 +18,9 @@ from woollama.domain.errors import RouterError
 from woollama.domain.events import ArgumentsDelta, CallClosed, Event, Failed
 from woollama.domain.messages import Dialect
 from woollama.domain.turns import INTERNAL, Target, Turn
-from woollama.inferencers.anthropic_decode import MessagesStreamDecoder
-from woollama.inferencers.ollama_decode import OllamaStreamDecoder
-from woollama.inferencers.openai_decode import ChatStreamDecoder
+from woollama.inferencers.anthropic.decode import MessagesStreamDecoder
+from woollama.inferencers.ollama.decode import OllamaStreamDecoder
+from woollama.inferencers.openai.decode import ChatStreamDecoder
 from woollama.surfaces import anthropic_messages, openai_chat, openai_responses
 
 GOLDEN = Path(__file__).parents[1] / "golden"

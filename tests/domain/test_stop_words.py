@@ -13,8 +13,8 @@ from tests.dialects.recordings import CODECS, DIALECTS, DONE, Recording, wires_o
 from woollama.domain.events import CallClosed, CallOpened, Event, RoundBegan, Stopped, StopReason
 from woollama.domain.messages import Dialect
 from woollama.domain.turns import Target
-from woollama.inferencers.anthropic_decode import MessagesStreamDecoder
-from woollama.inferencers.openai_decode import ChatStreamDecoder
+from woollama.inferencers.anthropic.decode import MessagesStreamDecoder
+from woollama.inferencers.openai.decode import ChatStreamDecoder
 from woollama.surfaces.openai_responses.object import INCOMPLETE
 
 TARGET = Target("maker", "model")

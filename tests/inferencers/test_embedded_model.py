@@ -18,10 +18,10 @@ from woollama.domain.events import TextDelta
 from woollama.domain.messages import Message, Text, ToolResult
 from woollama.domain.tools import Example, Function, Returned
 from woollama.domain.turns import NO_TOOLS, Call, Params, ResponseFormat, Target, ToolChoice
-from woollama.inferencers.emulated_tools import EmulatedTools
-from woollama.inferencers.http_request import HttpRequest, split_base_url
+from woollama.inferencers.emulated_tools.inferencer import EmulatedTools
+from woollama.inferencers.http.request import HttpRequest, split_base_url
+from woollama.inferencers.http.transport import HttpClient
 from woollama.inferencers.local import LocalInferencer
-from woollama.inferencers.transport import HttpClient
 from woollama.inferencers.weights import PULLABLE
 from woollama.processes.children import Supervisor
 

@@ -17,8 +17,8 @@ from woollama.domain.answers import Answer
 from woollama.domain.errors import RouterError, UnknownModel, UpstreamBroke, UpstreamTimeout
 from woollama.domain.messages import Message, Text
 from woollama.domain.turns import Call, Target
+from woollama.inferencers.http.transport import HttpClient
 from woollama.inferencers.local import LocalInferencer
-from woollama.inferencers.transport import HttpClient
 from woollama.processes.children import Supervisor
 
 FAKE_LLAMA = Path(__file__).with_name("fake_llama")

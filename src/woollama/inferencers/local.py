@@ -9,9 +9,9 @@ from pathlib import Path
 from woollama.domain.events import Event
 from woollama.domain.ports import Spawner
 from woollama.domain.turns import Call, Target
-from woollama.inferencers.http_request import Patience
+from woollama.inferencers.http.request import Patience
+from woollama.inferencers.http.transport import HttpClient
 from woollama.inferencers.model_process import ModelProcess
-from woollama.inferencers.transport import HttpClient
 from woollama.inferencers.weights import find, names_in
 
 DEFAULT_CONTEXT_TOKENS = 8192

@@ -15,10 +15,10 @@ from typing import Any
 
 from woollama.domain.errors import RouterError, UpstreamTimeout, UpstreamUnreachable
 from woollama.domain.ports import Child, Inferencer, Spawner
-from woollama.inferencers.endpoint import Endpoint
-from woollama.inferencers.http_request import Patience
-from woollama.inferencers.openai import OpenAIInferencer
-from woollama.inferencers.transport import HttpClient
+from woollama.inferencers.http.endpoint import Endpoint
+from woollama.inferencers.http.request import Patience
+from woollama.inferencers.http.transport import HttpClient
+from woollama.inferencers.openai.inferencer import OpenAIInferencer
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,209 @@
+"""Claude, and whatever else speaks Messages, through Anthropic's own SDK.
+
+The SDK loads some three thousand modules, so it is imported by the first call, in a thread. Its retries are off: the
+router's are the only ones. Its stream is read below its models, which would drop what they do not know and which take
+a connection that was cut for an answer that is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from woollama.domain.errors import UpstreamBroke, UpstreamRefused
+from woollama.domain.events import Event, Rewrote, Stopped
+from woollama.domain.messages import Json
+from woollama.domain.turns import Call, Target
+from woollama.inferencers.anthropic.decode import MessagesStreamDecoder
+from woollama.inferencers.anthropic.encode import DEFAULT_MAX_TOKENS, encode
+from woollama.inferencers.anthropic.errors import mapped
+
+if TYPE_CHECKING:
+    import httpx2
+    from anthropic import AsyncAnthropic
+
+BASE_URL = "https://api.anthropic.com"
+_MODELS_A_PAGE = 1000
+_IDLE_CONNECTIONS = 20
+_LINGER_S = 0.25
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_NO_KEY = "none"
+"""Stands in where there is no key: without one the SDK would look for keys in the environment and on the disk."""
+
+
+class AnthropicInferencer:
+    """`key` is asked at each call and gives the key, or `None` for an upstream that wants none.
+
+    Timeouts are in seconds; `idle_timeout_s` is the longest silence inside an answer. `aclose` when no more is asked.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        key: Callable[[], str | None],
+        base_url: str = BASE_URL,
+        headers: Mapping[str, str] | None = None,
+        extra_body: Mapping[str, Json] | None = None,
+        max_tokens: int = DEFAULT_MAX_TOKENS,
+        connect_timeout_s: float = 5.0,
+        first_byte_timeout_s: float = 120.0,
+        idle_timeout_s: float = 120.0,
+    ) -> None:
+        self.name = name
+        self._key = key
+        self._base_url = base_url.rstrip("/").removesuffix("/v1")
+        self._headers = dict(headers or {})
+        self._extra_body = dict(extra_body or {})
+        self._max_tokens = max_tokens
+        self._connect_timeout_s = connect_timeout_s
+        self._first_byte_timeout_s = first_byte_timeout_s
+        self._idle_timeout_s = idle_timeout_s
+        self._loading = asyncio.Lock()
+        self._http: httpx2.AsyncClient | None = None
+
+    def __repr__(self) -> str:
+        return f"<AnthropicInferencer {self.name!r} at {self._base_url}>"
+
+    @asynccontextmanager
+    async def answer(self, call: Call) -> AsyncIterator[AsyncIterator[Event]]:
+        request = encode(call, max_tokens=self._max_tokens, defaults=self._extra_body)
+        who = str(call.target)
+        async with AsyncExitStack() as held:
+            with mapped(who):
+                client = await self._client()
+                body = dict(request.body)
+                create = client.messages.with_streaming_response.create(
+                    model=body.pop("model"),
+                    max_tokens=body.pop("max_tokens"),
+                    messages=body.pop("messages"),
+                    stream=True,
+                    extra_body=body,
+                )
+                async with asyncio.timeout(self._first_byte_timeout_s):
+                    response = await held.enter_async_context(create)
+            if not response.headers.get("content-type", "").startswith("text/event-stream"):
+                raise UpstreamBroke(f"{who} did not answer with a stream of events")
+            import anthropic
+
+            events = anthropic.AsyncStream.raw_events(response.http_response)
+            frames = cast("AsyncGenerator[Any, None]", events)
+            held.push_async_callback(frames.aclose)
+            yield _Events(call.target, frames, request.rewrites, self._first_byte_timeout_s, self._idle_timeout_s)
+
+    async def list_models(self) -> Sequence[str]:
+        with mapped(self.name):
+            client = await self._client()
+            try:
+                return [model.id async for model in client.models.list(limit=_MODELS_A_PAGE)]
+            except (AttributeError, TypeError):  # all that the SDK makes of a page that is none
+                raise UpstreamBroke(f"{self.name} lists its models in an unknown shape") from None
+
+    async def aclose(self) -> None:
+        if self._http is not None:
+            await self._http.aclose()
+
+    async def _client(self) -> AsyncAnthropic:
+        """A client costs next to nothing over a connection pool that stays, so the key is never older than the call.
+
+        Upstreams that are not Anthropic's own also find the key where the API used to want it.
+        """
+        async with self._loading:
+            if self._http is None:
+                self._http = await asyncio.to_thread(self._load)
+            http = self._http
+        import anthropic
+
+        key = self._key()
+        if key is None and self._base_url == BASE_URL:
+            what = f"there is no key for {self.name}; `woollama check` names the variable that it is read from"
+            raise UpstreamRefused(what, status=401, code="authentication_error")
+        headers: dict[str, Any] = {}
+        if key is None:
+            headers["authorization"] = anthropic.Omit()
+        elif self._base_url != BASE_URL:
+            headers["x-api-key"] = key
+        return anthropic.AsyncAnthropic(
+            api_key=key or _NO_KEY,
+            base_url=self._base_url,
+            default_headers={**headers, **self._headers},
+            http_client=http,
+            max_retries=0,
+            timeout=http.timeout,
+        )
+
+    def _load(self) -> httpx2.AsyncClient:
+        """Slow and in a thread: three thousand modules, and the certificates."""
+        import anthropic  # noqa: F401
+        import httpx2
+
+        silence_s = max(self._first_byte_timeout_s, self._idle_timeout_s)
+        loopback = httpx2.URL(self._base_url).host in _LOOPBACK
+        return httpx2.AsyncClient(
+            timeout=httpx2.Timeout(silence_s, connect=self._connect_timeout_s),
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=_IDLE_CONNECTIONS),
+            trust_env=not loopback,
+        )
+
+
+class _Events:
+    """The events of one stream. A class and not an async generator: leaving the block must close what it reads."""
+
+    def __init__(
+        self,
+        target: Target,
+        frames: AsyncIterator[Any],
+        rewrites: Sequence[str],
+        first_byte_timeout_s: float,
+        idle_timeout_s: float,
+    ) -> None:
+        self._who = str(target)
+        self._decoder = MessagesStreamDecoder(target)
+        self._frames = frames
+        self._rewrites = rewrites
+        self._first_byte_timeout_s = first_byte_timeout_s
+        self._idle_timeout_s = idle_timeout_s
+        self._ready: deque[Event] = deque()
+        self._began = False
+        self._whole = False
+        self._over = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        while not self._ready:
+            if self._whole and not self._over:
+                await self._read_out()
+            if self._over:
+                raise StopAsyncIteration
+            with mapped(self._who):
+                self._take(await self._read())
+        return self._ready.popleft()
+
+    async def _read(self) -> list[Event]:
+        try:
+            async with asyncio.timeout(self._idle_timeout_s if self._began else self._first_byte_timeout_s):
+                frame = await anext(self._frames)
+        except StopAsyncIteration:
+            self._over = True
+            return self._decoder.close()
+        return self._decoder.feed(frame.json()) if frame.data else []
+
+    def _take(self, events: Sequence[Event]) -> None:
+        self._ready += events
+        if events and not self._began:
+            self._began = True
+            self._ready += (Rewrote(what) for what in self._rewrites)
+        self._whole = self._whole or any(isinstance(event, Stopped) for event in events)
+
+    async def _read_out(self) -> None:
+        """Read the little that follows the last event: only then can the connection be used again."""
+        self._over = True
+        with suppress(Exception):  # the answer is whole, whatever becomes of the connection
+            async with asyncio.timeout(_LINGER_S):
+                async for _ in self._frames:
+                    pass

@@ -1,0 +1,108 @@
+"""The relay's way out: a request body goes to an upstream as it is, and the answer comes back unread.
+
+What may pass in either direction is decided here. A caller's credentials stay; the inferencer's own take their place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from types import TracebackType
+
+from woollama.domain.ports import Forwarded, ReplayableBody, RequestHead
+from woollama.inferencers.http.connection import HttpAnswer
+from woollama.inferencers.http.content_coding import decoded
+from woollama.inferencers.http.endpoint import Endpoint
+from woollama.inferencers.http.frames import Frames
+from woollama.inferencers.http.refusals import redirected
+from woollama.inferencers.http.request import Headers, HttpRequest
+from woollama.inferencers.http.transport import Exchange, HttpClient
+
+_UP = frozenset({b"content-type", b"accept", b"idempotency-key", b"traceparent", b"tracestate", b"x-request-id"})
+_UP_PREFIXES = (b"openai-", b"anthropic-", b"x-stainless-")
+_CREDENTIALS = frozenset({b"authorization", b"x-api-key"})
+_HOP_BY_HOP = b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer upgrade"
+_FRAMING = b"transfer-encoding content-length content-encoding"
+_ABOUT_THE_UPSTREAM = b"set-cookie set-cookie2 strict-transport-security alt-svc date server"
+_NOT_DOWN = frozenset(b" ".join((_HOP_BY_HOP, _FRAMING, _ABOUT_THE_UPSTREAM)).split())
+_NOT_DOWN_PREFIXES = (b"access-control-",)
+_SECRET_STAND_IN = b"***"
+
+
+class UpstreamForwarder:
+    """Implements `domain.ports.Forwarder` over the inferencers that speak HTTP, by name."""
+
+    def __init__(self, client: HttpClient, endpoints: Iterable[Endpoint]) -> None:
+        self._client = client
+        self._endpoints: Mapping[str, Endpoint] = {endpoint.name: endpoint for endpoint in endpoints}
+
+    def __repr__(self) -> str:
+        return f"<UpstreamForwarder to {', '.join(self._endpoints) or 'nobody'}, {self._client!r}>"
+
+    def forward(self, head: RequestHead, body: bytes | ReplayableBody) -> Forwarding:
+        """Raises `KeyError` for an inferencer that was not given."""
+        endpoint = self._endpoints[head.target.inferencer]
+        key = endpoint.api_key() if endpoint.auth == "key" else None
+        path = endpoint.base_path + head.path
+        headers = headers_up(endpoint, head.headers, key)
+        request = HttpRequest(endpoint.origin, head.method, path, headers, body, endpoint.patience)
+        return Forwarding(endpoint, self._client.exchange(request), key)
+
+
+class Forwarding:
+    """One request on its way. A class because the usual decorator costs as much as the rest of it."""
+
+    __slots__ = ("_endpoint", "_exchange", "_key")
+
+    def __init__(self, endpoint: Endpoint, exchange: Exchange, key: str | None) -> None:
+        self._endpoint = endpoint
+        self._exchange = exchange
+        self._key = key
+
+    async def __aenter__(self) -> Forwarded:
+        answer = await self._exchange.__aenter__()
+        try:
+            return self._forwarded(answer)
+        except BaseException as error:
+            await self._exchange.__aexit__(type(error), error, None)
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._exchange.__aexit__(kind, error, trace)
+
+    def _forwarded(self, answer: HttpAnswer) -> Forwarded:
+        status = answer.status
+        if 300 <= status < 400 and status != 304:
+            raise redirected(self._endpoint.name, self._endpoint.base_url, answer.header(b"location"))
+        chunks: AsyncIterator[bytes] = decoded(answer, answer.header(b"content-encoding"))
+        if status >= 400 and self._key:
+            chunks = _scrubbed(chunks, self._key.strip().encode())
+        elif answer.header(b"content-type").lower().startswith(b"text/event-stream"):
+            chunks = Frames(chunks)
+        return Forwarded(status, headers_down(answer.headers), chunks)
+
+
+def headers_up(endpoint: Endpoint, client_headers: Sequence[tuple[bytes, bytes]], key: str | None) -> Headers:
+    """What the upstream gets to see: the listed headers of the client, and the inferencer's own credentials."""
+    own = endpoint.own_headers(key)
+    taken = {name for name, _ in own} | {b"accept-encoding"}
+    allowed = _UP | _CREDENTIALS if endpoint.auth == "client" else _UP
+    passed = tuple(
+        (name, value)
+        for name, value in client_headers
+        if (name in allowed or name.startswith(_UP_PREFIXES)) and name not in taken
+    )
+    return (*passed, *own, (b"accept-encoding", b"identity"))
+
+
+def headers_down(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """What the client gets to see: all but cookies, CORS, and what belongs to the one connection or its framing."""
+    return tuple(
+        (name, value) for name, value in headers if name not in _NOT_DOWN and not name.startswith(_NOT_DOWN_PREFIXES)
+    )
+
+
+async def _scrubbed(chunks: AsyncIterator[bytes], secret: bytes) -> AsyncIterator[bytes]:
+    """An error's body as one piece, without the key that some upstreams repeat in their message."""
+    yield b"".join([chunk async for chunk in chunks]).replace(secret, _SECRET_STAND_IN)
