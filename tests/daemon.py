@@ -16,12 +16,15 @@ from woollama.server import InProcess, ServeOptions, serve_in_process
 
 @asynccontextmanager
 async def daemon(
-    config_dir: Path, environ: Mapping[str, str], options: ServeOptions | None = None
+    config_dir: Path,
+    environ: Mapping[str, str],
+    options: ServeOptions | None = None,
+    scrubber: Scrubber | None = None,
 ) -> AsyncIterator[InProcess]:
     loaded = load(config_dir, environ)
     assert not loaded.errors, loaded.errors
     options = options or ServeOptions(shutdown_timeout_s=1.0)
-    scrubber = Scrubber()
+    scrubber = scrubber or Scrubber()
     served = Daemon(
         Core(loaded.config, environ, scrubber), scrubber=scrubber, heartbeat_s=loaded.config.door.heartbeat_s
     )

@@ -152,6 +152,7 @@ class Daemon:
                 extra_bodies,
                 heartbeat_s=heartbeat_s,
                 scrub=self._scrubbed,
+                scrub_text=scrubber.scrub,
             ),
             scrub=self._scrubbed,
             heartbeat_s=heartbeat_s,
@@ -175,7 +176,8 @@ class Daemon:
                 patterns=Patterns(core.names, chat),
                 probes=Probes(self._waits_for, __version__),
                 mcp=self._mcp,
-            )
+            ),
+            self.render_error,
         )
         self._app = Watched(site, metrics, self._feed)
 

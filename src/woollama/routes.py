@@ -27,6 +27,7 @@ from woollama.surfaces.passage import Passage
 from woollama.surfaces.patterns import Patterns
 
 Headers = list[tuple[bytes, bytes]]
+RenderError = Callable[[str, RouterError], tuple[int, Headers, bytes]]
 
 _PASSED_ON = ("x-ratelimit-", "anthropic-ratelimit-")
 
@@ -90,12 +91,12 @@ def routes(
 class Site:
     """Serves the routes. A request to an exact path goes straight to its endpoint; the rest is FastAPI's to match.
 
-    Endpoints raise `RouterError`s; whoever calls this site renders them.
+    Endpoints raise `RouterError`s. Whoever calls this site renders those of exact paths, `render` the others.
     """
 
-    def __init__(self, served: Sequence[Route]) -> None:
+    def __init__(self, served: Sequence[Route], render: RenderError | None = None) -> None:
         self._exact = dict(_exact(served))
-        self._fastapi = _fastapi(served)
+        self._fastapi = _fastapi(served, render or render_error)
 
     def __repr__(self) -> str:
         return f"<Site {len(self._exact)} exact paths>"
@@ -140,27 +141,26 @@ def _methods(route: Route) -> list[str]:
     return ["GET", "HEAD"] if route.method == "GET" else [route.method]
 
 
-def _fastapi(served: Sequence[Route]) -> FastAPI:
+def _fastapi(served: Sequence[Route], render: RenderError) -> FastAPI:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     for route in served:
         for path in route.spellings:
             app.router.routes.append(StarletteRoute(path, _Raw(route.endpoint), methods=_methods(route)))
-    app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_exception_handler(RouterError, _on_router_error)
+
+    async def on_router_error(request: Request, error: Any) -> Response:
+        request.scope["state"]["error"] = error
+        status, headers, body = render(request.url.path, error)
+        response = Response(body, status)
+        response.raw_headers += [(name, value) for name, value in headers if name != b"content-type"]
+        response.headers["content-type"] = "application/json"
+        return response
+
+    async def on_http_exception(request: Request, error: Any) -> Response:
+        what = f"{request.method} {request.url.path}"
+        if error.status_code == 405:
+            return await on_router_error(request, WrongMethod(f"{what}: this path has other methods"))
+        return await on_router_error(request, UnknownRoute(f"there is no route {what}"))
+
+    app.add_exception_handler(HTTPException, on_http_exception)
+    app.add_exception_handler(RouterError, on_router_error)
     return app
-
-
-async def _on_http_exception(request: Request, error: Any) -> Response:
-    what = f"{request.method} {request.url.path}"
-    if error.status_code == 405:
-        return await _on_router_error(request, WrongMethod(f"{what}: this path has other methods"))
-    return await _on_router_error(request, UnknownRoute(f"there is no route {what}"))
-
-
-async def _on_router_error(request: Request, error: Any) -> Response:
-    request.scope["state"]["error"] = error
-    status, headers, body = render_error(request.url.path, error)
-    response = Response(body, status)
-    response.raw_headers += [(name, value) for name, value in headers if name != b"content-type"]
-    response.headers["content-type"] = "application/json"
-    return response
