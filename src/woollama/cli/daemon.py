@@ -44,7 +44,7 @@ class Daemon:
 
     def get(self, path: str) -> Any:
         """The JSON of a `GET`, whatever its status below 500. Raises `NotRunning` and `Refused`."""
-        with closing(_UnixConnection(self.socket_path, GET_TIMEOUT_S)) as connection:
+        with closing(UnixConnection(self.socket_path, GET_TIMEOUT_S)) as connection:
             answer = self._asked(connection, "GET", path)
             body = json.loads(answer.read() or b"null")
             if answer.status >= 400 and "error" in (body or {}):
@@ -53,7 +53,7 @@ class Daemon:
 
     def post(self, path: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """The events of a streamed answer as they come. Raises `NotRunning` and `Refused`."""
-        with closing(_UnixConnection(self.socket_path, None)) as connection:
+        with closing(UnixConnection(self.socket_path, None)) as connection:
             answer = self._asked(connection, "POST", path, json.dumps(body).encode())
             if answer.status != 200:
                 raise Refused(json.loads(answer.read())["error"]["message"])
@@ -62,7 +62,7 @@ class Daemon:
                     yield json.loads(data)
 
     def _asked(
-        self, connection: _UnixConnection, method: str, path: str, body: bytes | None = None
+        self, connection: UnixConnection, method: str, path: str, body: bytes | None = None
     ) -> http.client.HTTPResponse:
         try:
             connection.request(method, path, body, {"content-type": "application/json"})
@@ -75,7 +75,7 @@ class Daemon:
             ) from error
 
 
-class _UnixConnection(http.client.HTTPConnection):
+class UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: Path, timeout_s: float | None) -> None:
         super().__init__("localhost", timeout=timeout_s)
         self._path = path
