@@ -1,4 +1,3 @@
-# ruff: noqa: T201 - it talks to a person
 """Waits for the daemon, asks its demo recipe through chat completions, and shows the answer as it comes.
 
 `demo.py PID`: the daemon's process id. Prints which tool was called with what, and how to go on from there.
