@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import assert_never
 
 from woollama.domain.events import (
@@ -103,7 +104,7 @@ class Answer:
         self._message: _OpenMessage | None = None
         self._reasoning: _OpenReasoning | None = None
         self._calls: dict[int, _OpenCall] = {}
-        self._round_at = 0
+        self._rounds_at = [0]
         for event in events:
             self.see(event)
 
@@ -119,7 +120,16 @@ class Answer:
     @property
     def text(self) -> str:
         """What the last round said."""
-        said = [item for item in self._done[self._round_at :] if isinstance(item, _OpenMessage)]
+        return self.texts[-1]
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What each round said."""
+        borders = [*self._rounds_at, len(self._done)]
+        return tuple(self._said(begin, end) for begin, end in pairwise(borders))
+
+    def _said(self, begin: int, end: int) -> str:
+        said = [item for item in self._done[begin:end] if isinstance(item, _OpenMessage)]
         return "".join(text for message in said for text in message.text)
 
     def see(self, event: Event) -> None:
@@ -128,7 +138,7 @@ class Answer:
                 self.rounds.append(event)
                 self._message = self._reasoning = None
                 self._calls = {}
-                self._round_at = len(self._done)
+                self._rounds_at.append(len(self._done))
             case ItemOpened(kind="message"):
                 self._open_message(event.id, event.phase)
             case ItemOpened():

@@ -37,6 +37,10 @@ class Fields:
     def raw(self, name: str) -> Any:
         return self._raw.get(name)
 
+    def rest(self, *known: str) -> Mapping[str, Any]:
+        """The members beside the known ones, as they came."""
+        return {name: value for name, value in self._raw.items() if name not in known}
+
     def typed(self, name: str, kind: type) -> Any:
         value = self._raw.get(name)
         fits = isinstance(value, kind) or (kind is float and isinstance(value, int))

@@ -16,6 +16,7 @@ from woollama.domain.events import (
     CallOpened,
     Event,
     Failed,
+    ItemOpened,
     RefusalDelta,
     Rewrote,
     RoundBegan,
@@ -27,7 +28,7 @@ from woollama.domain.events import (
     UsageSeen,
 )
 from woollama.domain.messages import Audio, File, Image, Message, Reasoning, Refusal, Text, ToolCall, ToolResult
-from woollama.domain.tools import Function, Returned
+from woollama.domain.tools import Function, Returned, images_of
 from woollama.domain.turns import INTERNAL, Params, ResponseFormat, Target, ToolChoice, Turn
 from woollama.surfaces.openai_chat import StreamEncoder, decode, encode_answer
 
@@ -245,6 +246,48 @@ def test_rounds_with_our_own_tools_are_one_message_and_what_was_called_is_told()
             {"name": "clock__now", "arguments": '{"zone":"Asia/Tokyo"}', "result": "noon", "ok": True}
         ],
     }  # fmt: skip
+
+
+def test_pieces_of_one_round_are_not_torn_apart() -> None:
+    """A text with citations comes in several items of its own."""
+    events: list[Event] = [
+        RoundBegan(0, Target("fake", "m"), extra={"chat": {"system_fingerprint": "fp_1"}}),
+        ItemOpened("message"),
+        TextDelta("It is "),
+        ItemOpened("message"),
+        TextDelta("noon."),
+        Stopped("end"),
+    ]
+    *chunks, _ = frames_of(events)
+    body = body_of(events)
+    assert "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks) == "It is noon."
+    assert body["choices"][0]["message"]["content"] == "It is noon."
+    assert chunks[-1]["system_fingerprint"] == body["system_fingerprint"] == "fp_1"
+
+
+def test_what_a_target_adds_to_its_calls_comes_back_to_it() -> None:
+    signed = {"extra_content": {"google": {"thought_signature": "abc"}}}
+    call = CallOpened(0, "call_a", "open", extra={"chat": signed})
+    events: list[Event] = [BEGAN, call, CallClosed(0, "{}"), Stopped("tool_calls")]
+    (told,) = body_of(events)["choices"][0]["message"]["tool_calls"]
+    chunk = next(chunk for chunk in frames_of(events) if "tool_calls" in chunk["choices"][0]["delta"])
+    assert told.items() >= signed.items() <= chunk["choices"][0]["delta"]["tool_calls"][0].items()
+    (given,) = decoded(messages=[{"role": "assistant", "tool_calls": [told]}]).items
+    assert given == ToolCall("call_a", "open", "{}", extra={"chat": signed})
+    cached = {"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}}
+    (message,) = decoded(messages=[{"role": "user", "content": [cached]}]).items
+    assert isinstance(message, Message)
+    assert message.parts == (Text("x", extra={"chat": {"cache_control": {"type": "ephemeral"}}}),)
+
+
+def test_an_image_that_a_clients_tool_gave_is_kept() -> None:
+    content = [
+        {"type": "text", "text": "a cat"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}},
+    ]
+    (result,) = decoded(messages=[{"role": "tool", "tool_call_id": "call_1", "content": content}]).items
+    assert isinstance(result, ToolResult)
+    assert list(images_of(result.outcome)) == ["data:image/png;base64,AA=="]
 
 
 def test_thoughts_refusals_and_rewrites_have_their_places() -> None:

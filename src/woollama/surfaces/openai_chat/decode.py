@@ -7,7 +7,9 @@ from typing import Any
 
 from woollama.domain.errors import BadRequest, UnsupportedField
 from woollama.domain.messages import (
+    NO_EXTRA,
     Audio,
+    Extra,
     File,
     Image,
     Item,
@@ -23,6 +25,7 @@ from woollama.domain.messages import (
 from woollama.domain.tools import Function, Returned
 from woollama.domain.turns import Caller, Params, ResponseFormat, ToolChoice, Turn
 from woollama.surfaces.fields import Fields
+from woollama.surfaces.result_blocks import result_blocks
 
 _SETTINGS = (
     ("temperature", float),
@@ -190,7 +193,7 @@ def _items_of(message: Fields) -> Iterator[Item]:
             call_id = message.text("tool_call_id")
             if not call_id:
                 raise BadRequest("a tool message needs a `tool_call_id`", param=f"{message.path}.tool_call_id")
-            blocks = ({"type": "text", "text": part.text} for part in _parts(message) if isinstance(part, Text))
+            blocks = result_blocks(_parts(message), f"{message.path}.content")
             yield ToolResult(call_id, Returned(tuple(blocks)))
         case _:
             raise BadRequest(f"unknown role {role!r}", param=f"{message.path}.role")
@@ -201,12 +204,18 @@ def _name_of(message: Fields) -> Mapping[str, Mapping[str, Json]]:
     return {"chat": {"name": name}} if name else {}
 
 
+def _extra(fields: Fields, *known: str) -> Extra:
+    """What only this dialect's targets understand: marks for their caches, signatures of calls."""
+    rest = fields.rest(*known, "index")
+    return {"chat": rest} if rest else NO_EXTRA
+
+
 def _call_of(call: Fields) -> ToolCall:
     function = Fields.of(call.object("function") or {}, f"{call.path}.function")
     call_id, name = call.text("id"), function.text("name")
     if not call_id or not name:
         raise BadRequest("a tool call needs an `id` and a `function.name`", param=call.path)
-    return ToolCall(call_id, name, function.text("arguments") or "{}")
+    return ToolCall(call_id, name, function.text("arguments") or "{}", extra=_extra(call, "id", "type", "function"))
 
 
 def _parts(message: Fields) -> Iterator[Part]:
@@ -225,7 +234,7 @@ def _parts(message: Fields) -> Iterator[Part]:
 def _part(part: Fields) -> Part:
     match part.text("type"):
         case "text":
-            return Text(part.text("text") or "")
+            return Text(part.text("text") or "", extra=_extra(part, "type", "text"))
         case "refusal":
             return Refusal(part.text("refusal") or "")
         case "image_url":
@@ -233,12 +242,13 @@ def _part(part: Fields) -> Part:
             image = Fields.of({"url": raw} if isinstance(raw, str) else raw or {}, f"{part.path}.image_url")
             if not image.text("url"):
                 raise BadRequest("an image needs a `url`", param=f"{image.path}.url")
-            return Image(image.text("url"), image.text("detail"))
+            return Image(image.text("url"), image.text("detail"), extra=_extra(part, "type", "image_url"))
         case "input_audio":
             audio = Fields.of(part.object("input_audio") or {}, f"{part.path}.input_audio")
-            return Audio(audio.text("data"), audio.text("format"))
+            return Audio(audio.text("data"), audio.text("format"), extra=_extra(part, "type", "input_audio"))
         case "file":
             file = Fields.of(part.object("file") or {}, f"{part.path}.file")
-            return File(file.text("filename"), file.text("file_data"), None, file.text("file_id"))
+            extra = _extra(part, "type", "file")
+            return File(file.text("filename"), file.text("file_data"), None, file.text("file_id"), extra)
         case kind:
             raise BadRequest(f"unknown content part {kind!r}", param=f"{part.path}.type")

@@ -27,7 +27,7 @@ from woollama.domain.events import (
     Usage,
 )
 from woollama.domain.ids import new_id
-from woollama.domain.messages import Json, Message, Reasoning, Refusal, Text, ToolCall
+from woollama.domain.messages import Json, Message, Reasoning, Refusal, ToolCall
 from woollama.domain.turns import Turn
 from woollama.surfaces.footnotes import footnotes
 from woollama.surfaces.openai_chat.decode import usage_wanted
@@ -93,7 +93,7 @@ class StreamEncoder:
             case CallOpened(runs="client"):
                 self._indexes[event.index] = index = self._calls
                 self._calls += 1
-                call = {"index": index, "id": event.id, "type": "function"}
+                call = {"index": index, "id": event.id, "type": "function", **event.extra.get("chat", {})}
                 return [*self._begin(), self._call_chunk({**call, "function": {"name": event.name, "arguments": ""}})]
             case ArgumentsDelta() if event.index in self._indexes:
                 self._told.add(event.index)
@@ -145,11 +145,10 @@ def encode_answer(turn: Turn, answer: Answer) -> dict[str, Any]:
     if not isinstance(ending, Stopped):
         raise TypeError(f"only a stopped answer has a body, not one that ended with {ending!r}")
     said = [item for item in answer.items if isinstance(item, Message)]
-    texts = ["".join(part.text for part in message.parts if isinstance(part, Text)) for message in said]
     refusals = [part.text for message in said for part in message.parts if isinstance(part, Refusal)]
     thoughts = [item.text or "".join(item.summary) for item in answer.items if isinstance(item, Reasoning)]
     calls = [item for item in answer.items if isinstance(item, ToolCall) and item.runs == "client"]
-    content = BETWEEN_ROUNDS.join(filter(None, texts))
+    content = BETWEEN_ROUNDS.join(filter(None, answer.texts))
     message: dict[str, Json] = {
         "role": "assistant",
         "content": content if content or not (calls or refusals) else None,
@@ -160,7 +159,12 @@ def encode_answer(turn: Turn, answer: Answer) -> dict[str, Any]:
         message["reasoning_content"] = thought
     if calls:
         message["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            {
+                **call.extra.get("chat", {}),
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
             for call in calls
         ]
     body: dict[str, Json] = {
@@ -178,6 +182,8 @@ def encode_answer(turn: Turn, answer: Answer) -> dict[str, Any]:
         ],
         "usage": encode_usage(answer.usage.total),
     }
+    for began in answer.rounds:
+        body |= began.extra.get("chat", {})
     if notes := footnotes(answer):
         body["x_woollama"] = notes
     return body

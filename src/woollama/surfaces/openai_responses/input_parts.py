@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 
 from woollama.domain.errors import BadRequest, UnsupportedField
-from woollama.domain.messages import Audio, Extra, File, Image, Json, Part, Refusal, Text
+from woollama.domain.messages import Audio, Extra, File, Image, Part, Refusal, Text
 from woollama.surfaces.fields import Fields
 from woollama.surfaces.openai_responses.tools import needed
-
-_DATA_URL = re.compile(r"data:([^;,]*)(?:;[^,]*)?;base64,(.*)", re.DOTALL)
 
 
 def decode_parts(holder: Fields, name: str) -> tuple[Part, ...]:
@@ -65,26 +62,3 @@ def _file(part: Fields) -> File:
 def _extra(part: Fields, *names: str) -> Extra:
     kept = {name: part.raw(name) for name in names if part.given(name)}
     return {"responses": kept} if kept else {}
-
-
-def result_blocks(parts: Iterable[Part], path: str) -> Iterator[Mapping[str, Json]]:
-    """What a client's tool gave, as the content blocks in which every tool's result is kept."""
-    for part in parts:
-        match part:
-            case Text():
-                yield {"type": "text", "text": part.text}
-            case Image(url=str(url)):
-                found = _DATA_URL.match(url)
-                if found:
-                    yield {"type": "image", "mimeType": found[1], "data": found[2]}
-                else:
-                    yield {"type": "resource_link", "uri": url, "name": "image"}
-            case File(data=str(data)):
-                found = _DATA_URL.match(data)
-                name = part.filename or "file"
-                resource = {"uri": name, "blob": found[2] if found else data}
-                yield {"type": "resource", "resource": {**resource, **({"mimeType": found[1]} if found else {})}}
-            case File(url=str(url)):
-                yield {"type": "resource_link", "uri": url, "name": part.filename or "file"}
-            case _:
-                raise UnsupportedField("a tool's output is text, images and files", param=f"{path}.output")

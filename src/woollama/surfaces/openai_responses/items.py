@@ -19,9 +19,10 @@ from woollama.domain.messages import (
 )
 from woollama.domain.tools import Cancelled, Returned, ToolOutcome, wire_name
 from woollama.surfaces.fields import Fields
-from woollama.surfaces.openai_responses.input_parts import decode_parts, result_blocks
+from woollama.surfaces.openai_responses.input_parts import decode_parts
 from woollama.surfaces.openai_responses.sealed import unseal
 from woollama.surfaces.openai_responses.tools import OUR_LABEL, custom_arguments, function_name, needed
+from woollama.surfaces.result_blocks import result_blocks
 
 _HOSTED_CALLS = frozenset(
     {"web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call", "mcp_list_tools"}
@@ -91,7 +92,7 @@ def _call(item: Fields, arguments: str) -> ToolCall:
 def _result(item: Fields) -> ToolResult:
     if not item.given("output"):
         raise BadRequest("an output needs `output`", param=f"{item.path}.output")
-    outcome = Returned(tuple(result_blocks(decode_parts(item, "output"), item.path)))
+    outcome = Returned(tuple(result_blocks(decode_parts(item, "output"), f"{item.path}.output")))
     return ToolResult(needed(item, "call_id"), outcome, item_id=item.text("id"))
 
 
