@@ -24,7 +24,7 @@ from woollama.domain.turns import Caller, Turn
 from woollama.surfaces.bodies import Headers, header_of, header_value, read_json, send_json
 from woollama.surfaces.body_head import scan
 from woollama.surfaces.departure import Departure
-from woollama.surfaces.event_stream import EventStream
+from woollama.surfaces.event_stream import COMMIT_AFTER_S, EventStream
 from woollama.surfaces.relay import JsonBody, Relayed, Relayer
 
 DEFAULT_HEARTBEAT_S = 15.0
@@ -64,6 +64,7 @@ class Surroundings:
     relayer: Relayer
     scrub: Callable[[RouterError], RouterError] = lambda error: error
     heartbeat_s: float = DEFAULT_HEARTBEAT_S
+    commit_after_s: float = COMMIT_AFTER_S
 
 
 class Exchange:
@@ -147,7 +148,13 @@ class Exchange:
         await send_json(send, 200, body, _headers(events, decision))
 
     def _stream(self, send: Send) -> EventStream:
-        return EventStream(send, heartbeat=self._codec.HEARTBEAT, heartbeat_s=self._around.heartbeat_s)
+        around = self._around
+        return EventStream(
+            send,
+            heartbeat=self._codec.HEARTBEAT,
+            heartbeat_s=around.heartbeat_s,
+            commit_after_s=around.commit_after_s,
+        )
 
 
 def _refuse_state(turn: Turn) -> None:
