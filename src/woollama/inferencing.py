@@ -120,7 +120,7 @@ class Inferencing:
 
     def _local(self, entry: Entry) -> Inferencer:
         from woollama.inferencers.local import LocalInferencer
-        from woollama.inferencers.weights import models_dir
+        from woollama.inferencers.local.weights import models_dir
 
         inferencer = LocalInferencer(
             entry.name,

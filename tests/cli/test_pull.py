@@ -18,7 +18,7 @@ import pytest
 from woollama.cli import main
 from woollama.cli import pull as pulling
 from woollama.cli.pull import PullFailed, pull
-from woollama.inferencers.weights import Weights, find
+from woollama.inferencers.local.weights import Weights, find
 
 CONTENT = b"GGUF" + bytes(range(256)) * 64
 MEMBER = "tiny_weights/tiny.gguf"

@@ -21,7 +21,7 @@ from typing import IO
 
 from woollama.cli.arguments import SubParsers
 from woollama.cli.screen import complain, shown
-from woollama.inferencers.weights import PULLABLE, Weights, models_dir, place_of
+from woollama.inferencers.local.weights import PULLABLE, Weights, models_dir, place_of
 from woollama.platform import data_dir
 
 CHUNK_BYTES = 1 << 20

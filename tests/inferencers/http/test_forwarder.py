@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -189,3 +190,19 @@ async def test_it_says_whom_it_reaches(server: ScriptedUpstream, client: HttpCli
         "up", "http://x/v1", api_key=lambda: "secret", headers={"x": "secret"}, patience=Patience(idle_s=1)
     )
     assert "secret" not in repr(endpoint)
+
+
+async def test_the_key_in_an_error_is_hidden_wherever_the_network_cuts_it(
+    server: ScriptedUpstream, client: HttpClient
+) -> None:
+    """And what came already is passed on: nobody keeps the whole of an error that never ends."""
+    rest = asyncio.Event()
+    opening = upstream.head(500, {"content-type": "text/plain"}, "transfer-encoding: chunked")
+    parts = upstream.in_chunks([b"a long enough beginning, and then sk-own", rest, b"-key, and sk-own-key again"])
+    server.answers(raw(opening, *parts, b"0\r\n\r\n"))
+    forwarder = forwarder_to(server, client, api_key=lambda: "sk-own-key")
+    async with asyncio.timeout(10), forwarder.forward(HEAD, b"{}") as answer:
+        first = await anext(answer.frames)
+        rest.set()
+        whole = b"".join([first, *[chunk async for chunk in answer.frames]])
+    assert whole == b"a long enough beginning, and then ***, and *** again"

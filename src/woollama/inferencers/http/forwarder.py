@@ -76,8 +76,8 @@ class Forwarding:
         if 300 <= status < 400 and status != 304:
             raise redirected(self._endpoint.name, self._endpoint.base_url, answer.header(b"location"))
         chunks: AsyncIterator[bytes] = decoded(answer, answer.header(b"content-encoding"))
-        if status >= 400 and self._key:
-            chunks = _scrubbed(chunks, self._key.strip().encode())
+        if status >= 400 and (secret := (self._key or "").strip().encode()):
+            chunks = _scrubbed(chunks, secret)
         elif answer.header(b"content-type").lower().startswith(b"text/event-stream"):
             chunks = Frames(chunks)
         return Forwarded(status, headers_down(answer.headers), chunks)
@@ -104,5 +104,12 @@ def headers_down(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
 
 
 async def _scrubbed(chunks: AsyncIterator[bytes], secret: bytes) -> AsyncIterator[bytes]:
-    """An error's body as one piece, without the key that some upstreams repeat in their message."""
-    yield b"".join([chunk async for chunk in chunks]).replace(secret, _SECRET_STAND_IN)
+    """An error's body without the key that some upstreams repeat in their message, also where two chunks share it."""
+    rest = b""
+    async for chunk in chunks:
+        clean = (rest + chunk).replace(secret, _SECRET_STAND_IN)
+        border = max(0, len(clean) - len(secret) + 1)
+        rest = clean[border:]
+        if border:
+            yield clean[:border]
+    yield rest

@@ -22,7 +22,7 @@ from woollama.inferencers.emulated_tools.inferencer import EmulatedTools
 from woollama.inferencers.http.request import HttpRequest, split_base_url
 from woollama.inferencers.http.transport import HttpClient
 from woollama.inferencers.local import LocalInferencer
-from woollama.inferencers.weights import PULLABLE
+from woollama.inferencers.local.weights import PULLABLE
 from woollama.processes.children import Supervisor
 
 SMOLLM2 = Target("local", "smollm2")

@@ -11,8 +11,8 @@ from woollama.domain.ports import Spawner
 from woollama.domain.turns import Call, Target
 from woollama.inferencers.http.request import Patience
 from woollama.inferencers.http.transport import HttpClient
-from woollama.inferencers.model_process import ModelProcess
-from woollama.inferencers.weights import find, names_in
+from woollama.inferencers.local.model_process import ModelProcess
+from woollama.inferencers.local.weights import find, names_in
 
 DEFAULT_CONTEXT_TOKENS = 8192
 DEFAULT_START_TIMEOUT_S = 120.0
