@@ -123,6 +123,27 @@ def test_tools_of_a_server_that_is_switched_off_are_a_warning(home: Home) -> Non
     assert {problem["severity"] for problem in found} == {"warning"}
 
 
+def test_shipped_recipes_whose_inferencer_is_switched_off_are_a_warning(home: Home) -> None:
+    home.write("inferencers.toml", "[inferencers.ollama]\ndisabled = true\n")
+    code, found = checked(home)
+    assert {problem["severity"] for problem in found} == {"warning"}
+    assert [problem["key"] for problem in found] == [
+        f"recipes.{name}.inferencer" for name in ("assistant", "streamer", "textcounter")
+    ]
+    assert code == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "token", "told"),
+    [("0.0.0.0:1", "", 1), ("0.0.0.0:1", "t", 0), ("[::1]:1", "", 0), ("localhost", "", 0), ("box.example", "", 1)],
+)
+def test_an_address_for_others_needs_a_token(home: Home, address: str, token: str, told: int) -> None:
+    home.write("woollama.toml", f'[server]\naddress = "{address}"\n')
+    finished = home.woollama("check", WOOLLAMA_TOKEN=token)
+    assert finished.stdout.count("woollama.toml:2: server.address: other machines could connect") == told
+    assert finished.returncode == 0
+
+
 def test_a_program_that_is_not_there_is_a_warning(home: Home) -> None:
     home.write("mcp.json", '{\n"servers": {"x": {"command": "no-such-program"}}}')
     _, (found,) = checked(home)

@@ -34,11 +34,14 @@ def test_every_key_of_a_toml_file_has_its_line() -> None:
     assert document.lines == {
         ("aliases",): 1,
         ("aliases", "gpt-4o"): 2,
+        ("recipes",): 4,
         ("recipes", "demo"): 4,
         ("recipes", "demo", "system"): 5,
         ("recipes", "demo", "tools"): 8,
         ("recipes", "demo", "params"): 11,
         ("recipes", "demo", "params", "temperature"): 11,
+        ("recipes", "a.b"): 12,
+        ("recipes", "a.b", "variables"): 12,
         ("recipes", "a.b", "variables", "c"): 12,
         ("recipes", "a.b", "variables", "c", "default"): 13,
     }
@@ -49,6 +52,12 @@ def test_what_has_no_line_of_its_own_has_that_of_its_table() -> None:
     assert document.line_of(("recipes", "demo", "tools", 1)) == 3
     assert document.line_of(("recipes", "demo", "missing")) == 2
     assert document.line_of(("elsewhere",)) is None
+
+
+def test_a_table_that_is_only_implied_has_the_line_of_what_implies_it() -> None:
+    document = parse_toml(FILE, "\n[recipe.demo]\n[server.tls]\n[server]\n")
+    assert document.line_of(("recipe",)) == 2
+    assert document.line_of(("server",)) == 4
 
 
 JSONC = """\
@@ -113,9 +122,12 @@ def test_a_byte_order_mark_is_no_error(tmp_path: Path) -> None:
     assert document.data == {"a": 1}
 
 
-@pytest.mark.parametrize(("content", "message"), [(b"\xff\xfe\x00", "is not UTF-8"), (None, "cannot be read")])
-def test_what_is_no_text_is_told(tmp_path: Path, content: bytes | None, message: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "message", "line"), [(b"a = 1\nb = '\xff'\n", "is not UTF-8", 2), (None, "cannot be read", None)]
+)
+def test_what_is_no_text_is_told(tmp_path: Path, content: bytes | None, message: str, line: int | None) -> None:
     file = tmp_path / "x.toml"
     file.mkdir() if content is None else file.write_bytes(content)
-    with pytest.raises(Unparsable, match=message):
+    with pytest.raises(Unparsable, match=message) as caught:
         read_document(file)
+    assert caught.value.line == line

@@ -166,7 +166,7 @@ def test_a_table_whose_header_lacks_its_section_is_recognised(files: Files) -> N
     files.write("recipes.toml", '[mine]\ninferencer = "ollama/x"\n[recipe.x]\n')
     assert files.told() == [
         "recipes.toml:1: mine: is no known section (did you mean [recipes.mine]?); mine is left out",
-        'recipes.toml: recipe: is no known section (did you mean "recipes"?); recipe is left out',
+        'recipes.toml:3: recipe: is no known section (did you mean "recipes"?); recipe is left out',
     ]
 
 

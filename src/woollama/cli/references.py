@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from woollama.config import Config, Loaded, Problem
+from woollama.config.defaults import defaults_dir
 from woollama.config.model import Recipe as RecipeEntry
 from woollama.config.problems import Finding, did_you_mean
 from woollama.core.catalog import Catalog, Source
 from woollama.core.names import Names
 from woollama.core.recipes import Recipe
 from woollama.domain.errors import RouterError
+from woollama.platform import is_loopback
+from woollama.server.listening import parse_address
 
 
 def references(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Problem]:
@@ -24,6 +28,7 @@ def references(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Problem]:
     yield from _names(loaded, names_of(config), environ)
     yield from _tools(loaded)
     yield from _commands(loaded, environ)
+    yield from _door(loaded, environ)
     for inferencer in config.inferencers.values():
         if not has_key(inferencer.api_key_env, environ):
             message = f"{inferencer.name} needs {inferencer.api_key_env}, which is not set"
@@ -67,7 +72,10 @@ def _names(loaded: Loaded, names: Names, environ: Mapping[str, str]) -> Iterator
             written = config.aliases[name] if path[0] == "aliases" else _written(config, path)
             bare = "/" not in written and written not in config.aliases and written not in config.recipes
             hint = "inferencers are not asked here, and one may have it" if bare else ""
-            yield loaded.problem(path, Finding(error.message, (), hint, "warning" if bare else "error"))
+            problem = loaded.problem(path, Finding(error.message, (), hint, "warning" if bare else "error"))
+            # Somebody who switches off what a shipped recipe stands on has made no mistake.
+            shipped = problem.file is not None and problem.file.parent == defaults_dir()
+            yield replace(problem, severity="warning") if shipped else problem
             continue
         key = config.inferencers[target.inferencer].api_key_env
         if not has_key(key, environ):
@@ -106,6 +114,16 @@ def _commands(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Problem]:
             finding = Finding("names a program that is not there", severity="warning")
             section = "mcpServers" if _in(loaded, "mcpServers", server.name) else "servers"
             yield loaded.problem((section, server.name, "command"), finding)
+
+
+def _door(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Problem]:
+    address = loaded.config.door.address
+    if address is None or environ.get("WOOLLAMA_TOKEN"):
+        return
+    host, _ = parse_address(address)
+    if not is_loopback(host) and host != "localhost":
+        message = "other machines could connect, so serving is refused without WOOLLAMA_TOKEN, which is not set"
+        yield loaded.problem(("server", "address"), Finding(message, severity="warning"))
 
 
 def _in(loaded: Loaded, section: str, name: str) -> bool:

@@ -61,7 +61,8 @@ def read_document(file: Path) -> Document | None:
     except OSError as error:
         raise Unparsable(f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise Unparsable(f"is not UTF-8 text: {error.reason}") from error
+        line = error.object[: error.start].count(b"\n") + 1
+        raise Unparsable(f"is not UTF-8 text: {error.reason}", line) from error
     try:
         return parse_json(file, text) if file.suffix == ".json" else parse_toml(file, text)
     except RecursionError:
@@ -107,6 +108,7 @@ def _toml_lines(text: str) -> Iterator[tuple[KeyPath, int]]:
     """Only what stands at the beginning of a line is found; the rest has the line of its table."""
     table: KeyPath = ()
     inside: str | None = None
+    implied: list[tuple[KeyPath, int]] = []
     for number, line in enumerate(text.splitlines(), 1):
         if inside is not None:
             if line.count(inside) % 2:
@@ -115,11 +117,13 @@ def _toml_lines(text: str) -> Iterator[tuple[KeyPath, int]]:
         if header := _TOML_HEADER.match(line):
             table = _toml_path(header[2])
             yield table, number
+            implied += ((table[:length], number) for length in range(1, len(table)))
         elif pair := _TOML_PAIR.match(line):
             path = (*table, *_toml_path(pair[1]))
             for length in range(len(table) + 1, len(path) + 1):
                 yield path[:length], number
         inside = next((quotes for quotes in ('"""', "'''") if line.count(quotes) % 2), None)
+    yield from implied
 
 
 def _toml_path(keys: str) -> KeyPath:
