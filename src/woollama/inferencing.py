@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Literal, assert_never
 from urllib.parse import urlsplit
@@ -70,8 +71,9 @@ class Inferencing:
                 yield key
 
     async def close(self) -> None:
-        for close in self._closing:
-            await close()
+        async with AsyncExitStack() as last_first:
+            for close in reversed(self._closing):
+                last_first.push_async_callback(close)
 
     def _emulated(self, entry: Entry, inferencer: Inferencer) -> Inferencer:
         return EmulatedTools(inferencer) if entry.tool_mode == "emulated" else inferencer
@@ -119,7 +121,7 @@ class Inferencing:
         return inferencer
 
     def _local(self, entry: Entry) -> Inferencer:
-        from woollama.inferencers.local import LocalInferencer
+        from woollama.inferencers.local.inferencer import LocalInferencer
         from woollama.inferencers.local.weights import models_dir
 
         inferencer = LocalInferencer(

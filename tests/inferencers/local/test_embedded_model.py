@@ -21,7 +21,7 @@ from woollama.domain.turns import NO_TOOLS, Call, Params, ResponseFormat, Target
 from woollama.inferencers.emulated_tools.inferencer import EmulatedTools
 from woollama.inferencers.http.request import HttpRequest, split_base_url
 from woollama.inferencers.http.transport import HttpClient
-from woollama.inferencers.local import LocalInferencer
+from woollama.inferencers.local.inferencer import LocalInferencer
 from woollama.inferencers.local.weights import PULLABLE
 from woollama.processes.children import Supervisor
 

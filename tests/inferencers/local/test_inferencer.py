@@ -18,7 +18,7 @@ from woollama.domain.errors import RouterError, UnknownModel, UpstreamBroke, Ups
 from woollama.domain.messages import Message, Text
 from woollama.domain.turns import Call, Target
 from woollama.inferencers.http.transport import HttpClient
-from woollama.inferencers.local import LocalInferencer
+from woollama.inferencers.local.inferencer import LocalInferencer
 from woollama.processes.children import Supervisor
 
 FAKE_LLAMA = Path(__file__).with_name("fake_llama")
