@@ -29,3 +29,20 @@ async def test_a_configuration_that_nothing_can_start_on_is_said_at_once(tmp_pat
     (tmp_path / "recipes.toml").write_text("[recipes")
     with pytest.raises(ValueError, match=r"recipes\.toml"):
         woollama.open(tmp_path)
+
+
+async def test_what_cannot_be_closed_keeps_nothing_else_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mcp.json").write_text('{"mcpServers": {"hello": {"disabled": true}, "clock": {"disabled": true}}}')
+
+    async def stuck() -> None:
+        raise RuntimeError("it is stuck")
+
+    opened = woollama.open(tmp_path)
+    core = await opened.__aenter__()
+    close_servers = core.tool_servers.close
+    monkeypatch.setattr(core.tool_servers, "close", stuck)
+    with pytest.raises(RuntimeError, match="it is stuck"):
+        await opened.__aexit__(None, None, None)
+    assert core.supervisor.pid is None
+    await close_servers()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import fields
 from fnmatch import fnmatchcase
 
@@ -119,14 +119,14 @@ class Core:
         self._following = asyncio.create_task(self.catalog.run(), name="catalogue")
 
     async def close(self) -> None:
-        """Runs first, then what they used."""
-        await self.runs.close()
-        if self._following is not None:
-            self._following.cancel()
-            await asyncio.wait([self._following])
-        await self.tool_servers.close()
-        await self.inferencing.close()
-        await self.supervisor.close()
+        """Runs first, then what they used; each of these even where another cannot be closed."""
+        async with AsyncExitStack() as last_first:
+            for close in (self.supervisor.close, self.inferencing.close, self.tool_servers.close):
+                last_first.push_async_callback(close)
+            await self.runs.close()
+            if self._following is not None:
+                self._following.cancel()
+                await asyncio.wait([self._following])
 
     def _sources(self) -> dict[str, Source]:
         return {
@@ -197,8 +197,10 @@ class Daemon:
         await asyncio.gather(self._core.runs.drain(timeout_s), self._mcp.drain(timeout_s))
 
     async def close(self) -> None:
-        await self._mcp.close()
-        await self._core.close()
+        try:
+            await self._mcp.close()
+        finally:
+            await self._core.close()
 
     def render_error(self, path: str, error: RouterError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         status, headers, body = render_error(path, error)
