@@ -141,6 +141,12 @@ def _methods(route: Route) -> list[str]:
     return ["GET", "HEAD"] if route.method == "GET" else [route.method]
 
 
+def _allowed(app: FastAPI, path: str) -> str:
+    fitting = (route for route in app.router.routes if isinstance(route, StarletteRoute))
+    methods = {method for route in fitting if route.path_regex.match(path) for method in route.methods or ()}
+    return ", ".join(sorted(methods))
+
+
 def _fastapi(served: Sequence[Route], render: RenderError) -> FastAPI:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     for route in served:
@@ -158,7 +164,10 @@ def _fastapi(served: Sequence[Route], render: RenderError) -> FastAPI:
     async def on_http_exception(request: Request, error: Any) -> Response:
         what = f"{request.method} {request.url.path}"
         if error.status_code == 405:
-            return await on_router_error(request, WrongMethod(f"{what}: this path has other methods"))
+            allowed = _allowed(app, request.url.path)
+            response = await on_router_error(request, WrongMethod(f"{what}: this path takes {allowed}"))
+            response.headers["allow"] = allowed
+            return response
         return await on_router_error(request, UnknownRoute(f"there is no route {what}"))
 
     app.add_exception_handler(HTTPException, on_http_exception)
