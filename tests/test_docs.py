@@ -18,7 +18,7 @@ import pytest
 
 from tests.daemon import daemon_in_thread
 from tests.snippets import DOCUMENTS, ROOT, Snippet, all_snippets, missing_lines, snippets_of
-from woollama.cli import _parser as command_line
+from woollama.cli import parser as command_line
 from woollama.config import load
 from woollama.server import ServeOptions
 

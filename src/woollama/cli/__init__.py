@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help", "-V", "--version")):
         words.insert(0, "serve")
     try:
-        args = _parser().parse_all(words)
+        args = parser().parse_all(words)
     except SystemExit as over:
         return over.code if isinstance(over.code, int) else 2
     try:
@@ -41,7 +41,7 @@ def serve_main(argv: Sequence[str] | None = None) -> int:
     return main(["serve", *(sys.argv[1:] if argv is None else argv)])
 
 
-def _parser() -> Parser:
+def parser() -> Parser:
     parser = Parser(
         prog="woollama",
         description="One local door for every model and tool. Without a command it serves.",
