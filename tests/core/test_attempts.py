@@ -75,17 +75,17 @@ async def test_what_another_try_cannot_mend_is_final(error: RouterError) -> None
 
 
 async def test_retry_after_is_obeyed_when_short_and_handed_on_when_long() -> None:
-    short = Script(UpstreamRefused("busy", status=429, retry_after=3), "hello", retries=1)
+    short = Script(UpstreamRefused("busy", status=429, headers={"retry-after": "3"}), "hello", retries=1)
     await short.run([A])
     assert short.slept == [3]
-    long = Script(UpstreamRefused("busy", status=429, retry_after=60), "never", retries=1)
+    long = Script(UpstreamRefused("busy", status=429, headers={"retry-after": "60"}), "never", retries=1)
     with pytest.raises(UpstreamRefused) as raised:
         await long.run([A])
     assert (raised.value.retry_after, long.slept) == (60, [])
 
 
 async def test_a_long_retry_after_leaves_the_target_for_the_next() -> None:
-    script = Script(UpstreamRefused("busy", status=429, retry_after=60), "hello", retries=2)
+    script = Script(UpstreamRefused("busy", status=429, headers={"retry-after": "60"}), "hello", retries=2)
     trial, _ = await script.run([A, B])
     assert (script.tried, trial.target) == ([A, B], B)
 

@@ -6,6 +6,7 @@ only where the foreign library is called.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
@@ -155,7 +156,10 @@ class StoreUnreachable(RouterError):
 
 
 class UpstreamRefused(RouterError):
-    """The upstream answered with an error of its own. `payload` is its body, `headers` those worth passing on."""
+    """The upstream answered with an error of its own.
+
+    `payload` is its body, `headers` those worth passing on, with names in lower case.
+    """
 
     kind = "upstream_refused"
     at_fault: Fault = "upstream"
@@ -169,12 +173,11 @@ class UpstreamRefused(RouterError):
         headers: Mapping[str, str] | None = None,
         param: str | None = None,
         code: str | None = None,
-        retry_after: float | None = None,
     ) -> None:
-        super().__init__(message, param=param, code=code, retry_after=retry_after)
+        self.headers = dict(headers or {})
+        super().__init__(message, param=param, code=code, retry_after=_seconds(self.headers.get("retry-after")))
         self.status_hint = status
         self.payload = payload
-        self.headers = dict(headers or {})
 
 
 class UpstreamUnreachable(RouterError):
@@ -213,3 +216,12 @@ class ToolFailed(RouterError):
 
     kind = "tool_failed"
     at_fault: Fault = "tool"
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """A date is rare in this header, and clocks differ."""
+    try:
+        seconds = float(retry_after or "nan")
+    except ValueError:
+        return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -260,7 +260,6 @@ async def refusal(answer: Forwarded, target: Target) -> UpstreamRefused:
         status=status,
         payload=payload,
         headers=headers,
-        retry_after=_seconds(headers.get("retry-after")),
     )
 
 
@@ -268,13 +267,6 @@ def _message_in(payload: Any) -> str | None:
     error = payload.get("error") if isinstance(payload, dict) else None
     message = error.get("message") if isinstance(error, dict) else error
     return message if isinstance(message, str) else None
-
-
-def _seconds(text: str | None) -> float | None:
-    try:
-        return float(text) if text else None
-    except ValueError:
-        return None
 
 
 def _type_of(answer: Forwarded) -> str:

@@ -60,7 +60,6 @@ def refusal_of(
             if name in _HEADERS_WORTH_PASSING or name.startswith("anthropic-ratelimit-")
         },
         code=kind or None,
-        retry_after=_seconds(headers.get("retry-after")),
     )
 
 
@@ -106,10 +105,3 @@ def mapped(who: str) -> Iterator[None]:
 
 def _reason(error: BaseException) -> str:
     return str(error) or type(error).__name__
-
-
-def _seconds(value: str | None) -> float | None:
-    try:
-        return float(value) if value is not None else None
-    except ValueError:
-        return None

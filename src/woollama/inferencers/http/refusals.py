@@ -53,7 +53,6 @@ def refused(target: Target | str, status: int, headers: Iterable[tuple[bytes, by
         headers=kept,
         param=_word(error, "param"),
         code=code,
-        retry_after=_seconds(kept.get("retry-after")),
     )
 
 
@@ -113,10 +112,3 @@ def _excerpt(body: bytes) -> str:
     text = re.sub(r"<[^>]*>|\s+", " ", body[: _EXCERPT_CHARS * 4].decode("utf-8", "replace"))
     text = " ".join(text.split())
     return text[:_EXCERPT_CHARS] or "it said nothing more"
-
-
-def _seconds(value: str | None) -> float | None:
-    try:
-        return max(0.0, float(value)) if value else None
-    except ValueError:
-        return None  # a date: rare here, and clocks differ
