@@ -26,6 +26,7 @@ from tests.surfaces.mcp_server.hosts import (
     configure,
     said,
     server,
+    told_of,
     tool_names,
     until,
     until_async,
@@ -146,6 +147,24 @@ async def test_hosts_share_one_daemon(home: Home) -> None:
     async with home.host("auto") as one, home.host("legacy") as other:
         pids = [said(await host.call_tool("sure__pid", {})) for host in (one, other)]
         assert pids[0] == pids[1]
+
+
+@ERAS
+async def test_a_host_hears_through_it_that_the_tools_have_changed(mode: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="w-") as directory:
+        home = Home(Path(directory), {"sure": server(trusted=True)})
+        person = Host()
+        async with home.host(mode, person=person) as host:
+            if mode == "auto":
+                async with asyncio.timeout(PATIENCE_S), host.listen(tools_list_changed=True) as changes:
+                    await host.call_tool("sure__grow", {})
+                    async for _ in changes:
+                        if "sure__grown" in await tool_names(host):
+                            break
+            else:
+                await host.call_tool("sure__grow", {})
+                await until_async(lambda: told_of(host, person, "sure__grown"))
+        home.end()
 
 
 async def test_two_hosts_that_start_at_once_end_up_with_one_daemon(bare_home: Home) -> None:

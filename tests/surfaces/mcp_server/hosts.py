@@ -145,6 +145,13 @@ async def tool_names(client: Client) -> list[str]:
     return [tool.name for tool in (await client.list_tools(cache_mode="bypass")).tools]
 
 
+async def told_of(client: Client, host: Host, tool: str) -> bool:
+    """Whether a host of the handshake era has been told of changes since the last time, and finds this tool."""
+    told = any(isinstance(each, types.ToolListChangedNotification) for each in host.heard)
+    host.heard.clear()
+    return told and tool in await tool_names(client)
+
+
 async def until(true: Callable[[], bool]) -> None:
     async def ask() -> bool:
         return true()

@@ -74,7 +74,9 @@ class ParkedCall:
         if self._task.done():
             return self._task.result()
         self.round += 1
-        requests: types.InputRequests = {key: elicitation(ask) for key, (ask, _) in self._open.items()}
+        requests: types.InputRequests = {
+            key: elicitation(ask) for key, (ask, answer) in self._open.items() if not answer.done()
+        }
         return types.InputRequiredResult(
             input_requests=requests, request_state=json.dumps({"call": self.id, "round": self.round})
         )
