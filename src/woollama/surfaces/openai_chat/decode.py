@@ -23,8 +23,9 @@ from woollama.domain.messages import (
     ToolResult,
 )
 from woollama.domain.tools import Function, Returned
-from woollama.domain.turns import Caller, Params, ResponseFormat, ToolChoice, Turn
+from woollama.domain.turns import Caller, Params, ToolChoice, Turn
 from woollama.surfaces.fields import Fields
+from woollama.surfaces.response_format import decode_format
 from woollama.surfaces.result_blocks import result_blocks
 
 _SETTINGS = (
@@ -110,34 +111,9 @@ def _params(fields: Fields) -> Params:
     return Params(
         max_tokens=limit if limit is not None else fields.integer("max_tokens"),
         stop=tuple(stop or ()),
-        response_format=_format(fields),
+        response_format=decode_format(fields, "response_format", nested=True),
         **settings,
     )
-
-
-def _format(fields: Fields) -> ResponseFormat | None:
-    raw = fields.object("response_format")
-    if raw is None:
-        return None
-    given = Fields.of(raw, "response_format")
-    match given.text("type"):
-        case "text":
-            return ResponseFormat("text")
-        case "json_object":
-            return ResponseFormat("json_object")
-        case "json_schema":
-            schema = Fields.of(given.object("json_schema") or {}, "response_format.json_schema")
-            if schema.object("schema") is None:
-                raise BadRequest("`json_schema` needs a `schema`", param="response_format.json_schema.schema")
-            return ResponseFormat(
-                "json_schema",
-                schema.text("name"),
-                schema.object("schema"),
-                schema.boolean("strict"),
-                schema.text("description"),
-            )
-        case other:
-            raise BadRequest(f"unknown response format {other!r}", param="response_format.type")
 
 
 def _functions(fields: Fields) -> Iterator[Function]:

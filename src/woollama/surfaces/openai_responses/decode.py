@@ -11,6 +11,7 @@ from woollama.domain.turns import Caller, Params, ResponseFormat, StateWish, Tur
 from woollama.surfaces.fields import Fields
 from woollama.surfaces.openai_responses.items import decode_input
 from woollama.surfaces.openai_responses.tools import decode_tools, needed
+from woollama.surfaces.response_format import decode_format
 
 _SETTINGS = (
     ("temperature", float),
@@ -136,23 +137,10 @@ def _at_least(fields: Fields, name: str, least: int) -> int | None:
 
 
 def _format(text: Fields) -> ResponseFormat | None:
-    raw = text.object("format")
-    if raw is None:
-        return None
-    given = Fields.of(raw, "text.format")
-    match given.text("type"):
-        case "text":
-            return ResponseFormat("text")
-        case "json_object":
-            return ResponseFormat("json_object")
-        case "json_schema":
-            schema = given.object("schema")
-            if schema is None:
-                raise BadRequest("a json_schema format needs a `schema`", param="text.format.schema")
-            name = needed(given, "name")
-            return ResponseFormat("json_schema", name, schema, given.boolean("strict"), given.text("description"))
-        case other:
-            raise BadRequest(f"unknown format {other!r}", param="text.format.type")
+    wanted = decode_format(text, "format", nested=False)
+    if wanted is not None and wanted.kind == "json_schema" and not wanted.name:
+        raise BadRequest("a json_schema format needs a `name`", param="text.format.name")
+    return wanted
 
 
 def _kept(fields: Fields, body: Mapping[str, Any]) -> Mapping[str, Any]:
