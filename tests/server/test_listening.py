@@ -114,6 +114,14 @@ def test_a_failure_half_way_leaves_nothing(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("name", ["woollama.lock", "woollama.addr.new"])
+def test_a_file_that_cannot_be_written_is_told_and_the_others_are_removed(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(AddressUnusable, match="cannot be written"), Listening(tmp_path) as listening:
+        listening.open(ANY)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_a_path_too_long_for_a_socket_is_told(tmp_path: Path) -> None:
     deep = tmp_path / ("x" * 120)
     deep.mkdir(mode=0o700)

@@ -12,8 +12,8 @@ import fcntl
 import os
 import socket
 import stat
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from woollama.platform import Address, Unsafe, is_loopback
@@ -94,7 +94,8 @@ class Listening:
         `AlreadyRunning`, `AddressUnusable` or, where other machines could connect without `allow_remote`, `Unsafe`.
         """
         self.sockets += passed
-        self._take_lock()
+        with self._writing(self.lock_path):
+            self._take_lock()
         unix = [sock for sock in passed if sock.family == socket.AF_UNIX]
         tcp = [sock for sock in passed if sock.family != socket.AF_UNIX]
         if not unix:
@@ -110,7 +111,8 @@ class Listening:
                 )
             sock.listen(_BACKLOG)
         self.address = tcp[0].getsockname()[:2]
-        self._write_address()
+        with self._writing(self.address_path):
+            self._write_address()
 
     def close(self) -> None:
         for sock in self.sockets:
@@ -132,6 +134,14 @@ class Listening:
                 # Removed while it is held: who takes it next will notice that it has the lock of a file that is gone.
                 self.lock_path.unlink()
                 os.close(lock)
+
+    @contextmanager
+    def _writing(self, path: Path) -> Iterator[None]:
+        """A full or read-only disk, or something else in the file's place, is told and no defect."""
+        try:
+            yield
+        except OSError as error:
+            raise AddressUnusable(f"{path} cannot be written: {error.strerror}") from error
 
     def _take_lock(self) -> None:
         while True:
