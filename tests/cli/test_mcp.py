@@ -104,6 +104,15 @@ def home() -> Iterator[Home]:
 
 
 @pytest.fixture
+def own_home() -> Iterator[Home]:
+    """For tests that change a tool server or end the daemon."""
+    with tempfile.TemporaryDirectory(prefix="w-") as directory:
+        home = Home(Path(directory), {"sure": server(trusted=True)})
+        yield home
+        home.end()
+
+
+@pytest.fixture
 def bare_home() -> Iterator[Home]:
     """Without tool servers, and nobody else's."""
     with tempfile.TemporaryDirectory(prefix="w-") as directory:
@@ -150,21 +159,18 @@ async def test_hosts_share_one_daemon(home: Home) -> None:
 
 
 @ERAS
-async def test_a_host_hears_through_it_that_the_tools_have_changed(mode: str) -> None:
-    with tempfile.TemporaryDirectory(prefix="w-") as directory:
-        home = Home(Path(directory), {"sure": server(trusted=True)})
-        person = Host()
-        async with home.host(mode, person=person) as host:
-            if mode == "auto":
-                async with asyncio.timeout(PATIENCE_S), host.listen(tools_list_changed=True) as changes:
-                    await host.call_tool("sure__grow", {})
-                    async for _ in changes:
-                        if "sure__grown" in await tool_names(host):
-                            break
-            else:
+async def test_a_host_hears_through_it_that_the_tools_have_changed(own_home: Home, mode: str) -> None:
+    person = Host()
+    async with own_home.host(mode, person=person) as host:
+        if mode == "auto":
+            async with asyncio.timeout(PATIENCE_S), host.listen(tools_list_changed=True) as changes:
                 await host.call_tool("sure__grow", {})
-                await until_async(lambda: told_of(host, person, "sure__grown"))
-        home.end()
+                async for _ in changes:
+                    if "sure__grown" in await tool_names(host):
+                        break
+        else:
+            await host.call_tool("sure__grow", {})
+            await until_async(lambda: told_of(host, person, "sure__grown"))
 
 
 async def test_two_hosts_that_start_at_once_end_up_with_one_daemon(bare_home: Home) -> None:
@@ -203,22 +209,19 @@ def test_what_is_no_message_is_refused_and_the_next_one_is_heard(bare_home: Home
 
 
 @ERAS
-async def test_a_daemon_that_dies_is_an_error_and_then_there_is_another(mode: str) -> None:
-    with tempfile.TemporaryDirectory(prefix="w-") as directory:
-        home = Home(Path(directory), {"sure": server(trusted=True)})
-        person = Host()
-        async with home.host(mode, person=person) as host:
-            first = said(await host.call_tool("sure__pid", {}))
-            waiting = asyncio.create_task(host.call_tool("sure__wait", {"key": "k"}))
-            await until_async(lambda: traced(host, "waiting k"))
-            os.kill(home.daemon_pid(), signal.SIGKILL)
-            with pytest.raises(MCPError, match="woollama ended"):
-                await waiting
-            assert said(await host.call_tool("sure__pid", {})) != first
-            if mode == "legacy":
-                changed = types.ToolListChangedNotification
-                assert any(isinstance(message, changed) for message in person.heard)
-        home.end()
+async def test_a_daemon_that_dies_is_an_error_and_then_there_is_another(own_home: Home, mode: str) -> None:
+    person = Host()
+    async with own_home.host(mode, person=person) as host:
+        first = said(await host.call_tool("sure__pid", {}))
+        waiting = asyncio.create_task(host.call_tool("sure__wait", {"key": "k"}))
+        await until_async(lambda: traced(host, "waiting k"))
+        os.kill(own_home.daemon_pid(), signal.SIGKILL)
+        with pytest.raises(MCPError, match="woollama ended"):
+            await waiting
+        assert said(await host.call_tool("sure__pid", {})) != first
+        if mode == "legacy":
+            changed = types.ToolListChangedNotification
+            assert any(isinstance(message, changed) for message in person.heard)
 
 
 async def test_tool_servers_of_its_own_end_with_it(home: Home) -> None:
