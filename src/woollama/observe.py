@@ -228,7 +228,7 @@ class RequestLog:
             async def noting(message: Message) -> None:
                 if message["type"].endswith(".start"):
                     line.note(status=message["status"])
-                    line.level = _level(method, message["status"])
+                    line.level = _level(method, scope["path"], message["status"])
                 await send(message)
 
             try:
@@ -275,7 +275,9 @@ class LoggedToolbox:
             self._tell("tool.returned", known)
 
 
-def _level(method: str, status: int) -> int:
+def _level(method: str, path: str, status: int) -> int:
+    """Clients poll, and a host that is attached sends a request for every message: people read what is said at info."""
     if status >= 500:
         return logging.WARNING
-    return logging.DEBUG if method in ("GET", "HEAD", "OPTIONS") and status < 400 else logging.INFO
+    often = method in ("GET", "HEAD", "OPTIONS") or path.startswith("/mcp/pipe/")
+    return logging.DEBUG if often and status < 400 else logging.INFO

@@ -81,7 +81,7 @@ def one_of(*words: str, not_yet: Collection[str] = ()) -> Kind[Any]:
     says = f"one of {', '.join(words)}"
 
     def read(value: Any) -> str:
-        if value in not_yet:
+        if isinstance(value, str) and value in not_yet:
             raise Wrong(Finding(f'"{value}" is not supported in this version', suggestion=f"it may be {says}"))
         if not isinstance(value, str) or value not in words:
             raise Wrong(Finding(f"must be {says}", suggestion=did_you_mean(str(value), words)))
