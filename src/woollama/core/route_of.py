@@ -45,8 +45,9 @@ class Traits:
 
 @dataclass(frozen=True, slots=True)
 class Relay:
+    """Has one reason only: the targets speak the caller's dialect and nothing is to be done here."""
+
     targets: tuple[Target, ...]
-    why: str = "the target speaks the caller's dialect"
 
 
 @dataclass(frozen=True, slots=True)
