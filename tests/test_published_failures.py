@@ -191,6 +191,15 @@ async def test_a_whole_answer_that_is_cut_is_an_error(tmp_path: Path, model: str
         assert (response.status_code, response.json()["error"]["at_fault"]) == (502, "upstream")
 
 
+@BOTH_PATHS
+@pytest.mark.parametrize("said", [b"", b'{"id": "x", "choices": ['], ids=["nothing", "half"])
+async def test_what_calls_itself_json_and_is_none_is_an_error(tmp_path: Path, model: str, said: bytes) -> None:
+    async with table(tmp_path) as at:
+        at.upstream.answers(raw(head(200, {"content-type": "application/json"}, f"content-length: {len(said)}") + said))
+        response = await at.chat(model)
+        assert (response.status_code, response.json()["error"]["at_fault"]) == (502, "upstream")
+
+
 async def test_a_killed_tool_server_is_noticed_and_comes_back(tmp_path: Path) -> None:
     async with table(tmp_path, textops=an_example("mcp-textops", tmp_path)) as at:
         await at.until(lambda now: now["textops"]["health"] == "ready")

@@ -59,7 +59,7 @@ async def test_it_is_warm_when_the_block_begins_and_closed_when_it_ends(tmp_path
     async with serve_in_process(served, ServeOptions(shutdown_timeout_s=0.25, runtime_dir=tmp_path)) as server:
         assert served.journal == ["start"]
         assert server.unix_path == tmp_path / "woollama.sock"
-    assert served.journal == ["start", "drain 0.25", "close"]
+    assert served.journal == ["start", "drain 0.1875", "close"]
     assert os.listdir(tmp_path) == []
 
 

@@ -208,7 +208,10 @@ class Door:
     allow_origins: tuple[str, ...] = setting((), texts, "origins whose web pages may use this daemon")
     heartbeat_s: float = setting(15.0, duration(), "how long a stream may be silent", key="heartbeat")
     shutdown_timeout_s: float = setting(
-        10.0, duration(positive=False), "how long running turns get when the daemon ends", key="shutdown_timeout"
+        10.0,
+        duration(positive=False),
+        "how long an end may take; running turns get all but the last of it",
+        key="shutdown_timeout",
     )
 
 

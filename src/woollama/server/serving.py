@@ -18,6 +18,7 @@ from woollama.server.listening import Listening
 from woollama.server.options import Served, ServeOptions
 
 FLUSH_S = 0.5
+RESERVE_S = 2.0
 CANCEL_S = 1.0
 CLOSE_S = 10.0
 END_S = FLUSH_S + 4 * CANCEL_S + CLOSE_S
@@ -94,16 +95,21 @@ class Serving:
         return self._warming
 
     async def end(self, timeout_s: float) -> None:
-        """Stop as the module says. Takes at most `timeout_s` and a few seconds; raises nothing."""
+        """Stop as the module says, usually within `timeout_s`, always within `END_S` more; raises nothing.
+
+        Running turns get most of that time. The rest is for telling their clients and ending the children.
+        """
         from woollama.server.connection import PeerProtocol
+
+        turns_s = timeout_s - min(RESERVE_S, timeout_s / 4)
 
         for server in self._servers:
             server.close()
         for connection in list(self._state.connections):
             if isinstance(connection, PeerProtocol):
                 connection.shutdown()  # closes it if idle, else after its answer
-        draining = asyncio.create_task(self._served.drain(timeout_s), name="draining")
-        await self._settle(draining, timeout_s)
+        draining = asyncio.create_task(self._served.drain(turns_s), name="draining")
+        await self._settle(draining, turns_s)
         await self._cancel(draining)
         if self._warming is not None and not self._warming.done():
             await _ended(self._warming, CANCEL_S, "warming up")

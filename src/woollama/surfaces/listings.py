@@ -30,6 +30,9 @@ class Models:
 
     async def one(self, scope: Scope, receive: Receive, send: Send) -> None:
         wanted = scope["path_params"]["model"]
+        if not wanted:
+            await self.listing(scope, receive, send)
+            return
         found = next((listed for listed in self._catalog.listing() if listed.id == wanted), None)
         if found is None:
             target = self._names.resolve(wanted).targets[0]  # refuses an unknown name with the nearest ones

@@ -15,7 +15,7 @@ from woollama.core.route_of import Engine
 from woollama.domain.errors import BadRequest, RouterError, UnknownPattern
 from woollama.domain.ids import new_id
 from woollama.surfaces import openai_chat
-from woollama.surfaces.bodies import parse_json, read_body, send_json
+from woollama.surfaces.bodies import parse_json, read_json, send_json
 from woollama.surfaces.departure import Departure
 from woollama.surfaces.exchange import Exchange
 from woollama.surfaces.fields import Fields
@@ -34,7 +34,7 @@ class Patterns:
     async def render(self, scope: Scope, receive: Receive, send: Send) -> None:
         """`{input?, variables?}` gives `{"prompt"}`: the system text, a blank line and the input."""
         recipe = self._whole(self._called(scope))
-        fields = Fields(parse_json(await read_body(receive)))
+        fields = Fields(parse_json(await read_json(scope, receive)))
         system = recipe.render(fields.strings("variables"))
         await send_json(send, 200, {"prompt": "\n\n".join(filter(None, (system, fields.text("input"))))})
 
@@ -44,7 +44,7 @@ class Patterns:
         Other members are those of a chat completion (`temperature`, `stream_options`).
         """
         name = self._called(scope).name
-        body = parse_json(await read_body(receive))
+        body = parse_json(await read_json(scope, receive))
         fields = Fields(body)
         model = fields.model() if fields.given("model") else None
         asked = {key: value for key, value in body.items() if key != "input"}

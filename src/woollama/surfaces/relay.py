@@ -19,6 +19,7 @@ from woollama.core.attempts import RETRYABLE_STATUS, Attempts, Try
 from woollama.domain.errors import RouterError, ShuttingDown, UpstreamBroke, UpstreamRefused
 from woollama.domain.ports import Forwarded, Forwarder, ReplayableBody, RequestHead
 from woollama.domain.turns import Caller, Target
+from woollama.domain.wire_json import loads
 from woollama.surfaces.bodies import Headers, header_value
 from woollama.surfaces.body_head import ScannedHead, splice
 from woollama.surfaces.departure import Departure
@@ -234,11 +235,21 @@ async def _pass_whole(
             await send({"type": "http.response.body", "body": cleaned(piece), "more_body": True})
             held = []
     rest = cleaned(b"".join(held))
+    if not begun and limit_bytes and answer.status == 200 and not _is_whole_json(rest):
+        raise UpstreamBroke(f"{target} answered with what is no JSON although it says so")
     if not begun:
         start["headers"] = [*start["headers"], (b"content-length", str(len(rest)).encode())]
         await send(start)
     await send({"type": "http.response.body", "body": rest, "more_body": False})
     return None if begun else usage_in(rest)
+
+
+def _is_whole_json(body: bytes) -> bool:
+    try:
+        loads(body)
+    except ValueError:
+        return False
+    return True
 
 
 async def refusal(answer: Forwarded, target: Target) -> UpstreamRefused:

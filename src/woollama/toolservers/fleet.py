@@ -17,7 +17,7 @@ from woollama.toolservers.spec import ServerSpec
 
 __all__ = ["Fleet", "ServerSpec"]
 
-READY_WITHIN_S = 20.0
+READY_WITHIN_S = 10.0
 
 
 class Fleet:

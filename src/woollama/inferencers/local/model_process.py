@@ -9,11 +9,11 @@ import secrets
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from woollama.domain.errors import RouterError, UpstreamTimeout, UpstreamUnreachable
+from woollama.domain.errors import RouterError, UpstreamBroke, UpstreamTimeout, UpstreamUnreachable
 from woollama.domain.ports import Child, Inferencer, Spawner
 from woollama.inferencers.http.endpoint import Endpoint
 from woollama.inferencers.http.request import Patience
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 PROGRAM = Path(__file__).with_name("local_model.py")
 STILL_LOADING_S = 5.0
+ENDED_WITHIN_S = 0.5
 _ERROR_MARK = " E "
 """How llama.cpp marks an error in its log: `0.00.004.445 E where: what`."""
 
@@ -76,7 +77,14 @@ class ModelProcess:
         self._users += 1
         self._cancel_timer()
         try:
-            yield await self._running()
+            inferencer = await self._running()
+            child = self._child
+            try:
+                yield inferencer
+            except (UpstreamBroke, UpstreamUnreachable) as error:
+                if child is None or not await _has_ended(child):
+                    raise
+                raise UpstreamBroke(f"{self._target} went away in the middle: its process {child.ending}") from error
         finally:
             self._users -= 1
             self._watch_idleness()
@@ -195,3 +203,11 @@ class ModelProcess:
             stop = asyncio.create_task(child.stop())
             self._stopping.add(stop)
             stop.add_done_callback(self._stopping.discard)
+
+
+async def _has_ended(child: Child) -> bool:
+    """A connection that breaks is heard of a moment before the end of the process behind it."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(ENDED_WITHIN_S):
+            await child.closed.wait()
+    return child.closed.is_set()
