@@ -27,7 +27,7 @@ NEXT = """
 woollama listens at {url} and {socket} until you press Ctrl-C.
 
 # curl
-curl -N {url}/v1/chat/completions -H 'content-type: application/json' \
+curl -N {url}/v1/chat/completions -H 'content-type: application/json' \\
   -d '{body}'
 
 # OpenAI SDK
