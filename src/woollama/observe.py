@@ -14,6 +14,7 @@ import logging
 import re
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -114,7 +115,7 @@ def configure(
     logging.captureWarnings(True)
 
 
-class _Formatter(logging.Formatter):
+class _Formatter(logging.Formatter, ABC):
     """Scrubs the finished line, tracebacks included, so that nothing can slip in later."""
 
     def __init__(self, scrubber: Scrubber) -> None:
@@ -127,8 +128,8 @@ class _Formatter(logging.Formatter):
             fields.setdefault("id", current)
         return self._scrubber.scrub(self.line(record, fields))
 
-    def line(self, record: logging.LogRecord, fields: Mapping[str, Field]) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def line(self, record: logging.LogRecord, fields: Mapping[str, Field]) -> str: ...
 
     def trace(self, record: logging.LogRecord) -> str:
         return self.formatException(record.exc_info) if record.exc_info and record.exc_info[0] else ""
