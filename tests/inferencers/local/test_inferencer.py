@@ -134,14 +134,18 @@ async def test_a_model_that_dies_while_it_answers_is_an_upstream_that_broke(
     hold = directory / "hold"
     os.mkfifo(hold)
     weights(directory, hold=str(hold))
+
+    async def killed_while_it_answers(local: LocalInferencer) -> None:
+        async with local.answer(asked()) as events:
+            await anext(events)
+            (process,) = local.processes
+            assert process.pid
+            os.kill(process.pid, signal.SIGKILL)
+            [event async for event in events]
+
     async with serving(supervisor, directory) as local:
         with pytest.raises(UpstreamBroke, match="its process was killed by signal 9"):
-            async with local.answer(asked()) as events:
-                await anext(events)
-                (process,) = local.processes
-                assert process.pid
-                os.kill(process.pid, signal.SIGKILL)
-                [event async for event in events]
+            await killed_while_it_answers(local)
 
 
 async def test_an_idle_model_is_stopped_and_comes_back(supervisor: Supervisor, directory: Path) -> None:
