@@ -151,6 +151,8 @@ async def test_an_upstreams_html_is_a_json_error_and_the_connection_lives(
         assert refused.headers["content-type"] == "application/json"
         assert set(refused.json()["error"]) >= {"message", "type", "param", "code"}
         assert refused.json()["error"]["at_fault"] == "upstream"
+        assert refused.headers["x-woollama-path"] == ("relay" if model == "mock/m" else "engine; recipe")
+        assert (refused.headers["x-woollama-target"], refused.headers["x-woollama-attempts"]) == ("mock/m", "1")
         # the same keep-alive connection
         assert (await at.chat(model)).json()["choices"][0]["message"]["content"] == "fine"
 

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from woollama.domain.errors import RouterError, UnknownRoute, UpstreamRefused, WrongMethod
 from woollama.domain.wire_json import dumps
 from woollama.surfaces import anthropic_messages, openai_errors
+from woollama.surfaces.bodies import header_value
 from woollama.surfaces.exchange import Exchange
 from woollama.surfaces.listings import Models, Probes, Tools
 from woollama.surfaces.mcp_server.endpoint import McpEndpoint
@@ -107,9 +108,14 @@ class Site:
 
 
 def render_error(path: str, error: RouterError) -> tuple[int, Headers, bytes]:
-    """An error in the dialect that `path` belongs to, with those headers of an upstream's refusal that matter."""
+    """An error in the dialect that `path` belongs to, where it happened, and what an upstream said of its limits."""
     codec = anthropic_messages if "/messages" in path else openai_errors
     headers: Headers = [(b"content-type", b"application/json")]
+    if error.path is not None:
+        headers.append((b"x-woollama-path", header_value(error.path)))
+    if error.target is not None:
+        headers.append((b"x-woollama-target", header_value(error.target)))
+        headers.append((b"x-woollama-attempts", str(error.attempts).encode()))
     if isinstance(error, UpstreamRefused):
         headers += [
             (name.encode("latin-1"), value.encode("latin-1"))

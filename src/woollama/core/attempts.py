@@ -101,6 +101,7 @@ class Attempts:
                         self._health[target.inferencer].note(judge(answer))
                         return
                 except RouterError as error:
+                    error.target, error.attempts = str(target), number
                     self._health[target.inferencer].note(error)
                     pause_s = _pause_s(error, retry)
                     if entered or not retryable(error) or trial.last:

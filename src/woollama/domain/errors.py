@@ -14,7 +14,10 @@ Fault = Literal["client", "router", "upstream", "tool"]
 
 
 class RouterError(Exception):
-    """`str(error)` is a sentence for a person. `param` names the offending field, `code` a machine's word."""
+    """`str(error)` is a sentence for a person. `param` names the offending field, `code` a machine's word.
+
+    Those who know set on the way out where it happened: `path` (`engine; recipe`), `target` and `attempts`.
+    """
 
     kind: ClassVar[str] = "router_error"
     status_hint: int = 500
@@ -33,6 +36,9 @@ class RouterError(Exception):
         self.param = param
         self.code = code
         self.retry_after = retry_after
+        self.path: str | None = None
+        self.target: str | None = None
+        self.attempts = 0
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.status_hint} {self.at_fault}: {self.message}>"

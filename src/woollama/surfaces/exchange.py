@@ -6,7 +6,8 @@ The only path from a client to a model. A dialect is a module with four function
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -88,7 +89,7 @@ class Exchange:
         note: Note = scope["state"]["span"].note
         note(surface=self._dialect, model=str(head.model), by=type(decision).__name__.lower())
         caller: Caller = scope["state"]["caller"]
-        async with Departure(receive) as departure:
+        async with _told_on_failure(decision, note), Departure(receive) as departure:
             if isinstance(decision, Relay):
                 frame = self._codec.encode_error_frame
                 relayed = Relayed(
@@ -168,10 +169,26 @@ def _refuse_state(turn: Turn) -> None:
         )
 
 
+@asynccontextmanager
+async def _told_on_failure(decision: Relay | Engine, note: Note) -> AsyncIterator[None]:
+    """An error that leaves here says which way its request went, and the log line which target failed."""
+    try:
+        yield
+    except RouterError as error:
+        error.path = path_of(decision)
+        if error.target is not None:
+            note(target=error.target, attempts=error.attempts)
+        raise
+
+
+def path_of(decision: Relay | Engine) -> str:
+    return f"engine; {decision.why}" if isinstance(decision, Engine) else "relay"
+
+
 def _headers(events: list[Event], decision: Engine) -> Headers:
     began = next((event for event in events if isinstance(event, RoundBegan)), None)
     rewrites = [event.what for event in events if isinstance(event, Rewrote)]
-    headers = [(b"x-woollama-path", f"engine; {decision.why}".encode())]
+    headers = [(b"x-woollama-path", path_of(decision).encode())]
     if began is not None:
         headers.append((b"x-woollama-target", header_value(str(began.target))))
         headers.append((b"x-woollama-attempts", str(began.attempts).encode()))
