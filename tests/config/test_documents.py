@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from textwrap import dedent
 
@@ -131,3 +132,9 @@ def test_what_is_no_text_is_told(tmp_path: Path, content: bytes | None, message:
     with pytest.raises(Unparsable, match=message) as caught:
         read_document(file)
     assert caught.value.line == line
+
+
+def test_a_pipe_in_the_place_of_a_file_hangs_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "recipes.toml")
+    with pytest.raises(Unparsable, match="no file"):
+        read_document(tmp_path / "recipes.toml")

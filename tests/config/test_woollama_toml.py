@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.config.conftest import Files
+from woollama.config.load import load
 from woollama.config.model import Door, Limits
 
 TEXT = """
@@ -71,3 +74,11 @@ def test_variables_in_the_file_are_expanded(files: Files) -> None:
     assert loaded.config.door == Door("127.0.0.1:99")
     (problem,) = loaded.problems
     assert problem.message == "needs the variable NONE, which is not set"
+
+
+def test_an_origin_without_its_scheme_matches_nothing_and_is_told(tmp_path: Path) -> None:
+    (tmp_path / "woollama.toml").write_text('[server]\nallow_origins = ["localhost:3000"]\n')
+    (problem,) = load(tmp_path, {}).errors
+    assert "an origin such as http://localhost:3000" in str(problem)
+    (tmp_path / "woollama.toml").write_text('[server]\nallow_origins = ["http://localhost:3000", "*"]\n')
+    assert load(tmp_path, {}).config.door.allow_origins == ("http://localhost:3000", "*")

@@ -54,6 +54,8 @@ class Document:
 
 def read_document(file: Path) -> Document | None:
     """The TOML or JSON document in `file`, `None` if there is no such file. Raises `Unparsable`."""
+    if file.exists() and not (file.is_file() or file.is_dir()):
+        raise Unparsable("is no file that can be read to its end")
     try:
         text = file.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:

@@ -22,6 +22,7 @@ from woollama.config.values import (
     map_of,
     ms_or_s,
     one_of,
+    origin,
     size,
     some_text,
     table,
@@ -205,7 +206,7 @@ class Door:
     address: str | None = setting(None, address, "where TCP listens")
     any_local_user: bool = setting(False, flag, "serve other users of this machine on loopback, too")
     allow_hosts: tuple[str, ...] = setting((), texts, "names that a Host header may have, beside loopback")
-    allow_origins: tuple[str, ...] = setting((), texts, "origins whose web pages may use this daemon")
+    allow_origins: tuple[str, ...] = setting((), list_of(origin), "origins whose web pages may use this daemon")
     heartbeat_s: float = setting(15.0, duration(), "how long a stream may be silent", key="heartbeat")
     shutdown_timeout_s: float = setting(
         10.0,

@@ -173,6 +173,13 @@ def _url(value: Any) -> str:
     return str(value).rstrip("/")
 
 
+def _origin(value: Any) -> str:
+    origin = _some_text(value)
+    if "*" not in origin and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s]+/?", origin):
+        raise ValueError
+    return origin
+
+
 def _address(value: Any) -> str:
     found = _ADDRESS.fullmatch(_text(value).strip())
     if not found or int(found["port"] or 0) > 65535:
@@ -205,6 +212,7 @@ flag = kind("true or false", _flag)
 table = kind("a table", _table)
 size = kind("a size such as 64KiB or 100MB", lambda value: _at_least(size_bytes(value), 1))
 url = kind("a URL such as http://127.0.0.1:8000/v1, without a query", _url)
+origin = kind("an origin such as http://localhost:3000, or a pattern with *", _origin)
 address = kind("HOST:PORT, such as 127.0.0.1:11435 or [::1]:11435", _address)
 headers = map_of(Kind("a header's value", _header))
 variable = kind("the name of an environment variable, never the key itself", _variable)
