@@ -25,9 +25,7 @@ async def daemon(
     assert not loaded.errors, loaded.errors
     options = options or ServeOptions(shutdown_timeout_s=1.0)
     scrubber = scrubber or Scrubber()
-    served = Daemon(
-        Core(loaded.config, environ, scrubber), scrubber=scrubber, heartbeat_s=loaded.config.door.heartbeat_s
-    )
+    served = Daemon(Core(loaded.config, environ, scrubber), scrubber=scrubber)
     async with serve_in_process(served, options, render_error=served.render_error) as running:
         yield running
 

@@ -18,6 +18,7 @@ ALL = frozenset(
     {*DOMAIN, "core", "surfaces", "routes", "inferencers", "toolservers", "stores", "compression", "processes"}
     | {"config", "auth", "observe", "gate", "console", "proxy", "parity", "defaults"}
 )
+COMPOSITION = frozenset({"inferencing", "generation", "found_models"})
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "platform": frozenset(),
     "domain": LEAF,
@@ -37,9 +38,11 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "proxy": DOMAIN,
     "parity": DOMAIN,
     "inferencing": DOMAIN | {"config", "core", "inferencers", "observe", "processes"},
-    "app": ALL | {"inferencing"},
-    "server": ALL | {"inferencing", "app"},
-    "cli": ALL | {"inferencing", "app", "server"},
+    "found_models": DOMAIN,
+    "generation": DOMAIN | {"config", "core", "inferencing", "found_models"},
+    "app": ALL | COMPOSITION,
+    "server": ALL | COMPOSITION | {"app"},
+    "cli": ALL | COMPOSITION | {"app", "server"},
     "__main__": frozenset({"cli"}),
     "__init__": frozenset({"app", "config", "core", "domain"}),
 }

@@ -13,24 +13,20 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import fields
 from fnmatch import fnmatchcase
 
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from woollama import __version__
 from woollama.config.model import Config, ToolServer
-from woollama.config.model import Inferencer as InferencerEntry
-from woollama.config.model import Recipe as RecipeEntry
 from woollama.core.ask_first import AskFirst
-from woollama.core.attempts import Attempts
-from woollama.core.catalog import Catalog, Source
+from woollama.core.catalog import Catalog
 from woollama.core.continuations import Continuations
-from woollama.core.engine import Engine
-from woollama.core.lease import LeasePolicy
 from woollama.core.names import Names
-from woollama.core.recipes import Recipe, Variable
-from woollama.core.runs import Run, Runs
+from woollama.core.runs import Emit, Run, Runs
 from woollama.domain.errors import RouterError
-from woollama.domain.tools import Example, Tool
+from woollama.domain.tools import Tool
 from woollama.domain.turns import Turn
+from woollama.found_models import FoundModels
+from woollama.generation import Generation
 from woollama.inferencing import Inferencing
 from woollama.observe import LoggedToolbox, Scrubber, request_id
 from woollama.processes.children import Supervisor
@@ -49,58 +45,71 @@ from woollama.surfaces.relay import Relayer
 from woollama.surfaces.watched import Watched
 from woollama.toolservers.fleet import Fleet, ServerSpec
 
+_LASTING = frozenset({"/mcp", "/mcp/", "/mcp/pipe", "/w1/events"})
+"""Streams that a client may hold for days; they use nothing that a reload replaces."""
 _SECRET_VARIABLE = re.compile(r"(?:^|_)(?:API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
 _SHORTEST_SECRET = 8
 _SECRET_NAME = re.compile("key|token|secret|pass|auth|cookie|credential", re.IGNORECASE)
 
 
 class Core:
-    """The router: names, runs, tools. `warm` and `close` bracket its life; in between `start` plays turns."""
+    """The router: names, runs, tools. `warm` and `close` bracket its life; in between `start` plays turns.
 
-    def __init__(self, config: Config, environ: Mapping[str, str], scrubber: Scrubber) -> None:
-        self.config = config
+    `reconfigure` puts another configuration in the place of the first, while turns go on.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        environ: Mapping[str, str],
+        scrubber: Scrubber,
+        found: FoundModels | None = None,
+    ) -> None:
         self.supervisor = Supervisor()
-        self.inferencing = Inferencing(config.inferencers, environ, self.supervisor)
         self.tool_servers = Fleet(
             map(_server, config.servers.values()), spawner=self.supervisor, environment=private_environment(environ)
         )
-        self.attempts = Attempts({name: _policy(entry) for name, entry in config.inferencers.items()})
-        self.catalog = Catalog(self._sources(), aliases=config.aliases, recipes=config.recipes)
-        self.names = Names(
-            inferencers=config.inferencers,
-            recipes={name: _recipe(entry) for name, entry in config.recipes.items()},
-            aliases=config.aliases,
-            catalog=self.catalog,
-            local=[name for name, entry in config.inferencers.items() if entry.local],
-        )
         self.toolbox = LoggedToolbox(self.tool_servers)
-        engine = Engine(
-            self.names,
-            self.inferencing.inferencers,
-            self.attempts,
-            self.toolbox,
-            Continuations(),
-            self.tool_servers.ready,
-        )
-        self.runs = Runs(engine.play)
-        self._following: asyncio.Task[None] | None = None
+        self._environ = environ
         self._scrubber = scrubber
-        scrubber.add(*self.inferencing.secrets(), *_secrets_of(config.servers.values()), *_secrets_in(environ))
+        self._found = found or FoundModels()
+        self._continuations = Continuations()
+        self._generation = self._next(config)
+        self.runs = Runs(self._play)
+        self._following: asyncio.Task[None] | None = None
+        self._retiring: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
         return f"<Core {self.names!r}, {self.runs!r}, {self.tool_servers!r}>"
+
+    @property
+    def generation(self) -> Generation:
+        """The configuration at work now. What works with it for a while asks once and keeps it."""
+        return self._generation
+
+    @property
+    def config(self) -> Config:
+        return self._generation.config
+
+    @property
+    def names(self) -> Names:
+        return self._generation.names
+
+    @property
+    def catalog(self) -> Catalog:
+        return self._generation.catalog
 
     def start(self, turn: Turn, *, background: bool = False) -> AbstractAsyncContextManager[Run]:
         """Play a turn: `async with core.start(turn) as run: async for event in run.watch()`."""
         return self.runs.start(turn, background=background)
 
     def offer(self) -> Offer:
-        """What MCP hosts may use of this core."""
+        """What MCP hosts may use of this core, as it is configured now."""
         servers = self.config.servers
         trusted = [name for name, server in servers.items() if server.trusted]
 
         def exposes(tool: Tool) -> bool:
-            globs = servers[tool.server].expose
+            globs = servers[tool.server].expose if tool.server in servers else ()
             return any(fnmatchcase(name, glob) for glob in globs for name in (tool.name, tool.qualified))
 
         return Offer(
@@ -116,70 +125,70 @@ class Core:
         """Start what takes time, and wait for none of it."""
         await self.supervisor.start()
         self.tool_servers.start()
-        self._following = asyncio.create_task(self.catalog.run(), name="catalogue")
+        self._follow()
+
+    def reconfigure(self, config: Config) -> None:
+        """Work with another configuration from now on. What is under way ends on the one that it began on.
+
+        Nothing has changed if this raises.
+        """
+        generation, before = self._next(config, self._generation), self._generation
+        self._generation = generation
+        self.tool_servers.update(map(_server, config.servers.values()))
+        self._follow()
+        retiring = asyncio.create_task(before.retire(), name="retiring a configuration")
+        self._retiring.add(retiring)
+        retiring.add_done_callback(self._retiring.discard)
 
     async def close(self) -> None:
         """Runs first, then what they used; each of these even where another cannot be closed."""
         async with AsyncExitStack() as last_first:
-            for close in (self.supervisor.close, self.inferencing.close, self.tool_servers.close):
+            for close in (self.supervisor.close, self._generation.inferencing.close, self.tool_servers.close):
                 last_first.push_async_callback(close)
             await self.runs.close()
             if self._following is not None:
                 self._following.cancel()
                 await asyncio.wait([self._following])
+            if self._retiring:
+                await asyncio.wait(self._retiring)
 
-    def _sources(self) -> dict[str, Source]:
-        return {
-            name: Source(entry.models, self.inferencing.discoverable(name), entry.model_patterns)
-            for name, entry in self.config.inferencers.items()
-        }
+    async def _play(self, turn: Turn, emit: Emit) -> None:
+        await self._generation.play(turn, emit)
+
+    def _next(self, config: Config, before: Generation | None = None) -> Generation:
+        inferencing = Inferencing(config.inferencers, self._environ, self.supervisor)
+        self._scrubber.add(*inferencing.secrets(), *_secrets_of(config.servers.values()), *_secrets_in(self._environ))
+        return Generation(
+            config,
+            inferencing,
+            toolbox=self.toolbox,
+            continuations=self._continuations,
+            found=self._found,
+            ready=self.tool_servers.ready,
+            before=before,
+        )
+
+    def _follow(self) -> None:
+        if self._following is not None:
+            self._following.cancel()
+        self._following = asyncio.create_task(self.catalog.run(), name="catalogue")
 
 
 class Daemon:
     """The core behind HTTP. `server` starts, drains and closes it."""
 
-    def __init__(self, core: Core, *, scrubber: Scrubber, heartbeat_s: float) -> None:
+    def __init__(self, core: Core, *, scrubber: Scrubber) -> None:
         self._core = core
         self._scrubber = scrubber
-        extra_bodies = {name: entry.extra_body for name, entry in core.config.inferencers.items()}
-        around = Surroundings(
-            names=core.names,
-            runs=core.runs,
-            traits={name: core.inferencing.traits(name) for name in core.config.inferencers},
-            relayer=Relayer(
-                core.inferencing.forwarder,
-                core.attempts,
-                extra_bodies,
-                heartbeat_s=heartbeat_s,
-                scrub=self._scrubbed,
-                scrub_text=scrubber.scrub,
-            ),
-            scrub=self._scrubbed,
-            heartbeat_s=heartbeat_s,
-        )
+        heartbeat_s = core.config.door.heartbeat_s
         self._mcp = McpEndpoint(core.offer(), max_body_bytes=core.config.limits.body_bytes)
-        chat = Exchange("chat", openai_chat, "/chat/completions", around)
         self._feed = Feed(heartbeat_s=heartbeat_s, scrub=scrubber.scrub, request_id=request_id.get)
-        metrics = Metrics(self._gauges())
+        self._metrics = Metrics(self._gauges())
         core.runs.observe(self._feed.see_run)
         core.toolbox.watch(lambda what, fields: self._feed.tell(what, **fields))
-        core.toolbox.watch(lambda what, fields: metrics.see_tool(fields) if what == "tool.returned" else None)
-        site = Site(
-            routes(
-                chat=chat,
-                responses=Exchange("responses", openai_responses, "/responses", around),
-                passage=lambda path: Passage(path, around),
-                models=Models(core.catalog, core.names),
-                tools=Tools(core.tool_servers, scrubber.scrub),
-                metrics=metrics,
-                feed=self._feed,
-                patterns=Patterns(core.names, chat),
-                probes=Probes(self._waits_for, __version__),
-                mcp=self._mcp,
-            ),
-            self.render_error,
-        )
-        self._app = Watched(site, metrics, self._feed)
+        core.toolbox.watch(lambda what, fields: self._metrics.see_tool(fields) if what == "tool.returned" else None)
+        self._site = self._new_site()
+        self._app = Watched(self._serve, self._metrics, self._feed)
 
     def __repr__(self) -> str:
         return f"<Daemon {self._core!r}>"
@@ -191,6 +200,13 @@ class Daemon:
     async def start(self) -> None:
         self._mcp.start()
         await self._core.warm()
+
+    def reconfigure(self, config: Config) -> None:
+        """As `Core.reconfigure`, for everything that clients see, too."""
+        self._core.reconfigure(config)
+        self._site = self._new_site()
+        self._feed.heartbeat_s = config.door.heartbeat_s
+        self._mcp.renew(self._core.offer())
 
     async def drain(self, timeout_s: float) -> None:
         self._feed.close()
@@ -205,6 +221,50 @@ class Daemon:
     def render_error(self, path: str, error: RouterError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         status, headers, body = render_error(path, error)
         return status, headers, self._scrubber.scrub(body.decode()).encode()
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        site = self._site
+        if scope["path"] in _LASTING:
+            await site(scope, receive, send)
+            return
+        with self._core.generation.used():
+            await site(scope, receive, send)
+
+    def _new_site(self) -> Site:
+        """All routes over the configuration at work."""
+        core = self._core
+        config, names, inferencing = core.config, core.names, core.generation.inferencing
+        around = Surroundings(
+            names=names,
+            runs=core.runs,
+            traits={name: inferencing.traits(name) for name in config.inferencers},
+            relayer=Relayer(
+                inferencing.forwarder,
+                core.generation.attempts,
+                {name: entry.extra_body for name, entry in config.inferencers.items()},
+                heartbeat_s=config.door.heartbeat_s,
+                scrub=self._scrubbed,
+                scrub_text=self._scrubber.scrub,
+            ),
+            scrub=self._scrubbed,
+            heartbeat_s=config.door.heartbeat_s,
+        )
+        chat = Exchange("chat", openai_chat, "/chat/completions", around)
+        return Site(
+            routes(
+                chat=chat,
+                responses=Exchange("responses", openai_responses, "/responses", around),
+                passage=lambda path: Passage(path, around),
+                models=Models(core.catalog, names),
+                tools=Tools(core.tool_servers, self._scrubber.scrub),
+                metrics=self._metrics,
+                feed=self._feed,
+                patterns=Patterns(names, chat),
+                probes=Probes(self._waits_for, __version__),
+                mcp=self._mcp,
+            ),
+            self.render_error,
+        )
 
     def _scrubbed(self, error: RouterError) -> RouterError:
         error.message = self._scrubber.scrub(error.message)
@@ -237,27 +297,6 @@ async def open_core(
         yield core
     finally:
         await core.close()
-
-
-def _recipe(entry: RecipeEntry) -> Recipe:
-    examples: dict[str, list[Example]] = {}
-    for call in entry.examples:
-        examples.setdefault(call.call, []).append(Example(call.arguments, call.ask))
-    variables = {
-        name: Variable(variable.default, variable.choices, variable.description)
-        for name, variable in entry.variables.items()
-    }
-    same = {field.name for field in fields(Recipe)} - {"variables", "examples", "locked"}
-    return Recipe(
-        **{name: getattr(entry, name) for name in same},
-        variables=variables,
-        examples=examples,
-        locked=frozenset(entry.locked),
-    )
-
-
-def _policy(entry: InferencerEntry) -> LeasePolicy:
-    return LeasePolicy(**{field.name: getattr(entry, field.name) for field in fields(LeasePolicy)})
 
 
 def _server(entry: ToolServer) -> ServerSpec:

@@ -96,8 +96,11 @@ def _serve(config: Config, environ: MutableMapping[str, str]) -> int:
     def daemon() -> Daemon:
         """Built when the sockets are ours: a second start ends before it has loaded what serving needs."""
         from woollama.app import Core, Daemon
+        from woollama.found_models import FoundModels
+        from woollama.platform import state_dir
 
-        return Daemon(Core(config, environ, scrubber), scrubber=scrubber, heartbeat_s=config.door.heartbeat_s)
+        found = FoundModels(state_dir(environ) / "models.json")
+        return Daemon(Core(config, environ, scrubber, found), scrubber=scrubber)
 
     def render_error(path: str, error: RouterError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         return daemon().render_error(path, error)

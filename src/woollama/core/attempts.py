@@ -51,10 +51,14 @@ def retryable(error: RouterError) -> bool:
 
 
 class Attempts:
+    """`policies` by the name of the inferencer. `after` are the attempts of an earlier configuration, whose requests
+    may still be under way: who waits at an inferencer, and what is known of it, is the same for both."""
+
     def __init__(
         self,
         policies: Mapping[str, LeasePolicy],
         *,
+        after: Attempts | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -62,6 +66,12 @@ class Attempts:
         self._gates = {name: Gate(name, policy) for name, policy in policies.items()}
         self._health = {name: Health(policy, clock) for name, policy in policies.items()}
         self._sleep = sleep
+        if after is not None:
+            for name in policies.keys() & after._policies.keys():
+                self._gates[name] = after._gates[name]
+                self._health[name] = after._health[name]
+                self._gates[name].renew(policies[name])
+                self._health[name].renew(policies[name])
 
     def __repr__(self) -> str:
         cooling = [name for name, health in self._health.items() if health.cooling]

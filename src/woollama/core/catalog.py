@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -27,12 +27,18 @@ _log = logging.getLogger("woollama.catalog")
 class Source:
     """Where models come from: `models` are listed without asking; `patterns` filter what `inferencer` answers.
 
-    Without an `inferencer` nobody is asked.
+    Without an `inferencer` nobody is asked. `known` is what it answered when it was last asked, maybe by another
+    daemon.
     """
 
     models: tuple[str, ...] = ()
     inferencer: Inferencer | None = None
     patterns: tuple[str, ...] = ("*",)
+    known: tuple[str, ...] = ()
+
+    def with_found(self, found: Iterable[str]) -> tuple[str, ...]:
+        fitting = (model for model in found if any(fnmatchcase(model, pattern) for pattern in self.patterns))
+        return tuple(dict.fromkeys([*self.models, *fitting]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,10 @@ class Listed:
 
 
 class Catalog:
-    """`aliases` and `recipes` are names that the listing leads with."""
+    """`aliases` and `recipes` are names that the listing leads with.
+
+    `on_found` is told what an inferencer has answered, by its name.
+    """
 
     def __init__(
         self,
@@ -53,12 +62,14 @@ class Catalog:
         *,
         aliases: Iterable[str] = (),
         recipes: Iterable[str] = (),
+        on_found: Callable[[str, Sequence[str]], None] = lambda name, models: None,
         now: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._sources = dict(sources)
         self._names = (*(f"woollama/{name}" for name in recipes), *aliases)
-        self._models = {name: source.models for name, source in self._sources.items()}
+        self._models = {name: source.with_found(source.known) for name, source in self._sources.items()}
+        self._on_found = on_found
         self._created = int(now())
         self._sleep = sleep
         self._unasked = {name for name, source in self._sources.items() if source.inferencer is not None}
@@ -107,8 +118,8 @@ class Catalog:
             self._unasked.discard(name)
             if not self._unasked:
                 self.asked.set()
-        fitting = (model for model in found if any(fnmatchcase(model, pattern) for pattern in source.patterns))
-        self._models[name] = tuple(dict.fromkeys([*source.models, *fitting]))
+        self._models[name] = source.with_found(found)
+        self._on_found(name, found)
         return True
 
     async def _follow(self, name: str) -> None:

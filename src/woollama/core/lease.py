@@ -45,6 +45,13 @@ class Gate:
     def waiting(self) -> int:
         return sum(map(len, self._queues.values()))
 
+    def renew(self, policy: LeasePolicy) -> None:
+        """Another policy from now on. Who is in stays in; who waits gets the places that it adds."""
+        self._policy = policy
+        while self._queues and (not policy.max_concurrency or self._busy < policy.max_concurrency):
+            self._busy += 1
+            self._leave()
+
     @asynccontextmanager
     async def place(self, caller: str) -> AsyncIterator[None]:
         await self._enter(caller)
@@ -86,7 +93,8 @@ class Gate:
                 del self._queues[caller]
 
     def _leave(self) -> None:
-        while self._queues:
+        """Hand a place on, unless there are more of them taken than there are now."""
+        while self._queues and not 0 < self._policy.max_concurrency < self._busy:
             caller, queue = self._queues.popitem(last=False)
             turn = queue.popleft()
             if queue:
@@ -109,6 +117,9 @@ class Health:
     @property
     def cooling(self) -> bool:
         return self._clock() < self._cools_until
+
+    def renew(self, policy: LeasePolicy) -> None:
+        self._policy = policy
 
     def note(self, error: RouterError | None) -> None:
         if error is None:

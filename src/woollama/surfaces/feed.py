@@ -69,7 +69,7 @@ class Feed:
         scrub: Callable[[str], str] = str,
         request_id: Callable[[], str | None] = lambda: None,
     ) -> None:
-        self._heartbeat_s = heartbeat_s
+        self.heartbeat_s = heartbeat_s
         self._scrub = scrub
         self._request_id = request_id
         self._subscribers: set[Subscriber] = set()
@@ -89,7 +89,7 @@ class Feed:
         try:
             async with (
                 Departure(receive),
-                EventStream(send, heartbeat=HEARTBEAT, heartbeat_s=self._heartbeat_s) as stream,
+                EventStream(send, heartbeat=HEARTBEAT, heartbeat_s=self.heartbeat_s) as stream,
             ):
                 await stream.write(_frame("listening", {}))
                 while (frames := await subscriber.take()) is not None:

@@ -18,6 +18,8 @@ from woollama.toolservers.spec import ServerSpec
 __all__ = ["Fleet", "ServerSpec"]
 
 READY_WITHIN_S = 10.0
+DRAIN_S = 60.0
+"""How long the calls that a server was given before it was taken out may go on."""
 
 
 class Fleet:
@@ -30,9 +32,10 @@ class Fleet:
         self._names = WireNames()
         self._known: dict[tuple[str, str], Function] = {}
         self._listeners: list[Callable[[], None]] = []
-        self._servers = {
-            spec.name: Server(spec, spawner=spawner, environment=environment, on_tools=self._renew) for spec in specs
-        }
+        self._spawner = spawner
+        self._environment = environment
+        self._servers = {spec.name: self._server(spec) for spec in specs}
+        self._leaving: dict[asyncio.Task[None], Server] = {}
 
     def __repr__(self) -> str:
         states = Counter(server.state for server in self._servers.values())
@@ -47,9 +50,35 @@ class Fleet:
         for server in self._servers.values():
             server.start()
 
+    def update(self, specs: Iterable[ServerSpec]) -> None:
+        """From now on these servers. One whose spec is the same goes on as it is; one that has changed is started anew.
+
+        A server that leaves ends once the calls that it was given are over, or after `DRAIN_S`.
+        """
+        before, self._servers = self._servers, {}
+        for spec in specs:
+            old = before.get(spec.name)
+            if old is not None and old.spec == spec:
+                self._servers[spec.name] = before.pop(spec.name)
+                continue
+            server = self._servers[spec.name] = self._server(spec)
+            if old is not None:
+                server.expect(old.tools)
+            server.start()
+        for server in before.values():
+            task = asyncio.create_task(server.leave(DRAIN_S), name=f"tool server {server.spec.name} leaves")
+            self._leaving[task] = server
+            task.add_done_callback(self._leaving.pop)
+        self._renew()
+
     async def close(self) -> None:
         """Ends every connection and every process at once."""
-        await asyncio.gather(*(server.close() for server in self._servers.values()))
+        await asyncio.gather(*(server.close() for server in (*self._servers.values(), *self._leaving.values())))
+        if self._leaving:
+            await asyncio.wait(self._leaving)
+
+    def _server(self, spec: ServerSpec) -> Server:
+        return Server(spec, spawner=self._spawner, environment=self._environment, on_tools=self._renew)
 
     async def wait_warm(self, timeout_s: float) -> bool:
         """Waits until no server is starting any more, up or not. False if one still is after that time."""

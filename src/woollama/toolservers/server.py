@@ -8,6 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -65,6 +66,9 @@ class Server:
         self._knock = asyncio.Event()
         self._closing = False
         self._failures = 0
+        self._calls = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
         self._owner: asyncio.Task[None] | None = None
         self._scope: anyio.CancelScope | None = None
 
@@ -84,6 +88,18 @@ class Server:
             # Not in the constructor: a daemon is put together before there is an event loop.
             self._scope = anyio.CancelScope()
             self._owner = asyncio.create_task(self._own(self._scope), name=f"tool server {self.spec.name}")
+
+    def expect(self, tools: Sequence[Tool]) -> None:
+        """What another life of this server was known to have: that much is known until it has listed its own."""
+        if not self.spec.disabled:
+            self.tools = tuple(tool for tool in tools if self.spec.allows(tool))
+
+    async def leave(self, patience_s: float) -> None:
+        """Ends once the calls under way are over, or after `patience_s`. It is given no more of them."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                await self._quiet.wait()
+        await self.close()
 
     async def close(self) -> None:
         """Ends the connection, and the process behind it."""
@@ -105,6 +121,16 @@ class Server:
 
     async def call(self, tool: Tool, arguments: Mapping[str, Json], context: ToolContext) -> ToolOutcome:
         """Waits for a server that is still starting. Made twice only if the first time cannot have had an effect."""
+        self._calls += 1
+        self._quiet.clear()
+        try:
+            return await self._call(tool, arguments, context)
+        finally:
+            self._calls -= 1
+            if not self._calls:
+                self._quiet.set()
+
+    async def _call(self, tool: Tool, arguments: Mapping[str, Json], context: ToolContext) -> ToolOutcome:
         limit_s = min((s for s in (context.timeout_s, self.spec.timeout_s) if s is not None), default=CALL_TIMEOUT_S)
         deadline = time.monotonic() + limit_s
         again = True

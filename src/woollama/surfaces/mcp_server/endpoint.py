@@ -46,6 +46,12 @@ class McpEndpoint:
         """Begins to load, and returns at once."""
         self._owner = asyncio.create_task(self._own(), name="mcp server")
 
+    def renew(self, offer: Offer) -> None:
+        """Another offer from now on; hosts that stay connected are told of what has changed for them."""
+        self._offer = offer
+        if self._transports is not None:
+            self._transports.renew(offer)
+
     async def drain(self, timeout_s: float) -> None:
         if self._transports is not None:
             await self._transports.drain(timeout_s)

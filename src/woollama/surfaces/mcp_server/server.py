@@ -22,7 +22,7 @@ from mcp.server.connection import Connection
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.models import InitializationOptions
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
-from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ToolsListChanged
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, PromptsListChanged, ToolsListChanged
 from mcp_types.methods import serialize_server_result
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
@@ -42,6 +42,7 @@ from woollama.surfaces.mcp_server.questions import PATIENCE_S, HandshakeHost, ca
 log = logging.getLogger("woollama.mcp")
 
 Context = ServerRequestContext[Any, Any]
+ListChanged = ToolsListChanged | PromptsListChanged
 T = TypeVar("T")
 
 NAME = "woollama"
@@ -67,7 +68,7 @@ class SdkServer(Server[Any]):
         experimental_capabilities: dict[str, dict[str, Any]] | None = None,
         extensions: dict[str, dict[str, Any]] | None = None,
     ) -> InitializationOptions:
-        changes = notification_options or NotificationOptions(tools_changed=True)
+        changes = notification_options or NotificationOptions(tools_changed=True, prompts_changed=True)
         return super().create_initialization_options(changes, experimental_capabilities, extensions)
 
 
@@ -76,21 +77,28 @@ class McpServer:
 
     def __init__(self, offer: Offer) -> None:
         self._offer = offer
-        self._exports = Exports(offer.toolbox.functions, offer.exposes, reserved=[chat.NAME])
+        self._exports = Exports(
+            lambda: self._offer.toolbox.functions(), lambda tool: self._offer.exposes(tool), reserved=[chat.NAME]
+        )
         self._parked = ParkedCalls()
         self._hosts: set[Connection] = set()
         self._bus = InMemorySubscriptionBus()
         self._listening = ListenHandler(self._bus)
-        self._announced: object = None
+        self._announced: dict[ListChanged, object] = {PromptsListChanged(): prompts.listing(offer.names)}
         self._announcing: asyncio.Task[None] | None = None
         self._in_flight = 0
         self.idle = asyncio.Event()
         self.idle.set()
         self.sdk = self._sdk()
-        offer.on_tools(self._tools_changed)
+        offer.on_tools(self._may_have_changed)
 
     def __repr__(self) -> str:
         return f"<McpServer {len(self._hosts)} hosts, {self._in_flight} requests, {self._parked!r}>"
+
+    def renew(self, offer: Offer) -> None:
+        """Another offer from now on; hosts are told of what has changed for them."""
+        self._offer = offer
+        self._may_have_changed()
 
     def end_feeds(self) -> None:
         """Ends the streams on which hosts of the stateless era listen for changes."""
@@ -192,22 +200,30 @@ class McpServer:
         self._hosts.add(connection)
         connection.exit_stack.callback(self._hosts.discard, connection)
 
-    def _tools_changed(self) -> None:
+    def _may_have_changed(self) -> None:
         if self._announcing is None or self._announcing.done():
-            self._announcing = asyncio.create_task(self._announce(), name="announcing changed tools")
+            self._announcing = asyncio.create_task(self._announce(), name="announcing what has changed")
 
     async def _announce(self) -> None:
         await asyncio.sleep(ANNOUNCE_AFTER_S)
-        current = {name: function.tool for name, function in self._exports.current().items()}
-        if current == self._announced:
-            return
-        self._announced = current
-        await self._bus.publish(ToolsListChanged())
-        await asyncio.gather(*(self._tell_changed(host) for host in tuple(self._hosts)))
+        tools = {name: function.tool for name, function in self._exports.current().items()}
+        recipes = self._offer.names.recipes
+        now: dict[ListChanged, object] = {
+            ToolsListChanged(): (chat.definition(recipes), tools),
+            PromptsListChanged(): prompts.listing(self._offer.names),
+        }
+        news = [what for what, listing in now.items() if self._announced.get(what) != listing]
+        self._announced = now
+        for what in news:
+            await self._bus.publish(what)
+            await asyncio.gather(*(self._tell(host, what) for host in tuple(self._hosts)))
 
-    async def _tell_changed(self, host: Connection) -> None:
+    async def _tell(self, host: Connection, what: ListChanged) -> None:
         with anyio.move_on_after(SLOWEST_HOST_S):
-            await host.send_tool_list_changed()
+            if isinstance(what, ToolsListChanged):
+                await host.send_tool_list_changed()
+            else:
+                await host.send_prompt_list_changed()
 
     async def _counted(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         if ctx.request_id is None or ctx.method == "subscriptions/listen":

@@ -30,6 +30,9 @@ class Transports:
         else:
             await self._streamable(scope, receive, send)
 
+    def renew(self, offer: Offer) -> None:
+        self._server.renew(offer)
+
     async def drain(self, timeout_s: float) -> None:
         """Feeds end when nothing is being answered any more, or after that time."""
         self._server.end_feeds()

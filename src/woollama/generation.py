@@ -1,0 +1,125 @@
+"""One configuration at work. A reload makes the next generation aside and swaps it in whole.
+
+What must outlive a reload (gates and cooldowns, the models that were found, tool servers, runs) is not made here: it
+is handed on by name. What was begun on a generation ends on it; it is closed when nothing uses it any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+
+from woollama.config.model import Config
+from woollama.config.model import Inferencer as InferencerEntry
+from woollama.config.model import Recipe as RecipeEntry
+from woollama.core.attempts import Attempts
+from woollama.core.catalog import Catalog, Source
+from woollama.core.continuations import Continuations
+from woollama.core.engine import Engine
+from woollama.core.lease import LeasePolicy
+from woollama.core.names import Names
+from woollama.core.recipes import Recipe, Variable
+from woollama.core.runs import Emit
+from woollama.domain.ports import Toolbox
+from woollama.domain.tools import Example
+from woollama.domain.turns import Turn
+from woollama.found_models import FoundModels
+from woollama.inferencing import Inferencing
+
+
+class Generation:
+    def __init__(
+        self,
+        config: Config,
+        inferencing: Inferencing,
+        *,
+        toolbox: Toolbox,
+        continuations: Continuations,
+        found: FoundModels,
+        ready: Callable[[Sequence[str]], Awaitable[None]],
+        before: Generation | None = None,
+    ) -> None:
+        """`before` is the generation that this one takes over from; `ready` as the engine takes it."""
+        self.config = config
+        self.inferencing = inferencing
+        policies = {name: _policy(entry) for name, entry in config.inferencers.items()}
+        self.attempts: Attempts = Attempts(policies, after=before.attempts if before else None)
+        self.catalog = Catalog(
+            self._sources(found),
+            aliases=config.aliases,
+            recipes=config.recipes,
+            on_found=lambda name, models: found.note(name, _where(config.inferencers[name]), models),
+        )
+        self.names = Names(
+            inferencers=config.inferencers,
+            recipes={name: _recipe(entry) for name, entry in config.recipes.items()},
+            aliases=config.aliases,
+            catalog=self.catalog,
+            local=[name for name, entry in config.inferencers.items() if entry.local],
+        )
+        self._engine = Engine(self.names, inferencing.inferencers, self.attempts, toolbox, continuations, ready)
+        self._users = 0
+        self._unused = asyncio.Event()
+        self._unused.set()
+
+    def __repr__(self) -> str:
+        return f"<Generation {self.config!r}, used by {self._users}>"
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Nothing of this generation is closed in this block."""
+        self._users += 1
+        self._unused.clear()
+        try:
+            yield
+        finally:
+            self._users -= 1
+            if not self._users:
+                self._unused.set()
+
+    async def play(self, turn: Turn, emit: Emit) -> None:
+        with self.used():
+            await self._engine.play(turn, emit)
+
+    async def retire(self) -> None:
+        """Close it as soon as nothing uses it."""
+        await self._unused.wait()
+        await self.inferencing.close()
+
+    def _sources(self, found: FoundModels) -> Mapping[str, Source]:
+        return {
+            name: Source(
+                entry.models,
+                self.inferencing.discoverable(name),
+                entry.model_patterns,
+                found.of(name, _where(entry)) if entry.discover else (),
+            )
+            for name, entry in self.config.inferencers.items()
+        }
+
+
+def _where(entry: InferencerEntry) -> str:
+    return f"{entry.api} {entry.base_url}".strip()
+
+
+def _recipe(entry: RecipeEntry) -> Recipe:
+    examples: dict[str, list[Example]] = {}
+    for call in entry.examples:
+        examples.setdefault(call.call, []).append(Example(call.arguments, call.ask))
+    variables = {
+        name: Variable(variable.default, variable.choices, variable.description)
+        for name, variable in entry.variables.items()
+    }
+    same = {field.name for field in fields(Recipe)} - {"variables", "examples", "locked"}
+    return Recipe(
+        **{name: getattr(entry, name) for name in same},
+        variables=variables,
+        examples=examples,
+        locked=frozenset(entry.locked),
+    )
+
+
+def _policy(entry: InferencerEntry) -> LeasePolicy:
+    return LeasePolicy(**{field.name: getattr(entry, field.name) for field in fields(LeasePolicy)})
