@@ -166,3 +166,16 @@ def test_names_that_a_terminal_would_obey_are_made_visible(home: Home) -> None:
     finished = home.woollama("check")
     assert finished.returncode == 1
     assert "x\\x1b[2J\\xd83d" in finished.stdout
+
+
+@pytest.mark.parametrize("name", ["recipes.toml", "mcp.json", "inferencers.toml", "woollama.toml"])
+def test_a_schema_is_printed_for_editors(home: Home, name: str) -> None:
+    finished = home.woollama("check", "--schema", name)
+    assert finished.returncode == 0
+    assert json.loads(finished.stdout)["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+
+
+def test_a_schema_of_no_file_is_a_usage_error_that_names_the_files(home: Home) -> None:
+    finished = home.woollama("check", "--schema", "recipes")
+    assert finished.returncode == 2
+    assert "recipes.toml" in finished.stderr

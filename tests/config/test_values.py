@@ -145,3 +145,10 @@ def test_params_that_do_not_fit_are_told_with_their_place(written: Any, at: tupl
     with pytest.raises(Wrong) as caught:
         params.read(written)
     assert [finding.at for finding in caught.value.findings] == [at]
+
+
+def test_a_stop_may_be_white_space() -> None:
+    assert params.read({"stop": ["\n\n", "END"]}).stop == ("\n\n", "END")
+    assert params.read({"stop": " "}).stop == (" ",)
+    with pytest.raises(Wrong):
+        params.read({"stop": [""]})

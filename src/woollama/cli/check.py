@@ -14,6 +14,8 @@ from woollama.cli.screen import shown
 if TYPE_CHECKING:
     from woollama.config import Config
 
+FILES = ("recipes.toml", "mcp.json", "inferencers.toml", "woollama.toml")
+
 
 def add_parser(subparsers: SubParsers) -> None:
     parser = subparsers.add_parser(
@@ -22,10 +24,19 @@ def add_parser(subparsers: SubParsers) -> None:
         description="Read the configuration as the daemon does and tell all that is wrong with it. Nothing is started"
         " and nobody is asked. Exits with 1 if there is an error.",
     )
-    parser.add_argument("--json", action="store_true", help="print the problems as JSON")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--json", action="store_true", help="print the problems as JSON")
+    instead.add_argument(
+        "--schema", metavar="FILE", choices=FILES, help=f"print a file's JSON schema: {', '.join(FILES)}"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.schema:
+        from woollama.config.schemas import schema_of
+
+        print(json.dumps(schema_of(args.schema), indent=2))
+        return 0
     from woollama.cli.references import references
     from woollama.config import load
 

@@ -28,6 +28,7 @@ from woollama.config.values import (
     table,
     text,
     texts,
+    tool_globs,
     url,
     variable,
     whole,
@@ -100,7 +101,7 @@ class Recipe:
     description: str = setting("", text, "what it is for, for people")
     fallbacks: tuple[str, ...] = setting((), texts, "models that are tried in order when the first cannot answer")
     system: str = setting("", text, "the system text; {{name}} stands for a variable")
-    tools: tuple[str, ...] = setting((), texts, "the tools that it may call, as globs over server.tool")
+    tools: tuple[str, ...] = setting((), tool_globs, "the tools that it may call, as globs over server.tool")
     tool_choice: str = setting("auto", some_text, "auto, none, required (in the first round), or one server.tool")
     examples: tuple[WorkedCall, ...] = setting((), list_of(record(WorkedCall)), "worked calls, shown to the model")
     params: Params = setting_of(Params, params, "settings of the model call, which a request may change")  # noqa: RUF009

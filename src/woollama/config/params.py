@@ -6,12 +6,35 @@ from collections.abc import Mapping
 from typing import Any
 
 from woollama.config.problems import Finding, Wrong, did_you_mean
+from woollama.config.records import Setting
 from woollama.config.values import Kind, flag, kind, list_of, map_of, number, one_of, some_text, table, text, whole
 from woollama.domain.turns import Params, ResponseFormat
 
+_RESPONSE_FORMAT = {
+    "type": "object",
+    "properties": {
+        "type": {"enum": ["text", "json_object", "json_schema"]},
+        "json_schema": {"type": "object", "properties": {"schema": {"type": "object"}}, "required": ["schema"]},
+    },
+    "required": ["type"],
+    "if": {"properties": {"type": {"const": "json_schema"}}},
+    "then": {"required": ["json_schema"]},
+}
+
+
+def _not_empty(value: Any) -> str:
+    if text.read(value) == "":
+        raise ValueError
+    return str(value)
+
+
+_stop_text = kind("a text that is not empty", _not_empty, {"type": "string", "minLength": 1}, word="text")
+_stops = list_of(_stop_text)
+
 
 def _stop(value: Any) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) and value else list_of(some_text).read(value)
+    """One text, or a list of them; white space is one, too."""
+    return (_stop_text.read(value),) if isinstance(value, str) else _stops.read(value)
 
 
 def _response_format(value: Any) -> ResponseFormat:
@@ -26,29 +49,36 @@ def _response_format(value: Any) -> ResponseFormat:
     )
 
 
-KINDS: Mapping[str, Kind[Any]] = {
-    "temperature": number(0),
-    "top_p": number(0, 1),
-    "top_k": whole(),
-    "max_tokens": whole(1),
-    "stop": kind("a text or a list of texts", _stop),
-    "seed": whole(-(2**63)),
-    "presence_penalty": number(-2, 2),
-    "frequency_penalty": number(-2, 2),
-    "logit_bias": map_of(number(-100, 100)),
-    "logprobs": flag,
-    "top_logprobs": whole(0, 20),
-    "response_format": kind("a response format with a type, as OpenAI writes it", _response_format),
-    "reasoning_effort": some_text,
-    "reasoning_budget_tokens": whole(),
-    "verbosity": some_text,
-    "parallel_tool_calls": flag,
-    "user": text,
-    "metadata": table,
-    "service_tier": some_text,
-    "options": table,
+SETTINGS: Mapping[str, Setting] = {
+    "temperature": Setting(number(0), "how much chance there is in it"),
+    "top_p": Setting(number(0, 1), "sample from the likeliest tokens that together have this probability"),
+    "top_k": Setting(whole(), "sample from so many of the likeliest tokens"),
+    "max_tokens": Setting(whole(1), "the longest answer, in tokens"),
+    "stop": Setting(
+        kind("a text or a list of texts", _stop, {"anyOf": [_stop_text.schema, _stops.schema]}),
+        "texts at which the answer ends",
+    ),
+    "seed": Setting(whole(-(2**63)), "the same chance again, where the model can do that"),
+    "presence_penalty": Setting(number(-2, 2), "against tokens that have occurred"),
+    "frequency_penalty": Setting(number(-2, 2), "against tokens by how often they have occurred"),
+    "logit_bias": Setting(map_of(number(-100, 100)), "for or against single tokens, by their numbers"),
+    "logprobs": Setting(flag, "tell the probabilities of the tokens"),
+    "top_logprobs": Setting(whole(0, 20), "and of so many others at each place"),
+    "response_format": Setting(
+        kind("a response format with a type, as OpenAI writes it", _response_format, _RESPONSE_FORMAT),
+        "the form of the answer, as OpenAI writes it",
+    ),
+    "reasoning_effort": Setting(some_text, "how much the model thinks: low, medium, high, or a word of its own"),
+    "reasoning_budget_tokens": Setting(whole(), "how much it may think, in tokens"),
+    "verbosity": Setting(some_text, "how much it says: low, medium, high"),
+    "parallel_tool_calls": Setting(flag, "whether it may call several tools at once"),
+    "user": Setting(text, "whose request it is, told to the inferencer"),
+    "metadata": Setting(table, "kept with the request by inferencers that do so"),
+    "service_tier": Setting(some_text, "the provider's class of service"),
+    "options": Setting(table, "Ollama's own, such as num_ctx"),
 }
 """Every field of `domain.turns.Params`."""
+KINDS: Mapping[str, Kind[Any]] = {name: how.kind for name, how in SETTINGS.items()}
 
 
 def _params(value: Any) -> Params:
@@ -73,5 +103,14 @@ def _param_name(value: Any) -> str:
     return value
 
 
-param_name = Kind("the name of a param", _param_name)
-params = Kind("a table of settings of a model call", _params)
+param_name = Kind("the name of a param", _param_name, {"enum": list(KINDS)}, "name of a param")
+params = Kind(
+    "a table of settings of a model call",
+    _params,
+    {
+        "type": "object",
+        "properties": {name: {"description": how.doc, **how.kind.schema} for name, how in SETTINGS.items()},
+        "additionalProperties": False,
+    },
+    "table: params",
+)

@@ -56,9 +56,6 @@ def _tell(entry: Entry, findings: list[Finding], problems: list[Problem]) -> boo
 
 
 def _inconsistencies(recipe: Recipe) -> Iterator[Finding]:
-    for index, glob in enumerate(recipe.tools):
-        if "." not in glob and "*" not in glob:
-            yield Finding("must be server.tool or a glob over it", ("tools", index), f'did you mean "{glob}.*"?')
     # Over another recipe the allow-list may be that recipe's: then there is nothing here to compare with.
     if "tools" not in recipe.written:
         return

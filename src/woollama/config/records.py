@@ -9,10 +9,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass
+from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 from woollama.config.problems import Finding, Severity, Wrong, did_you_mean
-from woollama.config.values import Kind, kind
+from woollama.config.values import Kind, Schema, kind
 
 T = TypeVar("T")
 NO_KEYS: Mapping[str, object] = {}
@@ -81,7 +82,7 @@ def read_record(
                 values[item.name] = how.kind.read(raw[key])
             except Wrong as wrong:
                 findings += wrong.under(key)
-        elif item.default is MISSING and item.default_factory is MISSING:
+        elif not _has_default(item):
             findings.append(Finding(f'needs "{key}": {how.doc}'))
     if any(finding.severity == "error" for finding in findings):
         return None, findings
@@ -100,4 +101,43 @@ def record(cls: type[T]) -> Kind[T]:
         return made
 
     keys = ", ".join(settings_of(cls))
-    return kind(f"a table with {keys}", read)
+    return kind(f"a table with {keys}", read, record_schema(cls), word=f"table: {keys}")
+
+
+def record_schema(
+    cls: type,
+    *,
+    not_yet: Mapping[str, object] = NO_KEYS,
+    more: Mapping[str, Schema] = MappingProxyType({}),
+    opened: bool = False,
+) -> dict[str, Any]:
+    """The JSON schema of a record's table. `more` are further keys; an `opened` one may also have unknown ones.
+
+    A key that this version does not honour may only be written with the value that asks for nothing.
+    """
+    properties: dict[str, Schema] = {}
+    for key, (item, how) in settings_of(cls).items():
+        default = as_written(item)
+        told = {} if default is None else {"default": default}
+        properties[key] = {"description": how.doc, **told, **how.kind.schema}
+    for key, nothing in not_yet.items():
+        properties[key] = {"description": "not supported in this version", "deprecated": True, "const": nothing}
+    needed = [key for key, (item, _) in settings_of(cls).items() if not _has_default(item)]
+    return {
+        "type": "object",
+        "properties": {**properties, **more},
+        **({"required": needed} if needed else {}),
+        **({} if opened else {"additionalProperties": False}),
+    }
+
+
+def as_written(item: dataclasses.Field[Any]) -> Any:
+    """A field's default as a file would have it; `None` where leaving the key out says something of its own."""
+    value = item.default_factory() if item.default_factory is not MISSING else item.default
+    if isinstance(value, tuple):
+        return list(value)
+    return value if isinstance(value, str | bool | int | float | dict) else None
+
+
+def _has_default(item: dataclasses.Field[Any]) -> bool:
+    return item.default is not MISSING or item.default_factory is not MISSING

@@ -1,17 +1,24 @@
-"""Kinds of values: each says what it must be, and reads it or tells what is wrong."""
+"""Kinds of values: each says what it must be, reads it or tells what is wrong, and has a JSON schema for editors.
+
+A schema speaks of what is written, `read` of what is left when variables are replaced: where a text is expected the
+schema lets every `${…}` pass.
+"""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from woollama.config.problems import Finding, Wrong, did_you_mean
 
 T = TypeVar("T")
+Schema = Mapping[str, Any]
+"""A JSON schema (draft 2020-12)."""
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)")
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -20,17 +27,34 @@ _UNIT_BYTES = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib
 _ADDRESS = re.compile(r"(?=.)(\[[0-9A-Fa-f:.%]+\]|[^\s:\[\]/@]+)?(?::(?P<port>\d{1,5}))?")
 _SURELY_MS = 1000
 _SCHEME_ALONE = re.compile(r"\s*(?:bearer|basic|token)?\s*", re.IGNORECASE)
+_A_VARIABLE = r"\$\{[^{}]+\}"
+_DURATION_WRITTEN = r"^\s*(?=.*[1-9])[0-9]+(\.[0-9]+)?\s*(ms|s|m|h|d)?\s*$"
+_NOTHING_WRITTEN = r"^\s*[0-9]+(\.[0-9]+)?\s*(ms|s|m|h|d)?\s*$"
+_SIZE_WRITTEN = r"^\s*(?=.*[1-9])[0-9]+(\.[0-9]+)?\s*([KkMmGg][Ii]?)?[Bb]?\s*$"
+
+
+def text_schema(pattern: str | None = None) -> Schema:
+    """Of a text that fits the pattern, or that a variable still has to complete."""
+    return {"type": "string", **({"pattern": f"{pattern}|{_A_VARIABLE}"} if pattern else {})}
 
 
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[T]):
-    """`says` completes "must be …"; `read` takes what a file holds and raises `Wrong`, or gives the value."""
+    """`says` completes "must be …"; `read` takes what a file holds and raises `Wrong`, or gives the value.
+
+    `word` is its name in tables of the reference, `unit` what a number of it counts.
+    """
 
     says: str
     read: Callable[[Any], T]
+    schema: Schema = field(default_factory=dict)
+    word: str = ""
+    unit: str = ""
 
 
-def kind(says: str, read: Callable[[Any], T]) -> Kind[T]:
+def kind(
+    says: str, read: Callable[[Any], T], schema: Schema = MappingProxyType({}), *, word: str = "", unit: str = ""
+) -> Kind[T]:
     """A kind whose `read` may simply raise `ValueError`, `TypeError` or `KeyError`: the message is then `says`."""
 
     def reading(value: Any) -> T:
@@ -39,7 +63,7 @@ def kind(says: str, read: Callable[[Any], T]) -> Kind[T]:
         except (ValueError, TypeError, KeyError):
             raise Wrong(f"must be {says}") from None
 
-    return Kind(says, reading)
+    return Kind(says, reading, schema, word or says.removeprefix("a ").removeprefix("an "), unit)
 
 
 def duration_s(value: Any) -> float:
@@ -61,20 +85,33 @@ def duration(*, positive: bool = True) -> Kind[float]:
     return kind(
         f"a duration such as 500ms, 10s or 5m, {bound}",
         lambda value: _at_least(duration_s(value), math.ulp(0) if positive else 0),
+        _duration_schema(positive),
+        word="duration",
+        unit="s",
     )
+
+
+def _duration_schema(positive: bool) -> Schema:
+    number: Schema = {"type": "number", **({"exclusiveMinimum": 0} if positive else {"minimum": 0})}
+    return {"anyOf": [number, text_schema(_DURATION_WRITTEN if positive else _NOTHING_WRITTEN)]}
 
 
 def whole(at_least: int = 0, at_most: int | None = None) -> Kind[int]:
     upper = "" if at_most is None else f" and at most {at_most}"
+    schema = {"type": "integer", "minimum": at_least, **({} if at_most is None else {"maximum": at_most})}
     return kind(
-        f"a whole number, at least {at_least}{upper}", lambda value: _at_least(_whole(value), at_least, at_most)
+        f"a whole number, at least {at_least}{upper}",
+        lambda value: _at_least(_whole(value), at_least, at_most),
+        schema,
     )
 
 
 def number(at_least: float = -math.inf, at_most: float = math.inf) -> Kind[float]:
     bounds = "" if at_least == -math.inf else f" from {at_least:g}"
     bounds += "" if at_most == math.inf else f" to {at_most:g}"
-    return kind(f"a number{bounds}", lambda value: _at_least(_finite(value), at_least, at_most))
+    limits = {"minimum": at_least, "maximum": at_most}
+    schema = {"type": "number", **{key: limit for key, limit in limits.items() if math.isfinite(limit)}}
+    return kind(f"a number{bounds}", lambda value: _at_least(_finite(value), at_least, at_most), schema)
 
 
 def one_of(*words: str, not_yet: Collection[str] = ()) -> Kind[Any]:
@@ -87,7 +124,8 @@ def one_of(*words: str, not_yet: Collection[str] = ()) -> Kind[Any]:
             raise Wrong(Finding(f"must be {says}", suggestion=did_you_mean(str(value), words)))
         return value
 
-    return Kind(says, read)
+    schema = {"anyOf": [{"enum": list(words)}, text_schema(_A_VARIABLE)]}
+    return Kind(says, read, schema, ", ".join(f"`{word}`" for word in words))
 
 
 def list_of(item: Kind[T]) -> Kind[tuple[T, ...]]:
@@ -96,14 +134,16 @@ def list_of(item: Kind[T]) -> Kind[tuple[T, ...]]:
             raise Wrong(f"must be a list, each of it {item.says}")
         return tuple(read_each(enumerate(value), item).values())
 
-    return Kind(f"a list, each of it {item.says}", read)
+    schema = {"type": "array", "items": item.schema}
+    return Kind(f"a list, each of it {item.says}", read, schema, f"list: {item.word}")
 
 
 def map_of(item: Kind[T]) -> Kind[Mapping[str, T]]:
     def read(value: Any) -> Mapping[str, T]:
         return read_each(_table(value).items(), item)
 
-    return kind(f"a table, each value {item.says}", read)
+    schema = {"type": "object", "additionalProperties": item.schema}
+    return kind(f"a table, each value {item.says}", read, schema, word=f"table: {item.word}")
 
 
 def read_each(pairs: Iterable[tuple[Any, Any]], item: Kind[T]) -> dict[Any, T]:
@@ -201,20 +241,71 @@ def _variable(value: Any) -> str:
     return str(value)
 
 
+def _tool_glob(value: Any) -> str:
+    """Without a dot it would be the name of a server alone, which no tool has."""
+    glob = some_text.read(value)
+    if "." not in glob and "*" not in glob:
+        raise Wrong(Finding("must be server.tool or a glob over it", suggestion=f'did you mean "{glob}.*"?'))
+    return glob
+
+
 def _ms_or_s(value: Any) -> float:
     seconds = duration_s(value)
     return seconds / 1000 if not isinstance(value, str) and seconds >= _SURELY_MS else seconds
 
 
-text = kind("a text", _text)
-some_text = kind("a text that is not empty", _some_text)
-flag = kind("true or false", _flag)
-table = kind("a table", _table)
-size = kind("a size such as 64KiB or 100MB", lambda value: _at_least(size_bytes(value), 1))
-url = kind("a URL such as http://127.0.0.1:8000/v1, without a query", _url)
-origin = kind("an origin such as http://localhost:3000, or a pattern with *", _origin)
-address = kind("HOST:PORT, such as 127.0.0.1:11435 or [::1]:11435", _address)
-headers = map_of(Kind("a header's value", _header))
-variable = kind("the name of an environment variable, never the key itself", _variable)
-ms_or_s = kind("a duration; a number of 1000 and more is ms", lambda value: _at_least(_ms_or_s(value), math.ulp(0)))
+text = kind("a text", _text, text_schema())
+some_text = kind("a text that is not empty", _some_text, text_schema(r"\S"), word="text")
+flag = kind("true or false", _flag, {"type": "boolean"})
+table = kind("a table", _table, {"type": "object"})
+size = kind(
+    "a size such as 64KiB or 100MB",
+    lambda value: _at_least(size_bytes(value), 1),
+    {"anyOf": [{"type": "integer", "minimum": 1}, text_schema(_SIZE_WRITTEN)]},
+    word="size",
+    unit="bytes",
+)
+url = kind(
+    "a URL such as http://127.0.0.1:8000/v1, without a query",
+    _url,
+    text_schema(r"^\s*[Hh][Tt][Tt][Pp][Ss]?://[^\s/?#]+[^?#]*$"),
+    word="URL",
+)
+origin = kind(
+    "an origin such as http://localhost:3000, or a pattern with *",
+    _origin,
+    text_schema(r"\*|^[a-z][a-z0-9+.-]*://[^/\s]+/?$"),
+    word="origin",
+)
+address = kind(
+    "HOST:PORT, such as 127.0.0.1:11435 or [::1]:11435",
+    _address,
+    text_schema(r"^\s*(?=\S)(\[[0-9A-Fa-f:.%]+\]|[^\s:\[\]/@]+)?(:[0-9]{1,5})?\s*$"),
+    word="HOST:PORT",
+)
+header = Kind(
+    "a header's value",
+    _header,
+    text_schema(r"^(?!\s*([Bb][Ee][Aa][Rr][Ee][Rr]|[Bb][Aa][Ss][Ii][Cc]|[Tt][Oo][Kk][Ee][Nn])?\s*$)[^\r\n]*$"),
+    "text",
+)
+headers = map_of(header)
+variable = kind(
+    "the name of an environment variable, never the key itself",
+    _variable,
+    text_schema("^[A-Za-z_][A-Za-z0-9_]*$"),
+    word="name of a variable",
+)
+ms_or_s = kind(
+    "a duration; a number of 1000 and more is ms",
+    lambda value: _at_least(_ms_or_s(value), math.ulp(0)),
+    _duration_schema(positive=True),
+    word="duration",
+    unit="s",
+)
 texts = list_of(some_text)
+tool_globs = list_of(
+    Kind(
+        "server.tool or a glob over it, such as git.* or *", _tool_glob, text_schema("[.*]"), "`server.tool` or a glob"
+    )
+)
