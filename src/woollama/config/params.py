@@ -112,5 +112,5 @@ params = Kind(
         "properties": {name: {"description": how.doc, **how.kind.schema} for name, how in SETTINGS.items()},
         "additionalProperties": False,
     },
-    "table: params",
+    "table of params",
 )

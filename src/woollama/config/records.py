@@ -82,7 +82,7 @@ def read_record(
                 values[item.name] = how.kind.read(raw[key])
             except Wrong as wrong:
                 findings += wrong.under(key)
-        elif not _has_default(item):
+        elif not has_default(item):
             findings.append(Finding(f'needs "{key}": {how.doc}'))
     if any(finding.severity == "error" for finding in findings):
         return None, findings
@@ -101,7 +101,7 @@ def record(cls: type[T]) -> Kind[T]:
         return made
 
     keys = ", ".join(settings_of(cls))
-    return kind(f"a table with {keys}", read, record_schema(cls), word=f"table: {keys}")
+    return kind(f"a table with {keys}", read, record_schema(cls), word=f"table ({keys})")
 
 
 def record_schema(
@@ -122,7 +122,7 @@ def record_schema(
         properties[key] = {"description": how.doc, **told, **how.kind.schema}
     for key, nothing in not_yet.items():
         properties[key] = {"description": "not supported in this version", "deprecated": True, "const": nothing}
-    needed = [key for key, (item, _) in settings_of(cls).items() if not _has_default(item)]
+    needed = [key for key, (item, _) in settings_of(cls).items() if not has_default(item)]
     return {
         "type": "object",
         "properties": {**properties, **more},
@@ -139,5 +139,5 @@ def as_written(item: dataclasses.Field[Any]) -> Any:
     return value if isinstance(value, str | bool | int | float | dict) else None
 
 
-def _has_default(item: dataclasses.Field[Any]) -> bool:
+def has_default(item: dataclasses.Field[Any]) -> bool:
     return item.default is not MISSING or item.default_factory is not MISSING

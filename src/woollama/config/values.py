@@ -98,11 +98,13 @@ def _duration_schema(positive: bool) -> Schema:
 
 def whole(at_least: int = 0, at_most: int | None = None) -> Kind[int]:
     upper = "" if at_most is None else f" and at most {at_most}"
+    bounds = "" if at_least < 0 else f", {at_least} or more" if at_most is None else f", {at_least} to {at_most}"
     schema = {"type": "integer", "minimum": at_least, **({} if at_most is None else {"maximum": at_most})}
     return kind(
         f"a whole number, at least {at_least}{upper}",
         lambda value: _at_least(_whole(value), at_least, at_most),
         schema,
+        word="whole number" + bounds,
     )
 
 
@@ -135,7 +137,7 @@ def list_of(item: Kind[T]) -> Kind[tuple[T, ...]]:
         return tuple(read_each(enumerate(value), item).values())
 
     schema = {"type": "array", "items": item.schema}
-    return Kind(f"a list, each of it {item.says}", read, schema, f"list: {item.word}")
+    return Kind(f"a list, each of it {item.says}", read, schema, f"list of {item.word}")
 
 
 def map_of(item: Kind[T]) -> Kind[Mapping[str, T]]:
@@ -143,7 +145,7 @@ def map_of(item: Kind[T]) -> Kind[Mapping[str, T]]:
         return read_each(_table(value).items(), item)
 
     schema = {"type": "object", "additionalProperties": item.schema}
-    return kind(f"a table, each value {item.says}", read, schema, word=f"table: {item.word}")
+    return kind(f"a table, each value {item.says}", read, schema, word=f"table of {item.word}")
 
 
 def read_each(pairs: Iterable[tuple[Any, Any]], item: Kind[T]) -> dict[Any, T]:
