@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import fields
 from fnmatch import fnmatchcase
@@ -17,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from woollama import __version__
 from woollama.config.model import Config, ToolServer
+from woollama.config.problems import Problem
 from woollama.core.ask_first import AskFirst
 from woollama.core.catalog import Catalog
 from woollama.core.continuations import Continuations
@@ -42,6 +44,7 @@ from woollama.surfaces.metrics import Gauge, Metrics
 from woollama.surfaces.passage import Passage
 from woollama.surfaces.patterns import Patterns
 from woollama.surfaces.relay import Relayer
+from woollama.surfaces.status import Status
 from woollama.surfaces.watched import Watched
 from woollama.toolservers.fleet import Fleet, ServerSpec
 
@@ -175,11 +178,13 @@ class Core:
 
 
 class Daemon:
-    """The core behind HTTP. `server` starts, drains and closes it."""
+    """The core behind HTTP. `server` starts, drains and closes it. `problems` are those of its configuration."""
 
-    def __init__(self, core: Core, *, scrubber: Scrubber) -> None:
+    def __init__(self, core: Core, *, scrubber: Scrubber, problems: Sequence[Problem] = ()) -> None:
         self._core = core
         self._scrubber = scrubber
+        self._problems = problems
+        self._started_at = time.time()
         heartbeat_s = core.config.door.heartbeat_s
         self._mcp = McpEndpoint(core.offer(), max_body_bytes=core.config.limits.body_bytes)
         self._feed = Feed(heartbeat_s=heartbeat_s, scrub=scrubber.scrub, request_id=request_id.get)
@@ -201,9 +206,10 @@ class Daemon:
         self._mcp.start()
         await self._core.warm()
 
-    def reconfigure(self, config: Config) -> None:
+    def reconfigure(self, config: Config, problems: Sequence[Problem] = ()) -> None:
         """As `Core.reconfigure`, for everything that clients see, too."""
         self._core.reconfigure(config)
+        self._problems = problems
         self._site = self._new_site()
         self._feed.heartbeat_s = config.door.heartbeat_s
         self._mcp.renew(self._core.offer())
@@ -250,17 +256,32 @@ class Daemon:
             heartbeat_s=config.door.heartbeat_s,
         )
         chat = Exchange("chat", openai_chat, "/chat/completions", around)
+        tools = Tools(core.tool_servers, self._scrubber.scrub)
+        probes = Probes(self._waits_for, __version__)
+        status = Status(
+            probes=probes,
+            catalog=core.catalog,
+            attempts=core.generation.attempts,
+            runs=core.runs,
+            tools=tools,
+            recipes=len(config.recipes),
+            aliases=len(config.aliases),
+            problems=[problem.as_json() for problem in self._problems],
+            started_at=self._started_at,
+            scrub=self._scrubber.scrub,
+        )
         return Site(
             routes(
                 chat=chat,
                 responses=Exchange("responses", openai_responses, "/responses", around),
                 passage=lambda path: Passage(path, around),
                 models=Models(core.catalog, names),
-                tools=Tools(core.tool_servers, self._scrubber.scrub),
+                tools=tools,
                 metrics=self._metrics,
                 feed=self._feed,
                 patterns=Patterns(names, chat),
-                probes=Probes(self._waits_for, __version__),
+                probes=probes,
+                status=status,
                 mcp=self._mcp,
             ),
             self.render_error,

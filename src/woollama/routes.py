@@ -26,6 +26,7 @@ from woollama.surfaces.listings import Models, Probes, Tools
 from woollama.surfaces.mcp_server.endpoint import McpEndpoint
 from woollama.surfaces.passage import Passage
 from woollama.surfaces.patterns import Patterns
+from woollama.surfaces.status import Status
 
 Headers = list[tuple[bytes, bytes]]
 RenderError = Callable[[str, RouterError], tuple[int, Headers, bytes]]
@@ -57,6 +58,7 @@ def routes(
     metrics: ASGIApp,
     feed: ASGIApp,
     probes: Probes,
+    status: Status,
     mcp: McpEndpoint,
 ) -> list[Route]:
     return [
@@ -82,6 +84,7 @@ def routes(
         Route("POST", "/w1/patterns/{name}/render", patterns.render),
         Route("POST", "/w1/patterns/{name}/run", patterns.run),
         Route("GET", "/w1/servers", tools.servers),
+        Route("GET", "/w1/status", status),
         Route("GET", "/w1/events", feed),
         Route("GET", "/metrics", metrics),
         Route("GET", "/healthz", probes.healthz),

@@ -7,10 +7,11 @@ import json
 import pytest
 
 from tests.cli.conftest import FakeDaemon, Home
+from tests.cli.terminal import Terminal
 
 TOOLS = {
     "tools": ["clock.now"],
-    "data": [{"name": "clock.now", "server": "clock", "tool": "now"}],
+    "data": [{"name": "clock.now", "server": "clock", "tool": "now", "description": "The time.\nAnywhere."}],
     "servers": [
         {"name": "clock", "transport": "stdio", "health": "ready", "tools": 1, "attempts": 1, "last_error": None},
         {"name": "git", "transport": "stdio", "health": "down", "tools": 0, "attempts": 3, "last_error": "no \x1b[2J"},
@@ -22,7 +23,8 @@ TOOLS = {
 def test_without_a_daemon_it_says_so(home: Home, words: list[str]) -> None:
     finished = home.woollama(*words)
     assert finished.returncode == 1
-    assert finished.stderr == f"woollama: woollama is not running: nobody listens at {home.runtime}/woollama.sock\n"
+    where = f"nobody listens at {home.runtime}/woollama.sock"
+    assert finished.stderr == f"woollama: woollama is not running: {where}; `woollama serve` starts it\n"
 
 
 def test_a_socket_that_nobody_listens_at_is_no_daemon(home: Home, daemon: FakeDaemon) -> None:
@@ -30,35 +32,127 @@ def test_a_socket_that_nobody_listens_at_is_no_daemon(home: Home, daemon: FakeDa
     assert home.woollama("models").returncode == 1
 
 
-def test_models_are_listed_one_a_line(home: Home, daemon: FakeDaemon) -> None:
-    daemon.answers["/v1/models"] = (200, {"data": [{"id": "woollama/demo"}, {"id": "ollama/qwen3"}]})
-    assert home.woollama("models").stdout == "woollama/demo\nollama/qwen3\n"
-    assert json.loads(home.woollama("models", "--json").stdout)["data"][0]["id"] == "woollama/demo"
+MODELS = {
+    "object": "list",
+    "data": [
+        {"id": "woollama/demo", "owned_by": "woollama"},
+        {"id": "gpt-4o", "owned_by": "woollama"},
+        {"id": "ollama/qwen3", "owned_by": "ollama"},
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("words", "listed"),
+    [
+        ([], ["woollama/demo", "gpt-4o", "ollama/qwen3"]),
+        (["QWEN"], ["ollama/qwen3"]),
+        (["ollama/*", "demo"], ["woollama/demo", "ollama/qwen3"]),
+        (["--kind", "alias"], ["gpt-4o"]),
+        (["--kind", "recipe"], ["woollama/demo"]),
+        (["--kind", "ollama", "q"], ["ollama/qwen3"]),
+    ],
+)
+def test_models_are_listed_one_a_line(home: Home, daemon: FakeDaemon, words: list[str], listed: list[str]) -> None:
+    daemon.answers["/v1/models"] = (200, MODELS)
+    assert home.woollama("models", *words).stdout.splitlines() == listed
+    found = json.loads(home.woollama("models", "--json", *words).stdout)
+    assert (found["object"], [model["id"] for model in found["data"]]) == ("list", listed)
+
+
+def test_a_filter_that_fits_nothing_exits_with_1(home: Home, daemon: FakeDaemon) -> None:
+    daemon.answers |= {"/v1/models": (200, MODELS), "/v1/tools": (200, TOOLS)}
+    finished = home.woollama("models", "zzz")
+    assert (finished.returncode, finished.stdout) == (1, "")
+    assert finished.stderr == "woollama: no model fits; `woollama models` lists them all\n"
+    finished = home.woollama("tools", "zzz")
+    assert (finished.returncode, finished.stdout) == (1, "")
+    assert finished.stderr == "woollama: nothing fits; `woollama tools` lists everything\n"
 
 
 def test_tools_are_listed_with_the_health_of_their_server(home: Home, daemon: FakeDaemon) -> None:
     daemon.answers["/v1/tools"] = (200, TOOLS)
-    assert home.woollama("tools").stdout == (
-        "clock (stdio): ready\n  clock.now\ngit (stdio): down after 3 attempts, because no \\x1b[2J\n"
+    clock, git = (
+        "clock (stdio): ready\n  clock.now  The time. Anywhere.\n",
+        "git (stdio): down after 3 attempts, because no \\x1b[2J\n",
     )
+    assert home.woollama("tools").stdout == clock + git
+    assert home.woollama("tools", "now").stdout == clock
+    assert home.woollama("tools", "--server", "git").stdout == git
+    assert json.loads(home.woollama("tools", "--json", "clock.*").stdout)["tools"] == ["clock.now"]
 
 
-def test_status_tells_where_the_daemon_is_and_what_it_waits_for(home: Home, daemon: FakeDaemon) -> None:
+STATUS = {
+    "version": "9.9",
+    "uptime_s": 7980.5,
+    "ready": False,
+    "waiting_for": ["git"],
+    "recipes": 4,
+    "aliases": 1,
+    "inferencers": [
+        {"name": "ollama", "models": 12, "cooling_s": 0.0, "last_error": None},
+        {"name": "groq", "models": 0, "cooling_s": 24.1, "last_error": "503 from \x1b[2J"},
+        {"name": "local", "models": 1, "cooling_s": 0.0, "last_error": None},
+    ],
+    "servers": TOOLS["servers"],
+    "tools": 1,
+    "runs": 2,
+    "problems": [
+        {
+            "severity": "error",
+            "file": "recipes.toml",
+            "line": 3,
+            "key": "recipes.bad.inferencer",
+            "message": "must be a text",
+            "suggestion": "",
+            "left_out": "recipes.bad",
+        },
+        {**dict.fromkeys(("file", "line", "key", "suggestion", "left_out")), "severity": "note", "message": "no key"},
+    ],
+}
+
+
+def test_status_tells_what_a_person_wants_to_know(home: Home, daemon: FakeDaemon) -> None:
     (home.runtime / "woollama.addr").write_text("127.0.0.1:11435\n")
-    daemon.answers["/healthz"] = (200, {"ok": True, "version": "9.9"})
-    daemon.answers["/readyz"] = (503, {"ready": False, "waiting_for": ["git"]})
-    daemon.answers["/w1/servers"] = (200, {"data": TOOLS["servers"]})
+    daemon.answers["/w1/status"] = (200, STATUS)
     finished = home.woollama("status")
     assert finished.returncode == 0
     assert finished.stdout.splitlines() == [
-        f"woollama 9.9 at http://127.0.0.1:11435 and {home.runtime}/woollama.sock",
-        "waiting for: git",
+        "woollama 9.9, up 2 h 13 min",
+        "  http://127.0.0.1:11435",
+        f"  {home.runtime}/woollama.sock",
         "",
-        "2 tool servers: 1 ready, 1 down",
+        "recipes       4",
+        "aliases       1",
+        "models        13: ollama 12, local 1",
+        "running       2 turns",
+        "waiting for   git",
+        "tool servers  2: 1 ready, 1 down",
         "  clock  stdio  ready  1 tool",
         "  git    stdio  down   after 3 attempts: no \\x1b[2J",
+        "",
+        "tried last for now, after repeated failures",
+        "  groq  24 s  503 from \\x1b[2J",
+        "",
+        "problems of the configuration; `woollama check` says more",
+        "  error: recipes.toml:3: recipes.bad.inferencer: must be a text; recipes.bad is left out",
     ]
-    assert json.loads(home.woollama("status", "--json").stdout)["waiting_for"] == ["git"]
+    told = json.loads(home.woollama("status", "--json").stdout)
+    assert told == {**STATUS, "url": "http://127.0.0.1:11435", "socket": f"{home.runtime}/woollama.sock"}
+
+
+def test_status_tells_what_waits_for_a_reload(home: Home, daemon: FakeDaemon) -> None:
+    pending = [{"key": "mcpServers.git", "reason": "starts a new command"}]
+    daemon.answers["/w1/status"] = (200, {**STATUS, "pending": pending})
+    assert "  mcpServers.git: starts a new command" in home.woollama("status").stdout.splitlines()
+
+
+def test_on_a_terminal_models_are_shown_with_what_they_are(home: Home, daemon: FakeDaemon) -> None:
+    daemon.answers["/v1/models"] = (200, MODELS)
+    with Terminal(home, "models", NO_COLOR="1") as terminal:
+        assert terminal.rest() == "woollama/demo  recipe\ngpt-4o         alias\nollama/qwen3   ollama\n"
+    with Terminal(home, "models", "gpt", TERM="xterm", COLUMNS="9") as terminal:
+        assert terminal.rest() == "gpt-4o  \x1b[2m…\x1b[0m\n"
 
 
 def test_an_error_of_the_daemon_is_told(home: Home, daemon: FakeDaemon) -> None:

@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help", "-V", "--version")):
         words.insert(0, "serve")
     try:
-        args = parser().parse_all(words)
+        args = parser(words[0] if words[0] in COMMANDS else None).parse_all(words)
     except SystemExit as over:
         return over.code if isinstance(over.code, int) else 2
     try:
@@ -41,7 +41,8 @@ def serve_main(argv: Sequence[str] | None = None) -> int:
     return main(["serve", *(sys.argv[1:] if argv is None else argv)])
 
 
-def parser() -> Parser:
+def parser(only: str | None = None) -> Parser:
+    """The parser of all commands, or of one of them: the modules of the others are then not even imported."""
     parser = Parser(
         prog="woollama",
         description="One local door for every model and tool. Without a command it serves.",
@@ -49,7 +50,7 @@ def parser() -> Parser:
     )
     parser.add_argument("-V", "--version", action="version", version=f"woollama {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
-    for name in COMMANDS:
+    for name in COMMANDS if only is None else (only,):
         module = import_module(f"woollama.cli.{name}")
         module.add_parser(commands)
         commands.choices[name].set_defaults(run=module.run)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -60,5 +59,7 @@ def checked(kind: str, **given: Any) -> Callable[[str], str]:
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:
+    import difflib  # only mistakes need it
+
     found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f"; did you mean {found[0]!r}?" if found else ""

@@ -68,7 +68,9 @@ class Daemon:
             connection.request(method, path, body, {"content-type": "application/json"})
             return connection.getresponse()
         except (FileNotFoundError, ConnectionRefusedError) as error:
-            raise NotRunning(f"woollama is not running: nobody listens at {self.socket_path}") from error
+            raise NotRunning(
+                f"woollama is not running: nobody listens at {self.socket_path}; `woollama serve` starts it"
+            ) from error
         except (OSError, http.client.HTTPException) as error:
             raise Refused(
                 f"the daemon at {self.socket_path} gave no answer: {error or type(error).__name__}"

@@ -13,7 +13,7 @@ from woollama.cli.screen import complain
 
 if TYPE_CHECKING:
     from woollama.app import Daemon
-    from woollama.config import Config
+    from woollama.config import Loaded
     from woollama.domain.errors import RouterError
 
 FLAGS: Mapping[str, str] = {
@@ -72,12 +72,13 @@ def run(args: argparse.Namespace) -> int:
     if loaded.fatal:
         complain("not started: woollama check tells what is wrong with the configuration")
         return 1
-    return _serve(loaded.config, os.environ)
+    return _serve(loaded, os.environ)
 
 
-def _serve(config: Config, environ: MutableMapping[str, str]) -> int:
+def _serve(loaded: Loaded, environ: MutableMapping[str, str]) -> int:
     from woollama import observe, server
 
+    config = loaded.config
     token = environ.get("WOOLLAMA_TOKEN") or None
     scrubber = observe.Scrubber([token] if token else [])
     log_format = environ.get("WOOLLAMA_LOG_FORMAT") or "text"
@@ -100,7 +101,7 @@ def _serve(config: Config, environ: MutableMapping[str, str]) -> int:
         from woollama.platform import state_dir
 
         found = FoundModels(state_dir(environ) / "models.json")
-        return Daemon(Core(config, environ, scrubber, found), scrubber=scrubber)
+        return Daemon(Core(config, environ, scrubber, found), scrubber=scrubber, problems=loaded.problems)
 
     def render_error(path: str, error: RouterError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         return daemon().render_error(path, error)

@@ -1,4 +1,4 @@
-"""`woollama status`: whether the daemon runs, where, and how its tool servers are."""
+"""`woollama status`: whether the daemon runs, where, how it is, and what needs somebody's attention."""
 
 from __future__ import annotations
 
@@ -6,47 +6,122 @@ import argparse
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from woollama.cli.arguments import SubParsers
 from woollama.cli.daemon import Daemon, NotRunning, Refused
-from woollama.cli.screen import complain, table
+from woollama.cli.screen import complain, counted, one_line, styled, table
+
+_NAMED_MODELS = 4
+"""How many inferencers are told with the number of their models."""
 
 
 def add_parser(subparsers: SubParsers) -> None:
-    parser = subparsers.add_parser("status", help="tell whether the daemon runs, and how it is")
-    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    parser = subparsers.add_parser(
+        "status",
+        help="tell whether the daemon runs, and how it is",
+        description="Tell whether the daemon runs, since when and where, what it has, how its tool servers are, and"
+        " what needs attention: inferencers that fail, entries that wait, problems of the configuration. Exits with 1"
+        " if it does not run.",
+        epilog="example: woollama status --json | jq .uptime_s",
+    )
+    parser.add_argument("--json", action="store_true", help="print it as JSON, as GET /w1/status gives it")
 
 
 def run(args: argparse.Namespace) -> int:
     daemon = Daemon(os.environ)
     try:
-        alive, ready, servers = (daemon.get(path) for path in ("/healthz", "/readyz", "/w1/servers"))
+        told = daemon.get("/w1/status")
     except (NotRunning, Refused) as error:
         complain(error)
         return 1
     if args.json:
-        where = {"url": daemon.url, "socket": str(daemon.socket_path)}
-        print(json.dumps({**alive, **where, **ready, "servers": servers["data"]}, indent=2))
+        print(json.dumps({**told, "url": daemon.url, "socket": str(daemon.socket_path)}, indent=2))
         return 0
-    print(f"woollama {alive['version']} at {daemon.url or 'no TCP address'} and {daemon.socket_path}")
-    if not ready["ready"]:
-        print(f"waiting for: {', '.join(ready['waiting_for'])}")
-    if servers["data"]:
-        print(f"\n{_summary(servers['data'])}")
-        print(table(map(_row, servers["data"])))
+    print(f"{styled('woollama ' + told['version'], 'bold')}, up {duration(told['uptime_s'])}")
+    print(f"  {daemon.url or 'no TCP address'}\n  {daemon.socket_path}\n")
+    print(table(_facts(told)))
+    if told["servers"]:
+        print(table(map(_server, told["servers"])))
+    for line in _attention(told):
+        print(line)
     return 0
 
 
-def _summary(servers: Sequence[Mapping[str, Any]]) -> str:
+def duration(seconds: float) -> str:
+    """`42 s`, `3 min`, `2 h 13 min`, `5 d 2 h`."""
+    minutes, s = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min" if minutes else f"{s} s"
+
+
+def _facts(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "recipes", str(told["recipes"])
+    if told["aliases"]:
+        yield "aliases", str(told["aliases"])
+    yield "models", _models(told["inferencers"])
+    yield "running", counted(told["runs"], "turn") if told["runs"] else "nothing"
+    if told["waiting_for"]:
+        yield "waiting for", ", ".join(told["waiting_for"])
+    yield "tool servers", _servers(told["servers"])
+
+
+def _models(inferencers: Sequence[Mapping[str, Any]]) -> str:
+    """`14: ollama 12, local 1, scripted 1`."""
+    known = sorted(((each["models"], each["name"]) for each in inferencers if each["models"]), reverse=True)
+    if not known:
+        return "none known; any inferencer/model can still be asked for"
+    named = [f"{name} {models}" for models, name in known[:_NAMED_MODELS]]
+    if more := len(known) - _NAMED_MODELS:
+        named += [f"{more} more inferencers"] if more > 0 else []
+    return f"{sum(models for models, _ in known)}: {', '.join(named)}"
+
+
+def _servers(servers: Sequence[Mapping[str, Any]]) -> str:
     counts = Counter(server["health"] for server in servers)
     told = ", ".join(f"{count} {health}" for health, count in counts.most_common())
-    return f"{len(servers)} tool server{'s' if len(servers) > 1 else ''}: {told}"
+    return f"{len(servers)}: {told}" if servers else "none"
 
 
-def _row(server: Mapping[str, Any]) -> tuple[str, ...]:
+def _server(server: Mapping[str, Any]) -> tuple[str, ...]:
     """`git  stdio  down  after 3 attempts: no such file`."""
-    tools = f"{server['tools']} tool{'s' if server['tools'] != 1 else ''}"
-    detail = {"ready": tools, "down": f"after {server['attempts']} attempts: {server['last_error']}"}
+    detail = {
+        "ready": counted(server["tools"], "tool"),
+        "down": f"after {counted(server['attempts'], 'attempt')}: {server['last_error']}",
+    }
     return f"  {server['name']}", server["transport"], server["health"], detail.get(server["health"], "")
+
+
+def _attention(told: Mapping[str, Any]) -> Iterator[str]:
+    """Sections that are there only when there is something in them."""
+    if cooling := [each for each in told["inferencers"] if each["cooling_s"] > 0]:
+        yield "\n" + styled("tried last for now, after repeated failures", "yellow")
+        yield table((f"  {each['name']}", f"{each['cooling_s']:.0f} s", each["last_error"]) for each in cooling)
+    if pending := told.get("pending"):
+        yield "\n" + styled("pending: `woollama reload` puts these into force", "yellow")
+        yield from (f"  {_pending(each)}" for each in pending)
+    if problems := [each for each in told["problems"] if each["severity"] != "note"]:
+        yield "\n" + styled("problems of the configuration; `woollama check` says more", "yellow")
+        yield from (f"  {each['severity']}: {problem(each)}" for each in problems)
+
+
+def _pending(entry: object) -> str:
+    match entry:
+        case {"key": key, "reason": reason}:
+            return one_line(f"{key}: {reason}")
+        case _:
+            return one_line(str(entry))
+
+
+def problem(told: Mapping[str, Any]) -> str:
+    """One line of a problem as `woollama check --json` has it."""
+    place = ":".join(str(part) for part in (told["file"], told["line"]) if part is not None)
+    hint = f" ({told['suggestion']})" if told["suggestion"] else ""
+    effect = f"; {told['left_out']} is left out" if told["left_out"] else ""
+    return one_line(": ".join(filter(None, (place, told["key"], told["message"]))) + hint + effect)

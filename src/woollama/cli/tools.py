@@ -5,16 +5,24 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from woollama.cli.arguments import SubParsers
 from woollama.cli.daemon import Daemon, NotRunning, Refused
-from woollama.cli.screen import complain, shown
+from woollama.cli.screen import complain, fits, shown, table
 
 
 def add_parser(subparsers: SubParsers) -> None:
-    parser = subparsers.add_parser("tools", help="list the tools of every tool server")
-    parser.add_argument("--json", action="store_true", help="print the listing as JSON")
+    parser = subparsers.add_parser(
+        "tools",
+        help="list the tools of every tool server",
+        description="List the tools of every tool server, and how each server is: ready, starting, or down and why.",
+        epilog="examples: woollama tools 'fs.read_*'; woollama tools --server git",
+    )
+    parser.add_argument("pattern", nargs="*", metavar="PATTERN", help="part of a name, or a glob over server.tool")
+    parser.add_argument("--server", metavar="NAME", help="only the tools of this server")
+    parser.add_argument("--json", action="store_true", help="print the listing as JSON, as GET /v1/tools gives it")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -23,18 +31,29 @@ def run(args: argparse.Namespace) -> int:
     except (NotRunning, Refused) as error:
         complain(error)
         return 1
+    tools = [
+        tool for tool in listing["data"] if fits(tool["name"], args.pattern) and args.server in (None, tool["server"])
+    ]
+    with_tools = {tool["server"] for tool in tools}
+    servers = [
+        server
+        for server in listing["servers"]
+        if server["name"] in with_tools or server["name"] == args.server or not (args.pattern or args.server)
+    ]
+    found = {"tools": [tool["name"] for tool in tools], "data": tools, "servers": servers}
     if args.json:
-        print(json.dumps(listing, indent=2))
-        return 0
-    for server in listing["servers"]:
+        print(json.dumps(found, indent=2))
+    elif not servers:
+        complain("nothing fits; `woollama tools` lists everything")
+    for server in () if args.json else servers:
         print(health_line(server))
-        for tool in listing["data"]:
-            if tool["server"] == server["name"]:
-                print(shown(f"  {tool['name']}"))
-    return 0
+        own = [tool for tool in tools if tool["server"] == server["name"]]
+        if own:
+            print(table(((f"  {tool['name']}", tool["description"]) for tool in own), tail="dim"))
+    return 0 if servers or args.json else 1
 
 
-def health_line(server: dict[str, Any]) -> str:
+def health_line(server: Mapping[str, Any]) -> str:
     """`github (stdio): down after 3 attempts, because …`."""
     line = f"{server['name']} ({server['transport']}): {server['health']}"
     if server["health"] == "down":

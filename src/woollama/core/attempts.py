@@ -77,6 +77,11 @@ class Attempts:
         cooling = [name for name, health in self._health.items() if health.cooling]
         return f"<Attempts at {len(self._gates)} inferencers, cooling: {', '.join(cooling) or 'none'}>"
 
+    @property
+    def health(self) -> Mapping[str, Health]:
+        """How each inferencer is."""
+        return self._health
+
     def order(self, targets: Sequence[Target]) -> list[Target]:
         """Healthy candidates first, cooling ones after them, each group in the configured order."""
         return sorted(targets, key=lambda target: self._health[target.inferencer].cooling)

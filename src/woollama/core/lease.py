@@ -113,10 +113,16 @@ class Health:
         self._clock = clock
         self._failures = 0
         self._cools_until = 0.0
+        self.last_error = ""
 
     @property
     def cooling(self) -> bool:
-        return self._clock() < self._cools_until
+        return self.cooling_s > 0
+
+    @property
+    def cooling_s(self) -> float:
+        """How much longer it is tried last."""
+        return max(0.0, self._cools_until - self._clock())
 
     def renew(self, policy: LeasePolicy) -> None:
         self._policy = policy
@@ -126,6 +132,7 @@ class Health:
             self._failures, self._cools_until = 0, 0.0
         elif cools(error):
             self._failures += 1
+            self.last_error = error.message
             if self._failures >= FAILURES_BEFORE_COOLDOWN:
                 self._cools_until = self._clock() + self._policy.cooldown_s
 

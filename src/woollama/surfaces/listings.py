@@ -56,15 +56,18 @@ class Tools:
         tools = self._servers.tools()
         body = {
             "tools": [tool.qualified for tool in tools],
-            "data": [{"name": tool.qualified, "server": tool.server, "tool": tool.name} for tool in tools],
-            "servers": self._health(),
+            "data": [
+                {"name": tool.qualified, "server": tool.server, "tool": tool.name, "description": tool.description}
+                for tool in tools
+            ],
+            "servers": self.health(),
         }
         await send_json(send, 200, body)
 
     async def servers(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send_json(send, 200, {"data": self._health()})
+        await send_json(send, 200, {"data": self.health()})
 
-    def _health(self) -> list[dict[str, Any]]:
+    def health(self) -> list[dict[str, Any]]:
         return [
             {
                 "name": server.name,
@@ -83,14 +86,18 @@ class Probes:
 
     def __init__(self, waits_for: Callable[[], list[str]], version: str) -> None:
         self._waits_for = waits_for
-        self._version = version
+        self.version = version
 
     async def healthz(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send_json(send, 200, {"ok": True, "service": "woollama", "version": self._version})
+        await send_json(send, 200, {"ok": True, "service": "woollama", "version": self.version})
 
     async def readyz(self, scope: Scope, receive: Receive, send: Send) -> None:
+        told = self.readiness()
+        await send_json(send, 200 if told["ready"] else 503, told)
+
+    def readiness(self) -> dict[str, Any]:
         waiting = self._waits_for()
-        await send_json(send, 503 if waiting else 200, {"ready": not waiting, "waiting_for": waiting})
+        return {"ready": not waiting, "waiting_for": waiting}
 
 
 def _model(listed: Listed) -> dict[str, Any]:
