@@ -25,7 +25,12 @@ async def daemon(
     assert not loaded.errors, loaded.errors
     options = options or ServeOptions(shutdown_timeout_s=1.0)
     scrubber = scrubber or Scrubber()
-    served = Daemon(Core(loaded.config, environ, scrubber), scrubber=scrubber)
+    served = Daemon(
+        Core(loaded.config, environ, scrubber),
+        scrubber=scrubber,
+        loaded=loaded,
+        load=lambda: load(config_dir, environ),
+    )
     async with serve_in_process(served, options, render_error=served.render_error) as running:
         yield running
 

@@ -18,7 +18,7 @@ ALL = frozenset(
     {*DOMAIN, "core", "surfaces", "routes", "inferencers", "toolservers", "stores", "compression", "processes"}
     | {"config", "auth", "observe", "gate", "console", "proxy", "parity", "defaults"}
 )
-COMPOSITION = frozenset({"inferencing", "generation", "found_models"})
+COMPOSITION = frozenset({"inferencing", "generation", "found_models", "reloading"})
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "platform": frozenset(),
     "domain": LEAF,
@@ -39,6 +39,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "parity": DOMAIN,
     "inferencing": DOMAIN | {"config", "core", "inferencers", "observe", "processes"},
     "found_models": DOMAIN,
+    "reloading": DOMAIN | {"config"},
     "generation": DOMAIN | {"config", "core", "inferencing", "found_models"},
     "app": ALL | COMPOSITION,
     "server": ALL | COMPOSITION | {"app"},

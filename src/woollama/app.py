@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import fields
 from fnmatch import fnmatchcase
+from typing import Any
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from woollama import __version__
-from woollama.config.model import Config, ToolServer
-from woollama.config.problems import Problem
+from woollama.config import Config, Loaded
+from woollama.config.model import ToolServer
 from woollama.core.ask_first import AskFirst
 from woollama.core.catalog import Catalog
 from woollama.core.continuations import Continuations
@@ -33,6 +34,7 @@ from woollama.inferencing import Inferencing
 from woollama.observe import LoggedToolbox, Scrubber, request_id
 from woollama.processes.children import Supervisor
 from woollama.processes.environment import private_environment
+from woollama.reloading import Reloading
 from woollama.routes import Site, render_error, routes
 from woollama.surfaces import openai_chat, openai_responses
 from woollama.surfaces.exchange import Exchange, Surroundings
@@ -44,6 +46,7 @@ from woollama.surfaces.metrics import Gauge, Metrics
 from woollama.surfaces.passage import Passage
 from woollama.surfaces.patterns import Patterns
 from woollama.surfaces.relay import Relayer
+from woollama.surfaces.reload import Reload
 from woollama.surfaces.status import Status
 from woollama.surfaces.watched import Watched
 from woollama.toolservers.fleet import Fleet, ServerSpec
@@ -178,12 +181,12 @@ class Core:
 
 
 class Daemon:
-    """The core behind HTTP. `server` starts, drains and closes it. `problems` are those of its configuration."""
+    """The core behind HTTP. `server` starts, drains and closes it."""
 
-    def __init__(self, core: Core, *, scrubber: Scrubber, problems: Sequence[Problem] = ()) -> None:
+    def __init__(self, core: Core, *, scrubber: Scrubber, loaded: Loaded, load: Callable[[], Loaded]) -> None:
+        """`loaded` is what the core was made of, and `load` loads it anew for a reload."""
         self._core = core
         self._scrubber = scrubber
-        self._problems = problems
         self._started_at = time.time()
         heartbeat_s = core.config.door.heartbeat_s
         self._mcp = McpEndpoint(core.offer(), max_body_bytes=core.config.limits.body_bytes)
@@ -192,6 +195,7 @@ class Daemon:
         core.runs.observe(self._feed.see_run)
         core.toolbox.watch(lambda what, fields: self._feed.tell(what, **fields))
         core.toolbox.watch(lambda what, fields: self._metrics.see_tool(fields) if what == "tool.returned" else None)
+        self._reloading = Reloading(loaded, load, self._reconfigure, tell=self._feed.tell)
         self._site = self._new_site()
         self._app = Watched(self._serve, self._metrics, self._feed)
 
@@ -205,20 +209,18 @@ class Daemon:
     async def start(self) -> None:
         self._mcp.start()
         await self._core.warm()
+        self._reloading.start()
 
-    def reconfigure(self, config: Config, problems: Sequence[Problem] = ()) -> None:
-        """As `Core.reconfigure`, for everything that clients see, too."""
-        self._core.reconfigure(config)
-        self._problems = problems
-        self._site = self._new_site()
-        self._feed.heartbeat_s = config.door.heartbeat_s
-        self._mcp.renew(self._core.offer())
+    async def reload(self) -> None:
+        """Work with what the configuration files say now."""
+        await self._reloading.reload("owner")
 
     async def drain(self, timeout_s: float) -> None:
         self._feed.close()
         await asyncio.gather(self._core.runs.drain(timeout_s), self._mcp.drain(timeout_s))
 
     async def close(self) -> None:
+        await self._reloading.close()
         try:
             await self._mcp.close()
         finally:
@@ -235,6 +237,13 @@ class Daemon:
             return
         with self._core.generation.used():
             await site(scope, receive, send)
+
+    def _reconfigure(self, config: Config) -> None:
+        """As `Core.reconfigure`, for everything that clients see, too."""
+        self._core.reconfigure(config)
+        self._site = self._new_site()
+        self._feed.heartbeat_s = config.door.heartbeat_s
+        self._mcp.renew(self._core.offer())
 
     def _new_site(self) -> Site:
         """All routes over the configuration at work."""
@@ -266,7 +275,7 @@ class Daemon:
             tools=tools,
             recipes=len(config.recipes),
             aliases=len(config.aliases),
-            problems=[problem.as_json() for problem in self._problems],
+            configuration=self._reloading.as_json,
             started_at=self._started_at,
             scrub=self._scrubber.scrub,
         )
@@ -283,9 +292,13 @@ class Daemon:
                 probes=probes,
                 status=status,
                 mcp=self._mcp,
+                reload=Reload(self._reloading.as_json, self._reload_for_owner),
             ),
             self.render_error,
         )
+
+    async def _reload_for_owner(self) -> dict[str, Any]:
+        return (await self._reloading.reload("owner")).as_json()
 
     def _scrubbed(self, error: RouterError) -> RouterError:
         error.message = self._scrubber.scrub(error.message)

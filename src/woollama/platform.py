@@ -230,6 +230,18 @@ def _absolute(value: str | None) -> Path | None:
     return Path(value) if value and os.path.isabs(value) else None
 
 
+# --- the terminal ----------------------------------------------------------------------------------------------------
+
+
+def has_terminal() -> bool:
+    """Whether this process has a controlling terminal that is still there."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
+
+
 # --- sockets passed by a supervisor ----------------------------------------------------------------------------------
 
 _FIRST_PASSED_FD = 3

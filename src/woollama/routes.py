@@ -26,6 +26,7 @@ from woollama.surfaces.listings import Models, Probes, Tools
 from woollama.surfaces.mcp_server.endpoint import McpEndpoint
 from woollama.surfaces.passage import Passage
 from woollama.surfaces.patterns import Patterns
+from woollama.surfaces.reload import Reload
 from woollama.surfaces.status import Status
 
 Headers = list[tuple[bytes, bytes]]
@@ -60,6 +61,7 @@ def routes(
     probes: Probes,
     status: Status,
     mcp: McpEndpoint,
+    reload: Reload,
 ) -> list[Route]:
     return [
         Route("POST", "/v1/chat/completions", chat),
@@ -86,6 +88,8 @@ def routes(
         Route("GET", "/w1/servers", tools.servers),
         Route("GET", "/w1/status", status),
         Route("GET", "/w1/events", feed),
+        Route("GET", "/w1/config", reload.state),
+        Route("POST", "/w1/reload", reload.reload),
         Route("GET", "/metrics", metrics),
         Route("GET", "/healthz", probes.healthz),
         Route("GET", "/readyz", probes.readyz),

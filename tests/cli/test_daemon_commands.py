@@ -142,9 +142,9 @@ def test_status_tells_what_a_person_wants_to_know(home: Home, daemon: FakeDaemon
 
 
 def test_status_tells_what_waits_for_a_reload(home: Home, daemon: FakeDaemon) -> None:
-    pending = [{"key": "mcpServers.git", "reason": "starts a new command"}]
+    pending = [{"what": "tool server", "name": "git", "why": "would start another command"}]
     daemon.answers["/w1/status"] = (200, {**STATUS, "pending": pending})
-    assert "  mcpServers.git: starts a new command" in home.woollama("status").stdout.splitlines()
+    assert "  tool server git would start another command" in home.woollama("status").stdout.splitlines()
 
 
 def test_on_a_terminal_models_are_shown_with_what_they_are(home: Home, daemon: FakeDaemon) -> None:

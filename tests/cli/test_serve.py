@@ -90,6 +90,15 @@ def test_a_daemon_is_asked_found_running_and_ended(home: Home) -> None:
         assert (unknown.returncode, "scripted/echo" in unknown.stderr) == (1, True)
         second = home.woollama("serve")
         assert (second.returncode, str(home.runtime) in second.stderr) == (3, True)
+        home.write("recipes.toml", '[recipes.parrot]\ninferencer = "scripted/echo"\n')
+        reloaded = home.woollama("reload")
+        assert (reloaded.returncode, reloaded.stdout) == (0, "recipe parrot added\n")
+        home.write("recipes.toml", "[recipes.parrot\n")
+        broken = home.woollama("reload")
+        assert (broken.returncode, broken.stdout) == (1, "")
+        assert "recipes.toml:1: is not valid TOML" in broken.stderr
+        assert "goes on with the configuration that it has" in broken.stderr
+        assert "woollama/parrot" in home.woollama("models").stdout
         daemon.send_signal(signal.SIGTERM)
         assert daemon.wait(timeout=30) == 0
     assert home.woollama("status").returncode == 1

@@ -35,6 +35,9 @@ class Program:
     async def start(self) -> None:
         say("started")
 
+    async def reload(self) -> None:
+        say("reloading")
+
     async def drain(self, timeout_s: float) -> None:
         say("draining")
         if self._turns:

@@ -16,6 +16,7 @@ import pytest
 from tests.server.daemons import (
     PATIENCE_S,
     ROOT,
+    Daemon,
     command,
     daemon,
     environment,
@@ -46,11 +47,45 @@ def test_the_socket_is_the_owners_alone_and_the_address_file_says_where_tcp_is(t
         assert running.files() == FILES
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_with_zero_and_leaves_no_file(tmp_path: Path, number: int) -> None:
     with daemon(tmp_path) as running:
         assert running.ends(number) == 0
         assert running.files() == []
+
+
+def test_a_hangup_asks_for_a_reload_as_often_as_it_comes(tmp_path: Path) -> None:
+    with daemon(tmp_path) as running:
+        assert running.says() == "started"
+        for _ in range(2):
+            running.process.send_signal(signal.SIGHUP)
+            assert running.says() == "reloading"
+        assert running.ends() == 0
+
+
+def test_a_terminal_that_is_closed_ends_it(tmp_path: Path) -> None:
+    outer, inner = os.openpty()
+    in_terminal = "import fcntl, sys, termios, tests.server.program as p; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    process = subprocess.Popen(
+        [sys.executable, "-c", in_terminal + """sys.exit(p.main('{"address": "127.0.0.1:0"}'))"""],
+        cwd=ROOT,
+        env=environment(tmp_path),
+        stdin=inner,
+        stdout=subprocess.PIPE,
+        bufsize=0,
+        start_new_session=True,
+    )
+    os.close(inner)
+    try:
+        running = Daemon(tmp_path, process)
+        process.send_signal(signal.SIGHUP)
+        assert [running.says(), running.says()] == ["started", "reloading"]
+        os.close(outer)
+        assert process.wait(PATIENCE_S) == 0
+        assert running.files() == []
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_a_turn_gets_the_shutdown_timeout_and_then_an_error_frame(tmp_path: Path) -> None:

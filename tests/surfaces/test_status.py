@@ -58,7 +58,7 @@ async def test_an_inferencer_that_cools_is_told_with_its_reason_until_it_does_no
         recipes=3,
         aliases=1,
         started_at=clock.now,
-        problems=[{"severity": "error"}],
+        configuration=lambda: {"pending": [], "problems": [{"severity": "error"}], "needs_restart": []},
         scrub=lambda text: text.replace("hunter2", "***"),
         now=clock,
     )
@@ -80,7 +80,9 @@ async def test_an_inferencer_that_cools_is_told_with_its_reason_until_it_does_no
         "servers": [],
         "tools": 0,
         "runs": 0,
+        "pending": [],
         "problems": [{"severity": "error"}],
+        "needs_restart": [],
     }
     clock.now += 20
     assert (await ask(status))["inferencers"][0] == {"name": "groq", "models": 0, "cooling_s": 0.0, "last_error": None}

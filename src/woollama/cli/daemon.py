@@ -13,6 +13,7 @@ from typing import Any
 from woollama.platform import runtime_dir
 
 GET_TIMEOUT_S = 5.0
+POST_TIMEOUT_S = 30.0
 
 
 class NotRunning(Exception):
@@ -44,12 +45,11 @@ class Daemon:
 
     def get(self, path: str) -> Any:
         """The JSON of a `GET`, whatever its status below 500. Raises `NotRunning` and `Refused`."""
-        with closing(UnixConnection(self.socket_path, GET_TIMEOUT_S)) as connection:
-            answer = self._asked(connection, "GET", path)
-            body = json.loads(answer.read() or b"null")
-            if answer.status >= 400 and "error" in (body or {}):
-                raise Refused(body["error"]["message"])
-            return body
+        return self._json("GET", path, None, GET_TIMEOUT_S)
+
+    def send(self, path: str, body: Mapping[str, Any]) -> Any:
+        """The JSON that a `POST` is answered with. Raises `NotRunning` and `Refused`."""
+        return self._json("POST", path, json.dumps(body).encode(), POST_TIMEOUT_S)
 
     def post(self, path: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """The events of a streamed answer as they come. Raises `NotRunning` and `Refused`."""
@@ -60,6 +60,14 @@ class Daemon:
             for line in answer:
                 if line.startswith(b"data:") and (data := line[5:].strip()) != b"[DONE]":
                     yield json.loads(data)
+
+    def _json(self, method: str, path: str, body: bytes | None, timeout_s: float) -> Any:
+        with closing(UnixConnection(self.socket_path, timeout_s)) as connection:
+            answer = self._asked(connection, method, path, body)
+            told = json.loads(answer.read() or b"null")
+            if answer.status >= 400 and "error" in (told or {}):
+                raise Refused(told["error"]["message"])
+            return told
 
     def _asked(
         self, connection: UnixConnection, method: str, path: str, body: bytes | None = None

@@ -77,8 +77,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _serve(loaded: Loaded, environ: MutableMapping[str, str]) -> int:
     from woollama import observe, server
+    from woollama.config import load
 
-    config = loaded.config
     token = environ.get("WOOLLAMA_TOKEN") or None
     scrubber = observe.Scrubber([token] if token else [])
     log_format = environ.get("WOOLLAMA_LOG_FORMAT") or "text"
@@ -101,19 +101,20 @@ def _serve(loaded: Loaded, environ: MutableMapping[str, str]) -> int:
         from woollama.platform import state_dir
 
         found = FoundModels(state_dir(environ) / "models.json")
-        return Daemon(Core(config, environ, scrubber, found), scrubber=scrubber, problems=loaded.problems)
+        core = Core(loaded.config, environ, scrubber, found)
+        return Daemon(core, scrubber=scrubber, loaded=loaded, load=lambda: load(None, environ))
 
     def render_error(path: str, error: RouterError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         return daemon().render_error(path, error)
 
-    door = config.door
+    door = loaded.config.door
     options = server.ServeOptions(
         address=door.address,
         token=token,
         any_local_user=door.any_local_user,
         allow_hosts=door.allow_hosts,
         allow_origins=door.allow_origins,
-        max_body_bytes=config.limits.body_bytes,
+        max_body_bytes=loaded.config.limits.body_bytes,
         shutdown_timeout_s=door.shutdown_timeout_s,
     )
     return server.run(options, daemon, render_error=render_error, environ=environ)

@@ -113,8 +113,8 @@ def _attention(told: Mapping[str, Any]) -> Iterator[str]:
 
 def _pending(entry: object) -> str:
     match entry:
-        case {"key": key, "reason": reason}:
-            return one_line(f"{key}: {reason}")
+        case {"what": what, "name": name, "why": why}:
+            return one_line(f"{what} {name} {why}")
         case _:
             return one_line(str(entry))
 

@@ -13,7 +13,7 @@ from woollama.config.expand import Variables
 from woollama.config.inferencers_toml import read_inferencers
 from woollama.config.mcp_json import read_servers
 from woollama.config.model import NOT_YET, Config
-from woollama.config.patterns import read_patterns
+from woollama.config.patterns import patterns_dir, read_patterns
 from woollama.config.problems import Finding, Problem, did_you_mean, dotted
 from woollama.config.recipes_toml import read_aliases, read_recipes
 from woollama.config.woollama_toml import read_daemon
@@ -27,13 +27,15 @@ FILES = (*SHIPPED, "woollama.toml")
 class Loaded:
     """`fatal`: a file cannot be parsed or a variable of the environment cannot be read, so nothing may start on it.
 
-    `documents` are the files that were read, the user's after the shipped ones.
+    `documents` are the files that were read, the user's after the shipped ones. `watched` are the files of the user
+    that it depends on, and directories of patterns; they need not exist.
     """
 
     config: Config
     problems: tuple[Problem, ...]
     fatal: bool
     documents: tuple[Document, ...] = ()
+    watched: tuple[Path, ...] = ()
 
     @property
     def errors(self) -> tuple[Problem, ...]:
@@ -87,7 +89,10 @@ def load(directory: Path | None, environ: Mapping[str, str]) -> Loaded:
         limits=limits,
     )
     read = tuple(document for name in FILES for document in documents[name])
-    return Loaded(config, (*unparsable, *problems), bool(unparsable) or unusable, read)
+    patterns = patterns_dir(documents["recipes.toml"], variables)
+    env_files = [Path(server.env_file) for server in config.servers.values() if server.env_file]
+    watched = (*(directory / name for name in FILES), *([patterns] if patterns else []), *env_files)
+    return Loaded(config, (*unparsable, *problems), bool(unparsable) or unusable, read, watched)
 
 
 def _strays(document: Document, name: str, sections: tuple[str, ...]) -> list[Problem]:

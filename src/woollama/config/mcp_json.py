@@ -86,11 +86,12 @@ def _inconsistencies(server: ToolServer, entry: Entry) -> Iterator[Finding]:
 
 def _resolved(server: ToolServer, beside: Path) -> ToolServer:
     """With its paths taken from the file's directory, and the variables of its file."""
-    env = dict(server.env)
-    if server.env_file:
-        env = {**_read_env(beside / Path(server.env_file).expanduser()), **env}
+    env, env_file = dict(server.env), server.env_file
+    if env_file:
+        env_file = str(beside / Path(env_file).expanduser())
+        env = {**_read_env(Path(env_file)), **env}
     cwd = str(beside / Path(server.cwd).expanduser()) if server.cwd else None
-    return replace(server, transport="http" if server.url else "stdio", env=env, cwd=cwd)
+    return replace(server, transport="http" if server.url else "stdio", env=env, cwd=cwd, env_file=env_file)
 
 
 def _read_env(file: Path) -> dict[str, str]:

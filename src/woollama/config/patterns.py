@@ -19,24 +19,10 @@ FILE = "system.md"
 
 def read_patterns(documents: Sequence[Document], variables: Variables, problems: list[Problem]) -> Mapping[str, Recipe]:
     """The recipes of the directory that the last document names, or none."""
-    raw: dict[str, Any] = {}
-    home: Document | None = None
-    for document in documents:
-        if section := section_of(SECTION, document, problems):
-            raw |= section
-            home = document
-    if home is None:
+    found = _settings(documents, variables, problems)
+    if found is None:
         return {}
-    try:
-        raw = variables.expand(raw)
-    except Wrong as wrong:
-        problems += [_problem(home, finding, SECTION) for finding in wrong.findings]
-        return {}
-    settings, findings = read_record(Patterns, raw)
-    problems += [_problem(home, finding, SECTION if settings is None else "") for finding in findings]
-    if settings is None:
-        return {}
-    directory = home.file.parent / _expanded(settings.dir, variables)
+    settings, directory, home = found
     try:
         files = sorted(directory.glob(f"*/{FILE}"))
         if not directory.is_dir():
@@ -58,6 +44,35 @@ def read_patterns(documents: Sequence[Document], variables: Variables, problems:
         written = frozenset({"inferencer", "system"})
         recipes[name] = Recipe(name, settings.default_inferencer, system=system, written=written, source="fabric")
     return recipes
+
+
+def patterns_dir(documents: Sequence[Document], variables: Variables) -> Path | None:
+    found = _settings(documents, variables, [])
+    return found and found[1]
+
+
+def _settings(
+    documents: Sequence[Document], variables: Variables, problems: list[Problem]
+) -> tuple[Patterns, Path, Document] | None:
+    """What the section says, the directory that it names, and the document that has it last."""
+    raw: dict[str, Any] = {}
+    home: Document | None = None
+    for document in documents:
+        if section := section_of(SECTION, document, problems):
+            raw |= section
+            home = document
+    if home is None:
+        return None
+    try:
+        raw = variables.expand(raw)
+    except Wrong as wrong:
+        problems += [_problem(home, finding, SECTION) for finding in wrong.findings]
+        return None
+    settings, findings = read_record(Patterns, raw)
+    problems += [_problem(home, finding, SECTION if settings is None else "") for finding in findings]
+    if settings is None:
+        return None
+    return settings, home.file.parent / _expanded(settings.dir, variables), home
 
 
 def _problem(home: Document, finding: Finding, left_out: str = "") -> Problem:

@@ -42,6 +42,10 @@ class Served(Protocol):
         """Warm up. Called once the sockets listen, so it may take its time; raising ends the daemon."""
         ...
 
+    async def reload(self) -> None:
+        """The owner asks to read the configuration anew. Raises nothing."""
+        ...
+
     async def drain(self, timeout_s: float) -> None:
         """Take no new turns, let idle feeds go at once, and end what still runs after `timeout_s` with its error."""
         ...

@@ -18,7 +18,7 @@ from types import FrameType
 from typing import NoReturn
 
 from woollama.gate import RenderError, openai_error
-from woollama.platform import Unsafe, passed_sockets, private_dir, runtime_dir, tcp_owners
+from woollama.platform import Unsafe, has_terminal, passed_sockets, private_dir, runtime_dir, tcp_owners
 from woollama.server.listening import AddressUnusable, AlreadyRunning, Listening, parse_address
 from woollama.server.options import Served, ServeOptions
 from woollama.server.serving import CANCEL_S, END_S, Serving
@@ -78,6 +78,7 @@ async def _serve(
         _log.warning("this platform cannot tell whose a TCP connection is: every user of this machine can connect")
     serving = Serving(served, listening, options, owner_of=owner_of, render_error=render_error)
     stopping = signals.stopping()
+    reloads = asyncio.create_task(_reload_whenever(signals.hung_up(), served), name="reloading")
     try:
         warming = await serving.begin()
         _log.info("listening at %s and %s", listening.url, listening.unix_path)
@@ -93,7 +94,18 @@ async def _serve(
             _log.info("ending after %d requests, within %g s", serving.requests, options.shutdown_timeout_s)
         return 0
     finally:
+        reloads.cancel()
         await serving.end(options.shutdown_timeout_s)
+
+
+async def _reload_whenever(asked: asyncio.Event, served: Served) -> None:
+    while True:
+        await asked.wait()
+        asked.clear()
+        try:
+            await served.reload()
+        except Exception:
+            _log.exception("a defect while the configuration was reloaded")
 
 
 async def _stubborn_tasks() -> list[str]:
@@ -109,7 +121,10 @@ async def _stubborn_tasks() -> list[str]:
 
 
 class _Signals:
-    """The first signal asks for an end, the second one makes it. Both work before there is a loop, or when it hangs."""
+    """The first signal asks for an end, the second one makes it. Both work before there is a loop, or when it hangs.
+
+    SIGHUP asks for a reload, but for one that tells that our terminal was closed: that is an end, too.
+    """
 
     def __init__(self, listening: Listening, shutdown_timeout_s: float) -> None:
         self._listening = listening
@@ -117,13 +132,15 @@ class _Signals:
         self._asked = False
         self._wake: Callable[[], object] | None = None
         self._watchdog: threading.Timer | None = None
+        outlives_terminal = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # set by nohup
+        self._of_terminal = has_terminal() and not outlives_terminal
+        self._reload_asked = False
+        self._wake_for_reload: Callable[[], object] | None = None
 
     @contextmanager
     def handled(self) -> Iterator[_Signals]:
-        numbers = [signal.SIGTERM, signal.SIGINT]
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # set by nohup
-            numbers.append(signal.SIGHUP)
-        before = {number: signal.signal(number, self._received) for number in numbers}
+        before = {number: signal.signal(number, self._received) for number in (signal.SIGTERM, signal.SIGINT)}
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._received_hup)
         try:
             yield self
         finally:
@@ -139,6 +156,22 @@ class _Signals:
         if self._asked:
             event.set()
         return event
+
+    def hung_up(self) -> asyncio.Event:
+        """The event of the running loop that is set when a reload is asked for, or was before there was a loop."""
+        loop, event = asyncio.get_running_loop(), asyncio.Event()
+        self._wake_for_reload = lambda: loop.is_closed() or loop.call_soon_threadsafe(event.set)
+        if self._reload_asked:
+            event.set()
+        return event
+
+    def _received_hup(self, number: int, frame: FrameType | None) -> None:
+        if self._of_terminal and not has_terminal():
+            self._received(number, frame)
+        elif self._wake_for_reload is not None:
+            self._wake_for_reload()
+        else:
+            self._reload_asked = True
 
     def _received(self, number: int, _: FrameType | None) -> None:
         if self._asked:

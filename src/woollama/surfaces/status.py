@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
@@ -17,7 +17,7 @@ from woollama.surfaces.listings import Probes, Tools
 
 
 class Status:
-    """`recipes` and `aliases` are how many there are; `problems` what was wrong with the configuration at its loading.
+    """`recipes` and `aliases` are how many there are; `configuration` tells what waits for the owner and what is wrong.
 
     `scrub` takes known secrets out of the reasons for which inferencers are tried last.
     """
@@ -33,7 +33,7 @@ class Status:
         recipes: int,
         aliases: int,
         started_at: float,
-        problems: Sequence[Mapping[str, Any]] = (),
+        configuration: Callable[[], Mapping[str, Any]],
         scrub: Callable[[str], str] = str,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -43,13 +43,14 @@ class Status:
         self._runs = runs
         self._tools = tools
         self._counts = {"recipes": recipes, "aliases": aliases}
-        self._problems = list(problems)
+        self._configuration = configuration
         self._scrub = scrub
         self._now = now
         self._started_at = started_at
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         servers = self._tools.health()
+        told = self._configuration()
         body = {
             "version": self._probes.version,
             "started_at": round(self._started_at, 3),
@@ -60,7 +61,7 @@ class Status:
             "servers": servers,
             "tools": sum(server["tools"] for server in servers),
             "runs": len(self._runs),
-            "problems": self._problems,
+            **{key: told[key] for key in ("pending", "problems", "needs_restart")},
         }
         await send_json(send, 200, body)
 

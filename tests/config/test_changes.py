@@ -1,0 +1,99 @@
+"""What another configuration changes, and what of it waits for the owner when only a file has changed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from woollama.config.changes import Change, cautious, changes
+from woollama.config.model import Config, Door, Inferencer, Limits, Recipe, ToolServer
+
+GIT = ToolServer("git", command="git-server", args=("--safe",))
+WEB = ToolServer("web", "http", url="https://mcp.example", headers={"authorization": "Bearer s3cret"})
+OPEN = ToolServer("open", "http", url="https://open.example")
+BOX = Inferencer("box", base_url="http://127.0.0.1:1/v1", api_key_env="BOX_KEY")
+FREE = Inferencer("free", base_url="http://127.0.0.1:2/v1")
+CLERK = Recipe("clerk", "box/m", tools=("git.log",), private=True)
+BEFORE = Config(
+    aliases={"fast": "box/m"},
+    recipes={"clerk": CLERK},
+    inferencers={"box": BOX, "free": FREE},
+    servers={"git": GIT, "web": WEB, "open": OPEN},
+)
+
+
+def with_entry(entry: Any) -> Config:
+    """`BEFORE` with this entry added, or in the place of the one of its name."""
+    table = {Recipe: "recipes", Inferencer: "inferencers", ToolServer: "servers"}[type(entry)]
+    return replace(BEFORE, **{table: {**getattr(BEFORE, table), entry.name: entry}})
+
+
+def test_changes_are_told_by_entry_in_the_order_of_the_tables() -> None:
+    after = replace(BEFORE, aliases={"slow": "box/m"}, limits=Limits(1), recipes={"clerk": replace(CLERK, system="x")})
+    assert changes(BEFORE, after) == [
+        Change("alias", "fast", "removed"),
+        Change("alias", "slow", "added"),
+        Change("recipe", "clerk", "changed"),
+        Change("section", "limits", "changed"),
+    ]
+    assert changes(BEFORE, BEFORE) == []
+
+
+HARMLESS = [
+    replace(CLERK, system="Be brief.", params=replace(CLERK.params, temperature=0.1)),
+    replace(CLERK, tools=()),
+    Recipe("new", "box/m", system="You are new."),
+    replace(FREE, base_url="http://127.0.0.1:3/v1"),
+    replace(BOX, retries=5, model_patterns=("a*",)),
+    replace(GIT, timeout_s=5.0),
+    replace(GIT, disabled=True),
+    replace(OPEN, url="https://elsewhere.example"),
+    ToolServer("new", "http", url="https://new.example"),
+]
+
+
+@pytest.mark.parametrize("entry", HARMLESS, ids=repr)
+def test_what_gains_nothing_takes_effect(entry: Any) -> None:
+    after = with_entry(entry)
+    assert cautious(BEFORE, after) == (after, ())
+
+
+RISKY = [
+    (replace(GIT, args=("--unsafe",)), "would start another command"),
+    (replace(GIT, env={"LD_PRELOAD": "evil.so"}), "would start another command"),
+    (replace(GIT, cwd="/elsewhere"), "would start another command"),
+    (ToolServer("new", command="anything"), "would start another command"),
+    (replace(WEB, url="https://elsewhere.example"), "would send its headers to another address"),
+    (replace(WEB, headers={"authorization": "Bearer another"}), "would send its headers to another address"),
+    (replace(OPEN, headers={"x-api-key": "k"}), "would send its headers to another address"),
+    (replace(GIT, trusted=True), "would change what may be called without asking"),
+    (ToolServer("new", "http", url="https://new.example", trusted=True), "would change what may be called"),
+    (replace(BOX, base_url="https://elsewhere.example"), "would send a key to another address"),
+    (replace(BOX, api_key_env="ANOTHER_KEY"), "would send a key to another address"),
+    (replace(FREE, api_key_env="BOX_KEY"), "would send a key to another address"),
+    (replace(FREE, local=True), "would be open to private recipes"),
+    (replace(CLERK, tools=("git.log", "git.push")), "would be allowed further tools"),
+    (Recipe("new", "box/m", tools=("*",)), "would be allowed further tools"),
+    (replace(CLERK, private=False), "would not be private any more"),
+]
+
+
+@pytest.mark.parametrize(("entry", "why"), RISKY, ids=lambda value: repr(value)[:60])
+def test_what_gains_something_waits_and_the_old_entry_stays(entry: Any, why: str) -> None:
+    in_force, pending = cautious(BEFORE, with_entry(entry))
+    assert in_force == BEFORE
+    assert [(each.name, each.why.startswith(why)) for each in pending] == [(entry.name, True)]
+
+
+def test_who_may_connect_waits_and_limits_do_not() -> None:
+    after = replace(BEFORE, door=Door(any_local_user=True), limits=Limits(1))
+    in_force, pending = cautious(BEFORE, after)
+    assert in_force == replace(BEFORE, limits=Limits(1))
+    assert [(each.what, each.name) for each in pending] == [("section", "server")]
+
+
+def test_what_is_taken_out_is_gone_at_once() -> None:
+    after = Config(inferencers={"box": BOX})
+    assert cautious(BEFORE, after) == (after, ())
