@@ -72,7 +72,7 @@ def test_an_input_comes_from_a_secret_file(tmp_path: Path) -> None:
     [
         ("${NONE}", "needs the variable NONE, which is not set"),
         ("${env:NONE}", "needs the variable NONE, which is not set"),
-        ("${input:token}", "set WOOLLAMA_INPUT_TOKEN"),
+        ("${input:token}", "needs the input 'token', which is not there"),
         ("${woollama:nothing}", "does not exist"),
         ("${workspace:x}", "is of no known sort"),
         ("${}", "is no variable"),

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from tests.config.conftest import Files
+from woollama.config.documents import parse_json
 from woollama.config.model import ToolServer
+from woollama.config.schemas import schema_of
 
 
 def server(files: Files, raw: Any, **environ: str) -> ToolServer | None:
@@ -26,6 +30,89 @@ def test_the_types_of_a_url(files: Files, kind: str | None) -> None:
     found = server(files, {"url": "https://h/mcp", "headers": {"A": "b"}} | ({"type": kind} if kind else {}))
     assert found is not None
     assert (found.transport, found.url, found.headers) == ("http", "https://h/mcp", {"A": "b"})
+    assert files.told() == []
+
+
+SAMPLES = Path(__file__).with_name("samples")
+KEYS = ("AIRTABLE_KEY", "ISSUES_TOKEN", "LOCAL_KEY", "REMOTE_TOKEN", "FIGMA_TOKEN", "ZED_TOKEN")
+SET = {**dict.fromkeys(KEYS, "set"), "WOOLLAMA_INPUT_SEARCH_KEY": "set", "WOOLLAMA_INPUT_REGION": "eu"}
+
+
+@pytest.mark.parametrize(
+    ("sample", "transports"),
+    [
+        ("claude_code", {"airtable": "stdio", "issues": "http", "events": "sse"}),
+        ("claude_desktop", {"filesystem": "stdio", "memory": "stdio"}),
+        ("cursor", {"local": "stdio", "remote": "http", "older": "sse"}),
+        ("cline", {"browser": "stdio", "docs": "http", "parked": "off"}),
+        ("vs_code", {"search": "stdio", "github": "http"}),
+        ("windsurf", {"figma": "http", "older": "sse", "github": "stdio"}),
+        ("zed", {"local": "stdio", "remote": "http", "parked": "off"}),
+    ],
+)
+def test_the_files_of_other_programs_load_as_they_are(files: Files, sample: str, transports: dict[str, str]) -> None:
+    text = (SAMPLES / f"{sample}.json").read_text()
+    files.write("mcp.json", text)
+    files.write("cursor.env", "FROM_FILE=1\n")
+    loaded = files.load(SET)
+    assert loaded.problems == ()
+    servers = {name: found for name, found in loaded.config.servers.items() if name in transports}
+    assert {name: "off" if found.disabled else found.transport for name, found in servers.items()} == transports
+    assert Draft202012Validator(schema_of("mcp.json")).is_valid(parse_json(Path("mcp.json"), text).data)
+
+
+def test_what_the_files_of_other_programs_come_to(files: Files) -> None:
+    def of(sample: str, name: str) -> ToolServer:
+        files.write("mcp.json", (SAMPLES / f"{sample}.json").read_text())
+        files.write("cursor.env", "FROM_FILE=1\n")
+        return files.load(SET).config.servers[name]
+
+    assert of("claude_code", "airtable").env == {"AIRTABLE_API_KEY": "set", "CACHE": "/tmp/airtable"}
+    assert of("claude_code", "issues").url == "https://mcp.example.com/mcp"
+    assert of("cursor", "local").args == (f"{files.directory}/tools/server.py",)
+    assert of("cursor", "local").env == {"FROM_FILE": "1", "API_KEY": "set"}
+    assert (of("cline", "browser").timeout_s, of("cline", "docs").timeout_s) == (60, 120)
+    assert of("cline", "browser").auto_approve == ("browser_snapshot",)
+    assert of("cline", "docs").always_allow == ("search", "read")
+    assert of("cline", "docs").disabled_tools == ("delete",)
+    assert of("vs_code", "search").args[-1] == "--region=eu"
+    assert of("windsurf", "figma").url == "https://mcp.example.com/mcp"
+
+
+def test_an_input_may_be_a_credential_or_a_file_of_its_owner(files: Files) -> None:
+    def key(**environ: str) -> dict[str, str] | None:
+        found = server(files, {"command": "x", "env": {"KEY": "${input:search-key}"}}, **environ)
+        return dict(found.env) if found else None
+
+    secret = files.directory / "secrets" / "search-key"
+    assert key() is None
+    (told,) = files.told()
+    assert told.endswith(
+        f"needs the input 'search-key', which is not there (set WOOLLAMA_INPUT_SEARCH_KEY, or write {secret});"
+        " mcpServers.x is left out"
+    )
+    secret.parent.mkdir()
+    secret.write_text("from the file\n")
+    secret.chmod(0o644)
+    assert key() is None
+    assert "needs secrets/search-key, which others can read (chmod 600 secrets/search-key)" in files.told()[0]
+    secret.chmod(0o600)
+    assert key() == {"KEY": "from the file"}
+    (files.directory / "WOOLLAMA_INPUT_SEARCH_KEY").write_text("a credential\n")
+    assert key(CREDENTIALS_DIRECTORY=str(files.directory)) == {"KEY": "a credential"}
+    assert key(WOOLLAMA_INPUT_SEARCH_KEY="a variable", CREDENTIALS_DIRECTORY=str(files.directory)) == {
+        "KEY": "a variable"
+    }
+
+
+def test_what_only_an_editor_knows_is_told_as_that(files: Files) -> None:
+    assert server(files, {"command": "x", "args": ["${workspaceFolder}/server.py"]}) is None
+    (told,) = files.told()
+    assert "mcpServers.x.args[0]: ${workspaceFolder} is known to editors only (write the path itself)" in told
+
+
+def test_the_file_of_an_existing_installation_loads(files: Files) -> None:
+    files.write("mcp.json", '{"fabric": {"dir": "~/patterns"}, "mcpServers": {"x": {"command": "x"}}}')
     assert files.told() == []
 
 
@@ -53,11 +140,11 @@ def test_timeouts_in_seconds_and_in_ms(files: Files, written: Any, seconds: floa
 
 def test_keys_that_nobody_knows_are_warnings(files: Files) -> None:
     files.write(
-        "mcp.json", '{"fabric": {}, "mcpServers": {"x": {"command": "x", "colour": "red", "disabledTool": ["a"]}}}'
+        "mcp.json", '{"colours": {}, "mcpServers": {"x": {"command": "x", "colour": "red", "disabledTool": ["a"]}}}'
     )
     loaded = files.load()
     assert [(problem.key, problem.severity) for problem in loaded.problems] == [
-        ("fabric", "warning"),
+        ("colours", "warning"),
         ("mcpServers.x.colour", "warning"),
         ("mcpServers.x.disabledTool", "warning"),
     ]
@@ -78,7 +165,9 @@ def test_what_other_programs_never_ask_about_is_read_past(files: Files) -> None:
         ({"command": "x", "url": "http://h"}, 'needs either "command" or "url", not both'),
         ({"command": "x", "type": "http"}, "mcpServers.x.type: does not fit a server with a command"),
         ({"url": "http://h", "type": "stdio"}, "mcpServers.x.type: does not fit a server with a url"),
-        ({"url": "http://h", "type": "sse"}, '"sse" is not supported in this version'),
+        ({"url": "http://h", "type": "sse", "era": "modern"}, "mcpServers.x.era: is not spoken over sse"),
+        ({"url": "http://h", "serverUrl": "http://h"}, 'mcpServers.x.serverUrl: says the same as "url"'),
+        ({"serverUrl": "http://h", "command": "x"}, 'needs either "command" or "url", not both'),
         ({"url": "http://h", "args": ["x"]}, "mcpServers.x.args: has no effect"),
         ({"command": "x", "headers": {"A": "b"}}, "mcpServers.x.headers: has no effect"),
         ({"command": "x", "args": "x y"}, "mcpServers.x.args: must be a list"),
@@ -108,7 +197,9 @@ def test_paths_are_those_beside_the_file_and_env_wins_over_the_env_file(files: F
 
 def test_one_name_in_both_sections_is_one_server_too_many(files: Files) -> None:
     files.write("mcp.json", '{"mcpServers": {"x": {"command": "x"}}, "servers": {"x": {"command": "y"}}}')
-    assert files.told() == ["mcp.json:1: servers.x: is also in mcpServers: one name, one server; servers.x is left out"]
+    assert files.told() == [
+        "mcp.json:1: servers.x: is in two sections of this file: one name, one server; servers.x is left out"
+    ]
     assert "x" not in files.load().config.servers
 
 

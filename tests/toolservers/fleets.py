@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from woollama.domain.messages import Answer, Ask
 from woollama.domain.ports import ServerHealth, ToolContext
@@ -117,18 +117,20 @@ class Person:
 class HttpServer:
     """The test server over HTTP on a port that stays its own, to be killed and started again."""
 
-    def __init__(self) -> None:
+    def __init__(self, transport: Literal["http", "sse"] = "http") -> None:
+        self.transport = transport
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         self._process: asyncio.subprocess.Process | None = None
 
     def spec(self, name: str = "all", **more: Any) -> ServerSpec:
-        return ServerSpec(name, transport="http", url=f"http://127.0.0.1:{self.port}/mcp", **more)
+        path = "mcp" if self.transport == "http" else "sse/"
+        return ServerSpec(name, transport=self.transport, url=f"http://127.0.0.1:{self.port}/{path}", **more)
 
     async def start(self) -> None:
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", str(EVERYTHING), "http", str(self.port)),
+            *(sys.executable, "-I", str(EVERYTHING), self.transport, str(self.port)),
             env=ENVIRONMENT,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""What holds for a tool server over a pipe and over HTTP, in both eras."""
+"""What holds for a tool server over a pipe, over HTTP and over its older form with events, in both eras."""
 
 from __future__ import annotations
 
@@ -23,20 +23,24 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.fixture(scope="module", params=["handshake", "modern"])
-def era(request: pytest.FixtureRequest) -> Era:
-    chosen: Era = request.param
-    return chosen
+WAYS: list[tuple[Literal["stdio", "http", "sse"], Era]] = [
+    ("stdio", "handshake"),
+    ("stdio", "modern"),
+    ("http", "handshake"),
+    ("http", "modern"),
+    ("sse", "handshake"),
+]
 
 
-@pytest.fixture(scope="module", params=["stdio", "http"])
-async def fleet(request: pytest.FixtureRequest, era: Era) -> AsyncIterator[Fleet]:
+@pytest.fixture(scope="module", params=WAYS, ids="-".join)
+async def fleet(request: pytest.FixtureRequest) -> AsyncIterator[Fleet]:
     """One for all tests of this file: what they leave at the server has names of their own."""
-    if request.param == "stdio":
+    transport, era = request.param
+    if transport == "stdio":
         async with fleet_of(over_stdio(era=era)) as running:
             yield running
         return
-    server = HttpServer()
+    server = HttpServer(transport)
     await server.start()
     try:
         async with fleet_of(server.spec(era=era)) as running:

@@ -36,9 +36,15 @@ from woollama.toolservers.spec import ServerSpec
 TINY = SERVERS / "tiny.py"
 
 
+Era = Literal["handshake", "modern"]
+IN_EACH_WAY = pytest.mark.parametrize(
+    ("http", "era"), [("http", "handshake"), ("http", "modern"), ("sse", "handshake")], indirect=["http"]
+)
+
+
 @pytest.fixture
-async def http() -> AsyncIterator[HttpServer]:
-    server = HttpServer()
+async def http(request: pytest.FixtureRequest) -> AsyncIterator[HttpServer]:
+    server = HttpServer(getattr(request, "param", "http"))
     await server.start()
     yield server
     await server.kill()
@@ -144,8 +150,8 @@ async def test_a_server_that_is_down_keeps_its_tools_and_explains_itself(http: H
         assert f"cannot connect to 127.0.0.1:{http.port}" in outcome.why
 
 
-@pytest.mark.parametrize("era", ["handshake", "modern"])
-async def test_an_http_server_that_was_restarted_heals(http: HttpServer, era: Literal["handshake", "modern"]) -> None:
+@IN_EACH_WAY
+async def test_an_http_server_that_was_restarted_heals(http: HttpServer, era: Era) -> None:
     async with fleet_of(http.spec(era=era)) as fleet:
         first = await said(fleet, "all__pid")
         await http.kill()
@@ -153,8 +159,8 @@ async def test_an_http_server_that_was_restarted_heals(http: HttpServer, era: Li
         assert await said(fleet, "all__pid") != first
 
 
-@pytest.mark.parametrize("era", ["handshake", "modern"])
-async def test_a_dead_http_server_is_noticed_while_idle(http: HttpServer, era: Literal["handshake", "modern"]) -> None:
+@IN_EACH_WAY
+async def test_a_dead_http_server_is_noticed_while_idle(http: HttpServer, era: Era) -> None:
     async with fleet_of(http.spec(era=era)) as fleet:
         await http.kill()
         await until_health(fleet, "down")
@@ -163,10 +169,8 @@ async def test_a_dead_http_server_is_noticed_while_idle(http: HttpServer, era: L
         assert await said(fleet, "all__echo", text="back") == "back"
 
 
-@pytest.mark.parametrize("era", ["handshake", "modern"])
-async def test_an_http_server_that_dies_during_a_call_fails_that_call_only(
-    http: HttpServer, era: Literal["handshake", "modern"]
-) -> None:
+@IN_EACH_WAY
+async def test_an_http_server_that_dies_during_a_call_fails_that_call_only(http: HttpServer, era: Era) -> None:
     async with fleet_of(http.spec(era=era)) as fleet:
         waiting = asyncio.create_task(call(fleet, "all__wait", key="x"))
 
@@ -182,8 +186,9 @@ async def test_an_http_server_that_dies_during_a_call_fails_that_call_only(
         assert await said(fleet, "all__echo", text="again") == "again"
 
 
-async def test_an_address_where_nobody_listens_is_down_and_comes_up_later() -> None:
-    server = HttpServer()
+@pytest.mark.parametrize("transport", ["http", "sse"])
+async def test_an_address_where_nobody_listens_is_down_and_comes_up_later(transport: Literal["http", "sse"]) -> None:
+    server = HttpServer(transport)
     async with fleet_of(server.spec()) as fleet:
         assert "cannot connect" in str(health(fleet).last_error)
         await server.start()

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from woollama.config import Config, Loaded, Problem
 from woollama.config.defaults import defaults_dir
+from woollama.config.mcp_json import SECTIONS
 from woollama.config.model import Recipe as RecipeEntry
 from woollama.config.problems import Finding, did_you_mean
 from woollama.core.catalog import Catalog, Source
@@ -112,7 +113,7 @@ def _commands(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Problem]:
     for server in loaded.config.servers.values():
         if server.command and not shutil.which(server.command, path=server.env.get("PATH") or environ.get("PATH")):
             finding = Finding("names a program that is not there", severity="warning")
-            section = "mcpServers" if _in(loaded, "mcpServers", server.name) else "servers"
+            section = next(section for section in SECTIONS if _in(loaded, section, server.name))
             yield loaded.problem((section, server.name, "command"), finding)
 
 

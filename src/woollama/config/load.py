@@ -72,7 +72,7 @@ def load(directory: Path | None, environ: Mapping[str, str]) -> Loaded:
                 continue
             if document is not None:
                 documents[name].append(document)
-    variables = Variables(environ, defaults)
+    variables = Variables(environ, defaults, directory / "secrets")
     known = {"recipes.toml": ("aliases", "patterns", "recipes"), "inferencers.toml": ("inferencers",)}
     for name, sections in known.items():
         for document in documents[name]:

@@ -1,7 +1,7 @@
 """mcp.json: tool servers, in the shapes in which people already have them.
 
-`mcpServers` as Claude Code, Claude Desktop, Cursor and Cline write it, `servers` and `inputs` as VS Code does. The
-shapes belong to others, so a key that nobody here knows is a warning.
+`mcpServers` as Claude Code, Claude Desktop, Cursor, Cline and Windsurf write it, `servers` and `inputs` as VS Code, and
+`context_servers` as Zed. The shapes belong to others, so a key that nobody here knows is a warning.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
 
 from woollama.config.documents import Document
 from woollama.config.entries import Entry, entries, place, read_entry, switched_off
@@ -17,10 +19,11 @@ from woollama.config.inferencers_toml import in_the_clear
 from woollama.config.model import NOT_YET, ToolServer
 from woollama.config.problems import Finding, Problem, Wrong
 
-SECTIONS = ("mcpServers", "servers")
-KNOWN = frozenset({*SECTIONS, "inputs", "$schema"})
-OF_OTHERS = frozenset({"autoApprove", "alwaysAllow"})
-"""What another program never asks about. Nothing is asked about here, so these lists have no effect to miss."""
+SECTIONS = ("mcpServers", "servers", "context_servers")
+KNOWN = frozenset({*SECTIONS, "inputs", "fabric", "$schema"})
+OF_OTHERS = frozenset({"$schema", "description", "gallery", "icon", "name", "source", "version"})
+"""What tells people and other programs of a server, and has no effect that anybody could miss here."""
+_OLDER_PATH = "/sse"
 
 
 def read_servers(
@@ -35,7 +38,7 @@ def read_servers(
             for entry in entries(section, [document], problems):
                 servers.pop(entry.name, None)
                 if entry.name in here:
-                    problems += entry.problems([Finding(f"is also in {SECTIONS[0]}: one name, one server")])
+                    problems += entry.problems([Finding("is in two sections of this file: one name, one server")])
                     continue
                 here.add(entry.name)
                 server = _server_of(entry, variables, problems)
@@ -55,7 +58,7 @@ def _unknown_keys(document: Document) -> Iterator[Problem]:
 
 
 def _server_of(entry: Entry, variables: Variables, problems: list[Problem]) -> ToolServer | None:
-    if switched_off(entry, problems):
+    if switched_off(entry, problems) or entry.raw.get("enabled") is False:
         return ToolServer(entry.name, disabled=True)
     server = read_entry(
         ToolServer, entry, variables, problems, ignored=OF_OTHERS, not_yet=NOT_YET["servers"], unknown="warning"
@@ -72,16 +75,22 @@ def _server_of(entry: Entry, variables: Variables, problems: list[Problem]) -> T
 
 
 def _inconsistencies(server: ToolServer, entry: Entry) -> Iterator[Finding]:
-    if bool(server.command) == bool(server.url):
-        yield Finding('needs either "command" or "url"' + (", not both" if server.url else ""))
+    if server.url and server.server_url:
+        yield Finding('says the same as "url": one of them is too many', ("serverUrl",))
+    url = server.url or server.server_url
+    if bool(server.command) == bool(url):
+        yield Finding('needs either "command" or "url"' + (", not both" if url else ""))
     elif server.type is not None and (server.type == "stdio") != bool(server.command):
         yield Finding(f"does not fit a server with a {'command' if server.command else 'url'}", ("type",))
-    of_the_other = ("args", "env", "cwd", "envFile") if server.url else ("headers",)
+    if server.type == "sse" and server.era == "modern":
+        yield Finding("is not spoken over sse", ("era",), 'did you mean type "http"?')
+    of_the_other = ("args", "env", "cwd", "envFile") if url else ("headers",)
     for key in of_the_other:
         if entry.raw.get(key):
             yield Finding("has no effect on this server", (key,))
-    if server.headers and in_the_clear(server.url):
-        yield Finding("carries credentials without encryption to another machine", ("url",), severity="warning")
+    if server.headers and in_the_clear(url):
+        where = "url" if server.url else "serverUrl"
+        yield Finding("carries credentials without encryption to another machine", (where,), severity="warning")
 
 
 def _resolved(server: ToolServer, beside: Path) -> ToolServer:
@@ -91,7 +100,17 @@ def _resolved(server: ToolServer, beside: Path) -> ToolServer:
         env_file = str(beside / Path(env_file).expanduser())
         env = {**_read_env(Path(env_file)), **env}
     cwd = str(beside / Path(server.cwd).expanduser()) if server.cwd else None
-    return replace(server, transport="http" if server.url else "stdio", env=env, cwd=cwd, env_file=env_file)
+    url = server.url or server.server_url
+    transport = _transport(server.type, url)
+    return replace(server, transport=transport, url=url, env=env, cwd=cwd, env_file=env_file)
+
+
+def _transport(kind: str | None, url: str) -> Literal["stdio", "http", "sse"]:
+    """Many write no type: then an address that ends as those of the older transport do is one."""
+    if not url:
+        return "stdio"
+    older = kind == "sse" or (kind is None and urlsplit(url).path.endswith(_OLDER_PATH))
+    return "sse" if older else "http"
 
 
 def _read_env(file: Path) -> dict[str, str]:

@@ -66,7 +66,6 @@ NOT_YET: Mapping[str, Mapping[str, object]] = {
 """File or table -> key -> the value that asks for nothing, and so is fine."""
 
 NOT_YET_APIS = ("claude-code", "managed-agents")
-NOT_YET_TRANSPORTS = ("sse",)
 
 APIS_WITH_URL = frozenset({"openai", "anthropic", "ollama"})
 LOOPBACK_FIRST_BYTE_TIMEOUT_S = 600.0
@@ -162,6 +161,8 @@ class Inferencer:
     idle_s: float = setting(600.0, duration(), "when a model that was started on demand is stopped again")
 
 
+_NEVER_ASKED = "tools that another program never asks about; here no confirmation goes away by it"
+
 # --- mcp.json --------------------------------------------------------------------------------------------------------
 
 
@@ -173,22 +174,26 @@ class ToolServer:
     """
 
     name: str
-    transport: Literal["stdio", "http"] = "stdio"
+    transport: Literal["stdio", "http", "sse"] = "stdio"
     command: str = setting("", some_text, "the program that is started")
     args: tuple[str, ...] = setting((), list_of(text), "its arguments")
     env: Mapping[str, str] = setting_of(dict, map_of(text), "its variables, beside a minimal environment", secret=True)
     cwd: str | None = setting(None, some_text, "the directory in which it starts")
     env_file: str | None = setting(None, some_text, "a file with NAME=value lines", key="envFile")
+    server_url: str = setting("", url, "its url, as Windsurf calls it", key="serverUrl")
     url: str = setting("", url, "where it listens")
     headers: Mapping[str, str] = setting_of(dict, headers, "sent with every request", secret=True)
     type: str | None = setting(
         None,
-        one_of("stdio", "http", "streamable-http", "streamableHttp", not_yet=NOT_YET_TRANSPORTS),
-        "how it is spoken to",
+        one_of("stdio", "http", "streamable-http", "streamableHttp", "sse"),
+        "how it is spoken to; unset: by its command, or by what its url ends with",
     )
     disabled: bool = setting(False, flag, "not started")
+    enabled: bool = setting(True, flag, "the opposite of disabled, as Zed has it")
     timeout_s: float | None = setting(None, ms_or_s, "how long a call may take; 1000 and more is ms", key="timeout")
     disabled_tools: tuple[str, ...] = setting((), texts, "its tools that are not offered", key="disabledTools")
+    auto_approve: tuple[str, ...] = setting((), texts, _NEVER_ASKED, key="autoApprove")
+    always_allow: tuple[str, ...] = setting((), texts, _NEVER_ASKED, key="alwaysAllow")
     era: Literal["auto", "handshake", "modern"] = setting(
         "auto", one_of("auto", "handshake", "modern"), "the MCP revisions that it speaks"
     )

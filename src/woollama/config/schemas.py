@@ -63,8 +63,8 @@ def _servers() -> dict[str, Any]:
     server = record_schema(ToolServer, not_yet=NOT_YET["servers"], opened=True)
     server |= {
         "description": "an MCP server: a command that is started, or a url",
-        "anyOf": [{"required": ["command"]}, {"required": ["url"]}, _IS_OFF],
-        "not": {"required": ["command", "url"]},
+        "if": _IS_OFF,
+        "else": {"oneOf": [{"required": ["command"]}, {"required": ["url"]}, {"required": ["serverUrl"]}]},
     }
     inputs = {
         "type": "array",
@@ -74,6 +74,7 @@ def _servers() -> dict[str, Any]:
     properties = {
         "mcpServers": _entries({"$ref": "#/$defs/server"}, "servers by name"),
         "servers": _entries({"$ref": "#/$defs/server"}, "servers by name, as VS Code has them"),
+        "context_servers": _entries({"$ref": "#/$defs/server"}, "servers by name, as Zed has them"),
         "inputs": inputs,
     }
     made = _closed(properties, NOT_YET["mcp.json"], "Tool servers.")

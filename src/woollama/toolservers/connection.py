@@ -30,6 +30,7 @@ from woollama.domain.tools import Invalid, Returned, TimedOut, Tool
 from woollama.toolservers.calls import CallsInFlight
 from woollama.toolservers.losses import BROKEN, UNSENT, ConnectionLost
 from woollama.toolservers.spec import Era, ServerSpec
+from woollama.toolservers.sse import sse_streams
 from woollama.toolservers.stdio import stdio_streams
 from woollama.toolservers.streamable_http import http_streams
 
@@ -252,7 +253,7 @@ async def connect(
 
     client = Client(
         _streams(spec, spawner, environment, lose, log_line),
-        mode=MODES[era],
+        mode=MODES["handshake" if spec.transport == "sse" else era],  # the modern era has no such transport
         elicitation_callback=calls.elicit,
         message_handler=heard,
         client_info=types.Implementation(name="woollama", version=woollama.__version__),
@@ -275,6 +276,8 @@ def _streams(
 ) -> AbstractAsyncContextManager[Any]:
     if spec.transport == "http":
         return http_streams(spec, lose)
+    if spec.transport == "sse":
+        return sse_streams(spec, lose)
     return _spawned(spec, spawner, environment, lose, log_line)
 
 

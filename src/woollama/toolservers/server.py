@@ -82,9 +82,7 @@ class Server:
         return ServerHealth(spec.name, spec.transport, self.state, len(self.tools), self.attempts, self.last_error)
 
     def start(self) -> None:
-        if self.spec.transport == "sse":
-            self._become("down", "transport not supported: sse (Streamable HTTP is)")
-        elif self._owner is None and self.state != "disabled":
+        if self._owner is None and self.state != "disabled":
             # Not in the constructor: a daemon is put together before there is an event loop.
             self._scope = anyio.CancelScope()
             self._owner = asyncio.create_task(self._own(self._scope), name=f"tool server {self.spec.name}")

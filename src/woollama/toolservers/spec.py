@@ -15,7 +15,7 @@ Era = Literal["auto", "handshake", "modern"]
 
 @dataclass(frozen=True, slots=True)
 class ServerSpec:
-    """A program to run (`command`, over its stdin and stdout) or an address to call (`url`, Streamable HTTP).
+    """A program to run (`command`, over its stdin and stdout) or an address to call (`url`: Streamable HTTP or SSE).
 
     `env` is laid over the private environment that every server gets. `timeout_s` bounds one call, `start_timeout_s`
     a start with everything it may download. `disabled_tools` are names or globs. `prefix` stands before the wire names

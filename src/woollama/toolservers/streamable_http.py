@@ -70,9 +70,7 @@ class SoftFail(httpx2.AsyncBaseTransport):
         return httpx2.Response(response.status_code, headers=headers, content=body, request=request)
 
     def _failed(self, request: httpx2.Request, error: httpx2.RequestError) -> httpx2.Response:
-        why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        if isinstance(error, NEVER_SENT):
-            why = f"cannot connect to {request.url.host}:{request.url.port or request.url.scheme} ({why})"
+        why = why_failed(request.url, error)
         if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
             self._lose(why)
         if request.method != "POST":
@@ -81,16 +79,24 @@ class SoftFail(httpx2.AsyncBaseTransport):
 
     async def _refused(self, request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
         answer = await self._read(request, response)
-        if MCP_SESSION_ID in request.headers and _forgot_session(answer):
+        if MCP_SESSION_ID in request.headers and forgot_session(answer):
             self._lose("it forgot our session")
             return _error(request, "the server forgot our session", UNSENT) if request.method == "POST" else answer
         if _is_json(answer) or request.method != "POST":
             return answer
-        needs_login = " (it needs a login)" if answer.status_code in (401, 403) else ""
-        return _error(request, f"HTTP {answer.status_code} {answer.reason_phrase}{needs_login}", None)
+        return _error(request, f"HTTP {answer.status_code} {answer.reason_phrase}{needs_login(answer)}", None)
 
 
-def _forgot_session(response: httpx2.Response) -> bool:
+def why_failed(url: httpx2.URL, error: httpx2.RequestError) -> str:
+    why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return f"cannot connect to {url.host}:{url.port or url.scheme} ({why})" if isinstance(error, NEVER_SENT) else why
+
+
+def needs_login(response: httpx2.Response) -> str:
+    return " (it needs a login)" if response.status_code in (401, 403) else ""
+
+
+def forgot_session(response: httpx2.Response) -> bool:
     """404 by the specification; many servers say 400 and "No valid session ID"."""
     return response.status_code == 404 or (response.status_code == 400 and b"session" in response.content.lower())
 

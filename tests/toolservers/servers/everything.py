@@ -1,4 +1,4 @@
-"""A tool server for tests: `everything.py stdio` or `everything.py http PORT`. Both eras, tools in pages of four."""
+"""A tool server for tests: `everything.py stdio`, `… http PORT` or `… sse PORT`. Both eras, tools in pages of four."""
 
 from __future__ import annotations
 
@@ -154,7 +154,27 @@ async def serve_stdio() -> None:
         await serving.run(read, write, options)
 
 
-def serve_http(port: int) -> None:
+def sse_app() -> Any:
+    """The transport of 2024: a stream at /sse, and requests posted to /messages/."""
+    from mcp.server.sse import SseServerTransport
+
+    transport = SseServerTransport("/messages/", max_request_body_size=64 << 20)
+    serving = server()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        if scope["method"] == "POST":
+            await transport.handle_post_message(scope, receive, send)
+            return
+        async with transport.connect_sse(scope, receive, send) as (read, write):
+            options = serving.create_initialization_options(NotificationOptions(tools_changed=True))
+            await serving.run(read, write, options)
+
+    return app
+
+
+def serve_http(port: int, transport: str) -> None:
     import uvicorn
 
     class Announced(uvicorn.Server):
@@ -162,7 +182,7 @@ def serve_http(port: int) -> None:
             await super().startup(sockets)
             os.write(WIRE, b"serving\n")
 
-    app = server().streamable_http_app(host="127.0.0.1")
+    app: Any = sse_app() if transport == "sse" else server().streamable_http_app(host="127.0.0.1")
     Announced(uvicorn.Config(app, port=port, log_level="warning", timeout_graceful_shutdown=1)).run()
 
 
@@ -170,4 +190,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "stdio":
         asyncio.run(serve_stdio())
     else:
-        serve_http(int(sys.argv[2]))
+        serve_http(int(sys.argv[2]), sys.argv[1])
