@@ -22,9 +22,9 @@ VOLATILE = json.loads((HERE / "volatile.json").read_text(encoding="utf-8"))
 
 CASE_KEYS = {"promise", "exchanges"}
 EXCHANGE_KEYS = {"upstream", "request", "response", "forwarded"}
-ANSWER_KEYS = {"status", "headers", "json", "text", "sse", "cut_after"}
+ANSWER_KEYS = {"status", "headers", "json", "text", "sse", "lines", "cut_after"}
 REQUEST_KEYS = {"method", "path", "headers", "json", "text"}
-RESPONSE_KEYS = {"status", "headers", "json", "text", "frames", "invariants"}
+RESPONSE_KEYS = {"status", "headers", "json", "text", "frames", "lines", "invariants"}
 FORWARDED_KEYS = {"method", "path", "headers", "json", "text"}
 
 

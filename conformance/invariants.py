@@ -20,7 +20,7 @@ def no_success_marker(seen: Seen) -> None:
     """A stream that failed says so and nothing in it looks like a finished answer."""
     events = _events(seen)
     assert "[DONE]" not in [frame["data"] for frame in seen["frames"]]
-    assert not [event for event in events if _finish(event) or event.get("type") == "response.completed"]
+    assert not [event for event in events if _finish(event) or event.get("type") in _SUCCESSES]
     assert events[-1].get("type") == "response.failed" or "error" in events[-1]
 
 
@@ -52,6 +52,30 @@ def frames_carry_their_type(seen: Seen) -> None:
     assert [frame["event"] for frame in named] == [frame["data"]["type"] for frame in named]
 
 
+def one_message(seen: Seen) -> None:
+    """Messages: one beginning, one end, every block opened in turn and closed."""
+    events = _events(seen)
+    kinds = [event["type"] for event in events if event["type"] != "ping"]
+    assert (kinds[0], kinds[-2:]) == ("message_start", ["message_delta", "message_stop"])
+    assert kinds.count("message_start") == kinds.count("message_stop") == 1
+    opened = [event["index"] for event in events if event["type"] == "content_block_start"]
+    assert opened == list(range(len(opened)))
+    assert sorted(event["index"] for event in events if event["type"] == "content_block_stop") == opened
+
+
+def one_done(seen: Seen) -> None:
+    """Ollama's lines: the last one, and no other, is done."""
+    assert [line.get("done") for line in seen["lines"]] == [False] * (len(seen["lines"]) - 1) + [True]
+
+
+def no_line_is_done(seen: Seen) -> None:
+    """Ollama's lines of an answer that failed: the last one says so, and nothing looks finished."""
+    assert not [line for line in seen["lines"] if line.get("done")]
+    assert seen["lines"][-1]["error"]
+
+
+_SUCCESSES = {"response.completed", "message_stop"}
+
 BY_NAME: Mapping[str, Callable[[Seen], None]] = {
     check.__name__.replace("_", " "): check
     for check in (
@@ -61,6 +85,9 @@ BY_NAME: Mapping[str, Callable[[Seen], None]] = {
         error_has_four_keys,
         one_lifecycle,
         frames_carry_their_type,
+        one_message,
+        one_done,
+        no_line_is_done,
     )
 }
 

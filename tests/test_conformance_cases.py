@@ -57,7 +57,10 @@ async def test_a_promise_is_kept(case: Case, surface: Surface, request: pytest.F
         surface.upstream.requests.clear()
         surface.upstream.answers(*map(answer_of, exchange.get("upstream", [])))
         seen = await ask(surface.client, names.fill(exchange["request"]))
-        seen = {**seen, **names.normalise({key: seen[key] for key in ("json", "frames", "text") if key in seen})}
+        seen = {
+            **seen,
+            **names.normalise({key: seen[key] for key in ("json", "frames", "lines", "text") if key in seen}),
+        }
         promised = exchange["response"]
         for invariant in promised.get("invariants", []):
             BY_NAME[invariant](seen)
@@ -90,17 +93,32 @@ async def ask(client: httpx2.AsyncClient, asked: Mapping[str, Any]) -> dict[str,
     kind = answer.headers.get("content-type", "")
     if kind.startswith("text/event-stream"):
         return {**seen, "frames": frames_of(answer.text)}
+    if kind.startswith("application/x-ndjson"):
+        return {**seen, "lines": [json.loads(line) for line in answer.text.splitlines()]}
     return {**seen, "json": answer.json()} if "json" in kind else {**seen, "text": answer.text}
 
 
 def answer_of(written: Mapping[str, Any]) -> scripted.Answer:
     status, headers = written.get("status", 200), written.get("headers", {})
     if "sse" in written:
-        frames = [frame(each) if isinstance(each, dict) else f"data: {each}\n\n".encode() for each in written["sse"]]
+        frames = [frame_of(each) for each in written["sse"]]
         return scripted.sse(frames, cut_after=written.get("cut_after"), status=status, headers=headers)
+    if "lines" in written:
+        return scripted.ollama_lines(written["lines"], cut_after=written.get("cut_after"), status=status)
     if "text" in written:
         return scripted.body(written["text"].encode(), status=status, headers=headers)
     return scripted.json(written["json"], status=status, headers=headers)
+
+
+def frame_of(written: Any) -> bytes:
+    """An object becomes an event's data, one that has an `event` is a named event; a text stands for itself."""
+    match written:
+        case {"event": name, "data": data}:
+            return f"event: {name}\n".encode() + frame(data)
+        case dict():
+            return frame(written)
+        case _:
+            return f"data: {written}\n\n".encode()
 
 
 def wrong_headers(wanted: Mapping[str, str | None], held: Mapping[str, str]) -> dict[str, str | None]:
@@ -111,7 +129,7 @@ def record(case: Case, number: int, seen: Mapping[str, Any]) -> None:
     whole = json.loads(Path(case.path).read_text(encoding="utf-8"))
     promised = whole["exchanges"][number]["response"]
     headers = {name: seen["headers"][name] for name in RECORDED_HEADERS if name in seen["headers"]}
-    body = {key: without_wording(seen[key]) for key in ("json", "text", "frames") if key in seen}
+    body = {key: without_wording(seen[key]) for key in ("json", "text", "frames", "lines") if key in seen}
     whole["exchanges"][number]["response"] = {"status": seen["status"], "headers": headers, **body, **promised}
     case.path.write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -149,9 +149,13 @@ def chat_stream(text: str = "", **how: Any) -> Answer:
 
 def ollama_stream(text: str = "", *, cut_after: int | None = None, **how: Any) -> Answer:
     """Lines of Ollama's own, each one chunk; `how` is that of `ollama_wire.answer`. Ends early after `cut_after`."""
-    lines = ollama_wire.lines(text, **how)[:cut_after]
-    opening = head(200, {"content-type": ollama_wire.CONTENT_TYPE}, "transfer-encoding: chunked")
-    return Answer((opening, *in_chunks(lines), b"0\r\n\r\n"))
+    return ollama_lines(ollama_wire.answer(text, **how), cut_after=cut_after)
+
+
+def ollama_lines(objects: Sequence[Any], *, cut_after: int | None = None, status: int = 200) -> Answer:
+    """The same from the objects of the lines."""
+    opening = head(status, {"content-type": ollama_wire.CONTENT_TYPE}, "transfer-encoding: chunked")
+    return Answer((opening, *in_chunks([ollama_wire.line(each) for each in objects[:cut_after]]), b"0\r\n\r\n"))
 
 
 def chat_json(text: str = "", *, calls: Sequence[tuple[str, Any]] = (), finish: str | None = None) -> Answer:

@@ -36,7 +36,8 @@ from woollama.processes.children import Supervisor
 from woollama.processes.environment import private_environment
 from woollama.reloading import Reloading
 from woollama.routes import Site, render_error, routes
-from woollama.surfaces import openai_chat, openai_responses
+from woollama.surfaces import anthropic_messages, openai_chat, openai_responses
+from woollama.surfaces.anthropic_messages.count_tokens import CountTokens
 from woollama.surfaces.exchange import Exchange, Surroundings
 from woollama.surfaces.feed import Feed
 from woollama.surfaces.listings import Models, Probes, Tools
@@ -283,6 +284,8 @@ class Daemon:
             routes(
                 chat=chat,
                 responses=Exchange("responses", openai_responses, "/responses", around),
+                messages=Exchange("anthropic", anthropic_messages, "/messages", around),
+                count_tokens=CountTokens(around, core.generation.counting),
                 passage=lambda path: Passage(path, around),
                 models=Models(core.catalog, names),
                 tools=tools,

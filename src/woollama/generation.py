@@ -17,6 +17,7 @@ from woollama.config.model import Recipe as RecipeEntry
 from woollama.core.attempts import Attempts
 from woollama.core.catalog import Catalog, Source
 from woollama.core.continuations import Continuations
+from woollama.core.counting import Counting
 from woollama.core.engine import Engine
 from woollama.core.lease import LeasePolicy
 from woollama.core.names import Names
@@ -60,6 +61,7 @@ class Generation:
             local=[name for name, entry in config.inferencers.items() if entry.local],
         )
         self._engine = Engine(self.names, inferencing.inferencers, self.attempts, toolbox, continuations, ready)
+        self.counting = Counting(self.names, inferencing.inferencers, toolbox, continuations, ready)
         self._users = 0
         self._unused = asyncio.Event()
         self._unused.set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Literal, assert_never
+from typing import Any, Literal, assert_never
 from urllib.parse import urlsplit
 
 from woollama.config.model import Inferencer as Entry
@@ -22,7 +22,7 @@ from woollama.inferencers.openai.inferencer import OpenAIInferencer
 from woollama.inferencers.scripted import ScriptedInferencer
 from woollama.platform import data_dir
 
-_RELAYABLE = frozenset({"openai", "ollama"})
+_RELAYABLE = frozenset({"openai", "anthropic", "ollama"})
 """The APIs with endpoints that a request can be relayed to as it came."""
 
 
@@ -38,7 +38,7 @@ class Inferencing:
         self._spawner = spawner
         self._http = HttpClient()
         self._closing: list[Callable[[], Awaitable[None]]] = [self._http.aclose]
-        relayed_to = [self._endpoint(entry, _chat_url(entry)) for entry in entries.values() if entry.api in _RELAYABLE]
+        relayed_to = [self._endpoint(entry, _relay_url(entry)) for entry in entries.values() if entry.api in _RELAYABLE]
         self.forwarder: Forwarder = UpstreamForwarder(self._http, relayed_to)
         self.inferencers: dict[str, Inferencer] = {
             name: self._emulated(entry, self._inferencer(entry)) for name, entry in entries.items()
@@ -102,6 +102,7 @@ class Inferencing:
             patience=_patience(entry),
             extra_body=entry.extra_body,
             max_tokens_field=_max_tokens_field(base_url),
+            **(_messages_headers(base_url) if entry.api == "anthropic" else {}),
         )
 
     def _anthropic(self, entry: Entry) -> Inferencer:
@@ -150,9 +151,18 @@ class Inferencing:
         return file.read_text().strip() or None if file and file.is_file() else None
 
 
-def _chat_url(entry: Entry) -> str:
-    """Where it takes chat completions."""
-    return f"{root_of(entry.base_url)}/v1" if entry.api == "ollama" else entry.base_url
+def _relay_url(entry: Entry) -> str:
+    """Below which it takes what is relayed to it."""
+    return entry.base_url if entry.api == "openai" else f"{root_of(entry.base_url)}/v1"
+
+
+def _messages_headers(base_url: str) -> dict[str, Any]:
+    """Anthropic itself takes the key as a bearer token; others may look where it used to be."""
+    own = urlsplit(base_url).hostname == "api.anthropic.com"
+    return {
+        "key_headers": ("authorization",) if own else ("authorization", "x-api-key"),
+        "usual_headers": ((b"anthropic-version", b"2023-06-01"),),
+    }
 
 
 def _patience(entry: Entry) -> Patience:

@@ -52,6 +52,8 @@ def routes(
     *,
     chat: Exchange,
     responses: Exchange,
+    messages: Exchange,
+    count_tokens: ASGIApp,
     passage: Callable[[str], Passage],
     models: Models,
     tools: Tools,
@@ -66,6 +68,8 @@ def routes(
     return [
         Route("POST", "/v1/chat/completions", chat),
         Route("POST", "/v1/responses", responses),
+        Route("POST", "/v1/messages", messages),
+        Route("POST", "/v1/messages/count_tokens", count_tokens),
         Route("POST", "/v1/embeddings", passage("/embeddings")),
         Route("POST", "/v1/completions", passage("/completions")),
         Route("POST", "/v1/images/generations", passage("/images/generations")),

@@ -334,6 +334,20 @@ def test_what_does_not_fit_together_in_an_inferencer_is_told(files: Files, text:
     assert "sk-abc" not in "".join(files.told())
 
 
+@pytest.mark.parametrize(
+    ("text", "dialects"),
+    [
+        ("", ("chat",)),
+        ('api = "anthropic"', ("anthropic",)),
+        ('api = "ollama"', ("chat", "ollama")),
+        ('api = "ollama"\ndialects = ["chat", "anthropic"]', ("chat", "anthropic")),
+    ],
+)
+def test_who_is_spoken_to_in_its_own_words_speaks_them(files: Files, text: str, dialects: tuple[str, ...]) -> None:
+    files.write("inferencers.toml", f'[inferencers.x]\nbase_url = "http://h"\n{text}\n')
+    assert files.load().config.inferencers["x"].dialects == dialects
+
+
 def test_credentials_in_the_clear_are_a_warning(files: Files) -> None:
     files.write("inferencers.toml", '[inferencers.x]\nbase_url = "http://10.0.0.1"\napi_key_env = "KEY"\n')
     (problem,) = files.load().problems

@@ -16,7 +16,12 @@ TRAITS = {
     "tuned": Traits(frozenset({"chat"}), unserved_keys=frozenset({"options"}), added_keys=frozenset({"options", "x"})),
     "openai": Traits(frozenset({"chat", "responses"}), keeps_state=True),
     "small": Traits(frozenset({"chat"}), emulates_tools=True),
-    "anthropic": Traits(),
+    "anthropic": Traits(frozenset({"anthropic"})),
+    "shepherd": Traits(
+        frozenset({"chat", "ollama"}),
+        unserved_keys=frozenset({"options", "keep_alive", "think"}),
+        added_keys=frozenset({"options", "keep_alive"}),
+    ),
 }
 
 
@@ -47,6 +52,11 @@ def to(*inferencers: str, recipe: Recipe | None = None) -> Route:
         (head(dialect="responses"), to("openai"), None),
         (head("previous_response_id", dialect="responses"), to("openai"), None),
         (head("conversation"), to("plain"), "state"),
+        (head("thinking", dialect="anthropic"), to("anthropic"), None),
+        (head(dialect="anthropic"), to("plain"), "dialect"),
+        (head("think", "keep_alive", dialect="ollama"), to("shepherd"), None),
+        (head("options", dialect="ollama"), to("shepherd"), "field options"),
+        (head(dialect="ollama"), to("ollama"), "dialect"),
     ],
 )
 def test_a_request_is_relayed_exactly_when_nothing_is_to_be_done_for_it(

@@ -13,6 +13,8 @@ from woollama.config.expand import Variables
 from woollama.config.model import APIS_WITH_URL, LOOPBACK_FIRST_BYTE_TIMEOUT_S, NOT_YET, Inferencer
 from woollama.config.problems import Finding, Problem
 
+_SPOKEN: Mapping[str, tuple[str, ...]] = {"anthropic": ("anthropic",), "ollama": ("chat", "ollama")}
+
 
 def read_inferencers(
     documents: Sequence[Document], variables: Variables, problems: list[Problem]
@@ -27,7 +29,7 @@ def read_inferencers(
         findings = list(_inconsistencies(inferencer))
         problems += entry.problems(findings)
         if all(finding.severity != "error" for finding in findings):
-            inferencers[inferencer.name] = _patient(inferencer, entry)
+            inferencers[inferencer.name] = _speaking(_patient(inferencer, entry), entry)
     return inferencers
 
 
@@ -45,6 +47,12 @@ def _patient(inferencer: Inferencer, entry: Entry) -> Inferencer:
     if "first_byte_timeout_s" in entry.raw or (inferencer.base_url and not is_loopback(inferencer.base_url)):
         return inferencer
     return replace(inferencer, first_byte_timeout_s=LOOPBACK_FIRST_BYTE_TIMEOUT_S)
+
+
+def _speaking(inferencer: Inferencer, entry: Entry) -> Inferencer:
+    """Who is spoken to in its own words speaks them."""
+    spoken = _SPOKEN.get(inferencer.api)
+    return inferencer if spoken is None or "dialects" in entry.raw else replace(inferencer, dialects=spoken)
 
 
 def is_loopback(url: str) -> bool:

@@ -139,7 +139,9 @@ class Inferencer:
     model_patterns: tuple[str, ...] = setting(("*",), texts, "globs that found models must fit to be listed")
     extra_body: Mapping[str, Any] = setting_of(dict, table, "added to every request that does not say otherwise")
     dialects: tuple[str, ...] = setting(
-        ("chat",), list_of(one_of("chat", "responses", "anthropic", "ollama")), "what it speaks natively"
+        ("chat",),
+        list_of(one_of("chat", "responses", "anthropic", "ollama")),
+        'what it speaks natively; for api = "anthropic" that alone, for api = "ollama" its own as well',
     )
     keeps_state: bool = setting(False, flag, "it remembers responses itself")
     local: bool = setting(False, flag, "nothing leaves the machine through it")

@@ -13,6 +13,7 @@ from woollama.core.names import Route
 from woollama.domain.messages import Dialect
 from woollama.domain.turns import Target
 
+_MERGED_KEYS = frozenset({"options"})
 _STATE_KEYS = frozenset({"previous_response_id", "conversation", "background", "key"})
 
 
@@ -31,7 +32,7 @@ class BodyHead:
 class Traits:
     """What decides whether requests to an inferencer can be relayed.
 
-    `dialects` it speaks natively over HTTP (none: it cannot be relayed to at all), `unserved_keys` of those dialects
+    `dialects` it speaks natively over HTTP (none: it cannot be relayed to at all), `unserved_keys` of OpenAI's dialects
     that its endpoint ignores although the engine could honour them; `added_keys` are those that its own configuration
     puts into every body.
     """
@@ -64,10 +65,17 @@ def route_of(head: BodyHead, route: Route, traits: Mapping[str, Traits]) -> Rela
     if "tools" in head.keys and any(each.emulates_tools for each in of_targets):
         return Engine("emulated tools")
     for each in of_targets:
-        if unserved := sorted((head.keys | each.added_keys) & each.unserved_keys):
+        if unserved := sorted(_unserved(head, each)):
             return Engine(f"field {unserved[0]}")
         if head.dialect == "responses" and not each.keeps_state:
             return Engine("state")
         if head.keys & _STATE_KEYS and not each.keeps_state:
             return Engine("state")
     return Relay(route.targets)
+
+
+def _unserved(head: BodyHead, traits: Traits) -> frozenset[str]:
+    """What the endpoint would not honour: in its own dialect only settings that have to be merged one by one."""
+    if head.dialect == "ollama":
+        return head.keys & traits.added_keys & _MERGED_KEYS
+    return (head.keys | traits.added_keys) & traits.unserved_keys

@@ -98,7 +98,8 @@ class ToolServers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
-    """What goes upstream beside the body. `path` is relative to the inferencer's base URL (`/chat/completions`)."""
+    """What goes upstream beside the body. `path` is relative to the inferencer's base URL (`/chat/completions`); one
+    of Ollama's own (`/api/chat`) is relative to what the base URL is without its `/v1`."""
 
     target: Target
     method: str
@@ -122,8 +123,8 @@ class ReplayableBody(Protocol):
 class Forwarded:
     """An upstream's answer, unread. Header names are lower case, `headers` without hop-by-hop ones.
 
-    `frames` are the body's bytes: of an event stream whole frames, each with the blank line that ends it, verbatim;
-    of any other body chunks as they arrive.
+    `frames` are the body's bytes: of an event stream whole frames, each with the blank line that ends it, verbatim; of
+    NDJSON whole lines, each with its end; of any other body chunks as they arrive.
     """
 
     status: int

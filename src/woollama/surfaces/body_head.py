@@ -43,7 +43,8 @@ def scan(raw: bytes, dialect: Dialect, content_type: str) -> ScannedHead:
     return ScannedHead(
         dialect=dialect,
         model=body.get("model"),
-        stream=body.get("stream") is True,
+        # Ollama streams unless it is told not to.
+        stream=body.get("stream") is True or (dialect == "ollama" and body.get("stream") is None),
         keys=frozenset(body),
         content_type=content_type,
         body=body,

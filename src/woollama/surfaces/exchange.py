@@ -27,6 +27,7 @@ from woollama.surfaces.body_head import scan
 from woollama.surfaces.departure import Departure
 from woollama.surfaces.event_stream import COMMIT_AFTER_S, EventStream
 from woollama.surfaces.relay import JsonBody, Relayed, Relayer
+from woollama.surfaces.stream_shape import StreamShape
 
 DEFAULT_HEARTBEAT_S = 15.0
 Note = Callable[..., None]
@@ -41,7 +42,7 @@ class Codec(Protocol):
     """A dialect: a module of this shape."""
 
     @property
-    def HEARTBEAT(self) -> bytes: ...  # noqa: N802
+    def SHAPE(self) -> StreamShape: ...  # noqa: N802
 
     @property
     def StreamEncoder(self) -> Callable[[Turn], Encoder]: ...  # noqa: N802
@@ -91,10 +92,9 @@ class Exchange:
         caller: Caller = scope["state"]["caller"]
         async with _told_on_failure(decision, note), Departure(receive) as departure:
             if isinstance(decision, Relay):
-                frame = self._codec.encode_error_frame
-                relayed = Relayed(
-                    JsonBody(raw, head), decision.targets, self._path, scope["headers"], caller, note, frame
-                )
+                body, path = JsonBody(raw, head), self._path + _passed_query(scope)
+                frame, shape = self._codec.encode_error_frame, self._codec.SHAPE
+                relayed = Relayed(body, decision.targets, path, scope["headers"], caller, note, frame, shape)
                 await around.relayer.respond(relayed, send, departure)
             else:
                 turn = self._codec.decode(head.body, turn_id=new_id("turn_"), caller=caller)
@@ -152,9 +152,10 @@ class Exchange:
         around = self._around
         return EventStream(
             send,
-            heartbeat=self._codec.HEARTBEAT,
+            heartbeat=self._codec.SHAPE.heartbeat,
             heartbeat_s=around.heartbeat_s,
             commit_after_s=around.commit_after_s,
+            content_type=self._codec.SHAPE.content_type,
         )
 
 
@@ -179,6 +180,11 @@ async def _told_on_failure(decision: Relay | Engine, note: Note) -> AsyncIterato
         if error.target is not None:
             note(target=error.target, attempts=error.attempts)
         raise
+
+
+def _passed_query(scope: Scope) -> str:
+    """Clients of Messages ask for betas here; anything else in a query may be a secret."""
+    return "?beta=true" if b"beta=true" in scope.get("query_string", b"").split(b"&") else ""
 
 
 def path_of(decision: Relay | Engine) -> str:

@@ -18,6 +18,7 @@ from woollama.surfaces.form import Field, FormScanner
 from woollama.surfaces.openai_chat import encode_error_frame
 from woollama.surfaces.relay import Body, JsonBody, Relayed
 from woollama.surfaces.spool import Pieces, Spool
+from woollama.surfaces.stream_shape import CHAT, UNTENDED
 
 if TYPE_CHECKING:
     from woollama.surfaces.exchange import Surroundings
@@ -59,7 +60,7 @@ class Passage:
                 caller,
                 note,
                 encode_error_frame,
-                chat_shaped=self._path in _CHAT_SHAPED,
+                CHAT if self._path in _CHAT_SHAPED else UNTENDED,
             )
             async with Departure(receive) as departure:
                 await around.relayer.respond(relayed, send, departure)

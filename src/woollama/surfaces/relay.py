@@ -24,8 +24,8 @@ from woollama.surfaces.bodies import Headers, header_value
 from woollama.surfaces.body_head import ScannedHead, splice
 from woollama.surfaces.departure import Departure
 from woollama.surfaces.event_stream import COMMIT_AFTER_S, EventStream
-from woollama.surfaces.relay_repair import ChatRepair, Tap, Verbatim, usage_in
-from woollama.surfaces.sse import HEARTBEAT
+from woollama.surfaces.relay_repair import Tap
+from woollama.surfaces.stream_shape import CHAT, StreamShape
 
 REFUSAL_LIMIT_BYTES = 64 * 1024
 HOLD_LIMIT_BYTES = 4 * 1024 * 1024
@@ -57,11 +57,8 @@ class JsonBody:
 
 @dataclass(frozen=True, slots=True)
 class Relayed:
-    """A request to pass on. `note` adds to its log line; `error_frame` renders an error of a stream in its dialect.
-
-    A stream that is not `chat_shaped` has no `[DONE]` and ends as its upstream ends it. Nor does it begin before the
-    upstream's status is known: many of those upstreams answer a wish for a stream with one object.
-    """
+    """A request to pass on. `note` adds to its log line; `error_frame` renders an error of a stream in its dialect,
+    `shape` is what else is that dialect's own."""
 
     body: Body
     targets: Sequence[Target]
@@ -70,7 +67,8 @@ class Relayed:
     caller: Caller
     note: Callable[..., None]
     error_frame: Callable[[RouterError], bytes]
-    chat_shaped: bool = True
+    shape: StreamShape = CHAT
+    method: str = "POST"
 
 
 class Relayer:
@@ -109,10 +107,11 @@ class Relayer:
             return
         async with EventStream(
             send,
-            heartbeat=HEARTBEAT,
+            heartbeat=request.shape.heartbeat,
             heartbeat_s=self._heartbeat_s,
             commit_after_s=self._commit_after_s,
-            commits_early=request.chat_shaped,
+            commits_early=request.shape.commits_early,
+            content_type=request.shape.content_type,
         ) as stream:
             try:
                 await self._pass_on(request, stream, send)
@@ -135,7 +134,7 @@ class Relayer:
         async def attempt(trial: Try) -> AsyncIterator[Forwarded]:
             target = trial.target
             body = request.body.for_model(target.model, self._extra_bodies.get(target.inferencer, {}))
-            head = RequestHead(target, "POST", request.path, request.headers, request.body.stream)
+            head = RequestHead(target, request.method, request.path, request.headers, request.body.stream)
             async with self._forwarder.forward(head, body) as answer:
                 if answer.status in RETRYABLE_STATUS and not trial.last:
                     raise await refusal(answer, target)
@@ -149,12 +148,13 @@ class Relayer:
                 (b"x-woollama-target", header_value(str(trial.target))),
                 (b"x-woollama-attempts", str(trial.number).encode()),
             ]
-            if stream is not None and answer.status == 200 and _is_event_stream(answer):
+            if stream is not None and answer.status == 200 and _is_stream(answer):
                 await stream.begin([*_without(answer.headers, b"content-type", b"cache-control"), *own])
                 tap = await _pass_stream(answer, stream, request, self._scrubbed)
                 request.note(**_noted(tap))
             elif stream is None or await stream.stand_aside():
-                request.note(**_tokens(await _pass_whole(answer, trial.target, own, send, self._scrubbed)))
+                held = await _pass_whole(answer, trial.target, own, send, self._scrubbed)
+                request.note(**_tokens(request.shape.usage(held)))
             elif answer.status == 200 and _is_json(answer):
                 raise UpstreamBroke(f"{trial.target} answered in one piece where a stream was asked for")
             else:
@@ -172,7 +172,7 @@ def _failure(answer: Forwarded) -> RouterError | None:
 async def _pass_stream(
     answer: Forwarded, stream: EventStream, request: Relayed, scrub: Callable[[bytes], bytes]
 ) -> Tap:
-    repair = ChatRepair(request.error_frame) if request.chat_shaped else Verbatim()
+    repair = request.shape.repair(request.error_frame)
     try:
         async for frame in answer.frames:
             passed = b"".join(repair.repair(frame))
@@ -212,15 +212,15 @@ def _tokens(usage: Mapping[str, Any] | None) -> dict[str, Any]:
 
 async def _pass_whole(
     answer: Forwarded, target: Target, own: Headers, send: Send, scrub: Callable[[bytes], bytes]
-) -> Mapping[str, Any] | None:
-    """An answer that is no chat stream. JSON is held until it is whole, or large, so that a cut one becomes an error.
-
-    Anything else (sound, a transcript's text or events) goes on as it arrives. Gives the usage, where it was held.
+) -> bytes:
+    """An answer that is not tended to as a stream. JSON is held until it is whole, or large, so that a cut one becomes
+    an error. Anything else (sound, a transcript's text or events) goes on as it arrives. Gives the body, where it was
+    held.
     """
     if not _is_json(answer) and (answer.status >= 400 or _type_of(answer).startswith("text/html")):
         raise await refusal(answer, target)
     limit_bytes = HOLD_LIMIT_BYTES if _is_json(answer) else 0
-    cleaned = scrub if answer.status >= 400 or _is_event_stream(answer) else bytes
+    cleaned = scrub if answer.status >= 400 or _is_stream(answer) else bytes
     held: list[bytes] = []
     size, begun = 0, False
     start: Message = {"type": "http.response.start", "status": answer.status, "headers": [*answer.headers, *own]}
@@ -241,7 +241,7 @@ async def _pass_whole(
         start["headers"] = [*start["headers"], (b"content-length", str(len(rest)).encode())]
         await send(start)
     await send({"type": "http.response.body", "body": rest, "more_body": False})
-    return None if begun else usage_in(rest)
+    return b"" if begun else rest
 
 
 def _is_whole_json(body: bytes) -> bool:
@@ -284,8 +284,8 @@ def _type_of(answer: Forwarded) -> str:
     return next((value.decode("latin-1").lower() for name, value in answer.headers if name == b"content-type"), "")
 
 
-def _is_event_stream(answer: Forwarded) -> bool:
-    return _type_of(answer).startswith("text/event-stream")
+def _is_stream(answer: Forwarded) -> bool:
+    return _type_of(answer).startswith(("text/event-stream", "application/x-ndjson"))
 
 
 def _is_json(answer: Forwarded) -> bool:

@@ -48,7 +48,7 @@ from woollama.domain.messages import Sealed
 from woollama.domain.tools import Returned
 from woollama.domain.turns import INTERNAL, Target
 from woollama.surfaces.anthropic_messages import (
-    HEARTBEAT,
+    SHAPE,
     StreamEncoder,
     decode,
     encode_answer,
@@ -322,7 +322,7 @@ def test_what_a_messages_upstream_said_is_passed_on() -> None:
 
 
 def test_an_error_frame_and_a_heartbeat_are_whole_frames_of_the_dialect() -> None:
-    assert kinds(wires_of([encode_error_frame(TooMany("slower")), HEARTBEAT])) == ["error", "ping"]
+    assert kinds(wires_of([encode_error_frame(TooMany("slower")), SHAPE.heartbeat])) == ["error", "ping"]
 
 
 def test_only_a_stopped_answer_has_a_body() -> None:

@@ -29,6 +29,9 @@ BASE_URL = "https://api.anthropic.com"
 _MODELS_A_PAGE = 1000
 _IDLE_CONNECTIONS = 20
 _LINGER_S = 0.25
+_COUNTING_S = 10.0
+_COUNTED = frozenset({"model", "messages", "system", "tools", "tool_choice", "thinking", "output_config"})
+"""What of a request is part of the prompt. The endpoint refuses the rest."""
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _NO_KEY = "none"
 """Stands in where there is no key: without one the SDK would look for keys in the environment and on the disk."""
@@ -101,6 +104,20 @@ class AnthropicInferencer:
                 return [model.id async for model in client.models.list(limit=_MODELS_A_PAGE)]
             except (AttributeError, TypeError):  # all that the SDK makes of a page that is none
                 raise UpstreamBroke(f"{self.name} lists its models in an unknown shape") from None
+
+    async def count_tokens(self, call: Call) -> int:
+        """The size of the prompt that `answer` would send. Raises `RouterError`."""
+        request = encode(call, max_tokens=self._max_tokens, defaults=self._extra_body)
+        body = {name: value for name, value in request.body.items() if name in _COUNTED}
+        who = str(call.target)
+        with mapped(who):
+            client = await self._client()
+            async with asyncio.timeout(_COUNTING_S):
+                counted: Any = await client.post("/v1/messages/count_tokens", cast_to=object, body=body)
+        tokens = counted.get("input_tokens") if isinstance(counted, dict) else None
+        if not isinstance(tokens, int):
+            raise UpstreamBroke(f"{who} counts tokens in an unknown shape")
+        return tokens
 
     async def aclose(self) -> None:
         if self._http is not None:

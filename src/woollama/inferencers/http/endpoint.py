@@ -20,6 +20,7 @@ class Endpoint:
 
     `api_key` is asked at every call, so a key that changes needs no restart; it is never kept. `auth="client"`
     forwards the caller's own key instead. `max_tokens_field` is the name under which it takes the output limit.
+    `key_headers` are where it looks for the key; `usual_headers` are sent where the caller says nothing of the kind.
     """
 
     name: str
@@ -30,6 +31,8 @@ class Endpoint:
     patience: Patience = field(default_factory=Patience)
     extra_body: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    key_headers: tuple[Literal["authorization", "x-api-key"], ...] = ("authorization",)
+    usual_headers: Headers = ()
     origin: Origin = field(init=False, repr=False)
     base_path: str = field(init=False, repr=False)
     configured: Headers = field(init=False, repr=False)
@@ -41,8 +44,17 @@ class Endpoint:
         encoded = tuple((name.lower().encode(), value.encode()) for name, value in self.headers.items())
         object.__setattr__(self, "configured", encoded)
 
+    def path_of(self, path: str) -> str:
+        """The whole path of one that is told below the base URL. Ollama's own API, `/api`, stands beside its `/v1`."""
+        base = self.base_path.removesuffix("/v1") if path.startswith("/api/") else self.base_path
+        return base + path
+
     def own_headers(self, key: str | None) -> Headers:
-        """The configured headers, and the key as a bearer token unless a configured header takes its place."""
-        if not key or any(name == b"authorization" for name, _ in self.configured):
+        """The configured headers, and the key where it is looked for unless a configured header takes that place."""
+        if not key:
             return self.configured
-        return (*self.configured, (b"authorization", b"Bearer " + key.strip().encode()))
+        taken = {name for name, _ in self.configured}
+        value = key.strip().encode()
+        keys = ((b"authorization", b"Bearer " + value), (b"x-api-key", value))
+        wanted = {name.encode() for name in self.key_headers} - taken
+        return (*self.configured, *(header for header in keys if header[0] in wanted))

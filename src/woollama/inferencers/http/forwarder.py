@@ -13,6 +13,7 @@ from woollama.inferencers.http.connection import HttpAnswer
 from woollama.inferencers.http.content_coding import decoded
 from woollama.inferencers.http.endpoint import Endpoint
 from woollama.inferencers.http.frames import Frames
+from woollama.inferencers.http.lines import WholeLines
 from woollama.inferencers.http.refusals import redirected
 from woollama.inferencers.http.request import Headers, HttpRequest
 from woollama.inferencers.http.transport import Exchange, HttpClient
@@ -42,7 +43,7 @@ class UpstreamForwarder:
         """Raises `KeyError` for an inferencer that was not given."""
         endpoint = self._endpoints[head.target.inferencer]
         key = endpoint.api_key() if endpoint.auth == "key" else None
-        path = endpoint.base_path + head.path
+        path = endpoint.path_of(head.path)
         headers = headers_up(endpoint, head.headers, key)
         request = HttpRequest(endpoint.origin, head.method, path, headers, body, endpoint.patience)
         return Forwarding(endpoint, self._client.exchange(request), key)
@@ -78,8 +79,10 @@ class Forwarding:
         chunks: AsyncIterator[bytes] = decoded(answer, answer.header(b"content-encoding"))
         if status >= 400 and (secret := (self._key or "").strip().encode()):
             chunks = _scrubbed(chunks, secret)
-        elif answer.header(b"content-type").lower().startswith(b"text/event-stream"):
+        elif (kind := answer.header(b"content-type").lower()).startswith(b"text/event-stream"):
             chunks = Frames(chunks)
+        elif kind.startswith(b"application/x-ndjson"):
+            chunks = WholeLines(chunks)
         return Forwarded(status, headers_down(answer.headers), chunks)
 
 
@@ -93,7 +96,9 @@ def headers_up(endpoint: Endpoint, client_headers: Sequence[tuple[bytes, bytes]]
         for name, value in client_headers
         if (name in allowed or name.startswith(_UP_PREFIXES)) and name not in taken
     )
-    return (*passed, *own, (b"accept-encoding", b"identity"))
+    said = {name for name, _ in passed} | taken
+    usual = (header for header in endpoint.usual_headers if header[0] not in said)
+    return (*passed, *own, *usual, (b"accept-encoding", b"identity"))
 
 
 def headers_down(headers: Iterable[tuple[bytes, bytes]]) -> Headers:

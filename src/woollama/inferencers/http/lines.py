@@ -50,3 +50,10 @@ class Lines:
             self._held, self._held_bytes = [rest], len(rest)
         if self._held_bytes > self._limit_bytes:
             raise UpstreamBroke(f"the upstream sent a line of more than {self._limit_bytes} bytes")
+
+
+class WholeLines(Lines):
+    """The same lines, each with its end."""
+
+    async def __anext__(self) -> bytes:
+        return await super().__anext__() + b"\n"

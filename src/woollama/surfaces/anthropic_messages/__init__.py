@@ -20,11 +20,14 @@ from woollama.surfaces.anthropic_messages.words import (
     starting_usage,
     stop_reason,
 )
+from woollama.surfaces.event_repair import MessagesRepair, messages_usage
 from woollama.surfaces.footnotes import footnotes
+from woollama.surfaces.relay_repair import usage_in
 from woollama.surfaces.sse import event_frame
+from woollama.surfaces.stream_shape import StreamShape
 
 __all__ = [
-    "HEARTBEAT",
+    "SHAPE",
     "STOP_REASONS",
     "StreamEncoder",
     "decode",
@@ -32,6 +35,8 @@ __all__ = [
     "encode_error",
     "encode_error_frame",
 ]
+
+SHAPE = StreamShape(HEARTBEAT, MessagesRepair, usage=lambda body: messages_usage(usage_in(body) or {}))
 
 
 def encode_error_frame(error: RouterError) -> bytes:

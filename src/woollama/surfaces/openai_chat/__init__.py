@@ -3,11 +3,11 @@
 from woollama.surfaces.openai_chat.decode import decode
 from woollama.surfaces.openai_chat.encode import FINISH_REASONS, StreamEncoder, encode_answer, encode_error_frame
 from woollama.surfaces.openai_errors import encode_error
-from woollama.surfaces.sse import HEARTBEAT
+from woollama.surfaces.stream_shape import CHAT as SHAPE
 
 __all__ = [
     "FINISH_REASONS",
-    "HEARTBEAT",
+    "SHAPE",
     "StreamEncoder",
     "decode",
     "encode_answer",

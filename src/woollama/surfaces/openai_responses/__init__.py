@@ -15,14 +15,16 @@ from woollama.domain.errors import RouterError
 from woollama.domain.events import Event, Stopped
 from woollama.domain.tools import Tool
 from woollama.domain.turns import Turn
+from woollama.surfaces.event_repair import ResponsesRepair
 from woollama.surfaces.openai_errors import encode_error
 from woollama.surfaces.openai_responses.builder import ResponseBuilder
 from woollama.surfaces.openai_responses.decode import decode
 from woollama.surfaces.openai_responses.replay import replay
 from woollama.surfaces.sse import DONE, HEARTBEAT, event_frame
+from woollama.surfaces.stream_shape import StreamShape
 
 __all__ = [
-    "HEARTBEAT",
+    "SHAPE",
     "ResponseBuilder",
     "StreamEncoder",
     "decode",
@@ -30,6 +32,8 @@ __all__ = [
     "encode_error",
     "encode_error_frame",
 ]
+
+SHAPE = StreamShape(HEARTBEAT, ResponsesRepair)
 
 
 class StreamEncoder:
