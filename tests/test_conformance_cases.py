@@ -139,6 +139,8 @@ def without_wording(value: Any) -> Any:
     match value:
         case {"error": {"message": str(), **others}, **rest}:
             return {**rest, "error": {"message": {"$matches": "\\S"}, **others}}
+        case {"error": str(), **rest}:
+            return {**rest, "error": {"$matches": "\\S"}}
         case dict():
             return {key: without_wording(inner) for key, inner in value.items()}
         case list():

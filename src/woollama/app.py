@@ -44,6 +44,11 @@ from woollama.surfaces.listings import Models, Probes, Tools
 from woollama.surfaces.mcp_server.endpoint import McpEndpoint
 from woollama.surfaces.mcp_server.offer import Offer
 from woollama.surfaces.metrics import Gauge, Metrics
+from woollama.surfaces.ollama import chat as ollama_chat
+from woollama.surfaces.ollama import generate as ollama_generate
+from woollama.surfaces.ollama.embed import Embed
+from woollama.surfaces.ollama.exchange import OllamaExchange
+from woollama.surfaces.ollama.listings import Ollama
 from woollama.surfaces.passage import Passage
 from woollama.surfaces.patterns import Patterns
 from woollama.surfaces.relay import Relayer
@@ -265,6 +270,7 @@ class Daemon:
             scrub=self._scrubbed,
             heartbeat_s=config.door.heartbeat_s,
         )
+        contexts = {name: entry.context_tokens for name, entry in config.inferencers.items()}
         chat = Exchange("chat", openai_chat, "/chat/completions", around)
         tools = Tools(core.tool_servers, self._scrubber.scrub)
         probes = Probes(self._waits_for, __version__)
@@ -286,6 +292,10 @@ class Daemon:
                 responses=Exchange("responses", openai_responses, "/responses", around),
                 messages=Exchange("anthropic", anthropic_messages, "/messages", around),
                 count_tokens=CountTokens(around, core.generation.counting),
+                ollama=Ollama(core.catalog, around, inferencing.forwarder, contexts, __version__),
+                ollama_chat=OllamaExchange("ollama", ollama_chat, "/api/chat", around),
+                ollama_generate=OllamaExchange("ollama", ollama_generate, "/api/generate", around),
+                ollama_embed=lambda path: Embed(path, around),
                 passage=lambda path: Passage(path, around),
                 models=Models(core.catalog, names),
                 tools=tools,

@@ -24,6 +24,9 @@ from woollama.surfaces.bodies import header_value
 from woollama.surfaces.exchange import Exchange
 from woollama.surfaces.listings import Models, Probes, Tools
 from woollama.surfaces.mcp_server.endpoint import McpEndpoint
+from woollama.surfaces.ollama import words
+from woollama.surfaces.ollama.embed import Embed
+from woollama.surfaces.ollama.listings import Ollama
 from woollama.surfaces.passage import Passage
 from woollama.surfaces.patterns import Patterns
 from woollama.surfaces.reload import Reload
@@ -54,6 +57,10 @@ def routes(
     responses: Exchange,
     messages: Exchange,
     count_tokens: ASGIApp,
+    ollama: Ollama,
+    ollama_chat: Exchange,
+    ollama_generate: Exchange,
+    ollama_embed: Callable[[str], Embed],
     passage: Callable[[str], Passage],
     models: Models,
     tools: Tools,
@@ -86,6 +93,15 @@ def routes(
         *(Route(method, path, mcp.serve) for path in ("/mcp", "/mcp/") for method in ("POST", "GET", "DELETE")),
         Route("GET", "/mcp/pipe", mcp.open_pipe),
         Route("POST", "/mcp/pipe/{pipe}", mcp.take_message),
+        Route("GET", "/", ollama.greeting),
+        Route("GET", "/api/version", ollama.versions),
+        Route("GET", "/api/tags", ollama.tags),
+        Route("GET", "/api/ps", ollama.ps),
+        Route("POST", "/api/show", ollama.show),
+        Route("POST", "/api/chat", ollama_chat),
+        Route("POST", "/api/generate", ollama_generate),
+        Route("POST", "/api/embed", ollama_embed("/api/embed")),
+        Route("POST", "/api/embeddings", ollama_embed("/api/embeddings")),
         Route("GET", "/w1/patterns", patterns.listing),
         Route("POST", "/w1/patterns/{name}/render", patterns.render),
         Route("POST", "/w1/patterns/{name}/run", patterns.run),
@@ -120,7 +136,6 @@ class Site:
 
 def render_error(path: str, error: RouterError) -> tuple[int, Headers, bytes]:
     """An error in the dialect that `path` belongs to, where it happened, and what an upstream said of its limits."""
-    codec = anthropic_messages if "/messages" in path else openai_errors
     headers: Headers = [(b"content-type", b"application/json")]
     if error.path is not None:
         headers.append((b"x-woollama-path", header_value(error.path)))
@@ -133,7 +148,13 @@ def render_error(path: str, error: RouterError) -> tuple[int, Headers, bytes]:
             for name, value in error.headers.items()
             if name.startswith(_PASSED_ON)
         ]
-    return error.status_hint, headers, dumps(codec.encode_error(error))
+    return error.status_hint, headers, dumps(_encoder_of(path)(error))
+
+
+def _encoder_of(path: str) -> Callable[[RouterError], Any]:
+    if "/messages" in path:
+        return anthropic_messages.encode_error
+    return words.encode_error if path.startswith("/api/") else openai_errors.encode_error
 
 
 class _Raw:

@@ -49,6 +49,32 @@ def test_a_bare_model_of_two_inferencers_is_not_guessed() -> None:
         names().resolve("shared")
 
 
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("woollama/assistant:latest", "ollama/qwen3:14b"),
+        ("assistant:latest", "ollama/qwen3:14b"),
+        ("alias:latest", "openai/gpt-4o"),
+        ("gpt-4o:latest", "openai/gpt-4o"),
+        ("openai/gpt-4o:latest", "openai/gpt-4o"),
+        ("tagged", "ollama/tagged:latest"),
+        ("tagged:latest", "ollama/tagged:latest"),
+        ("ollama/tagged:latest", "ollama/tagged:latest"),
+        ("ollama/tagged", "ollama/tagged"),
+        ("ollama/just-pulled:latest", "ollama/just-pulled:latest"),
+    ],
+)
+def test_the_tag_of_ollamas_clients_stands_for_none(name: str, target: str) -> None:
+    models = {"ollama": ("qwen3:14b", "tagged:latest"), "openai": ("gpt-4o",)}
+    resolver = names(ASSISTANT, aliases={"alias": "openai/gpt-4o"}, models=models)
+    assert [str(each) for each in resolver.resolve(name).targets] == [target]
+
+
+def test_a_tag_makes_no_model_of_nothing() -> None:
+    with pytest.raises(UnknownModel, match="nothing:latest"):
+        names().resolve("nothing:latest")
+
+
 def test_an_alias_comes_first_even_if_it_looks_like_an_address() -> None:
     resolver = names(
         ASSISTANT, aliases={"gpt-4o": "default", "default": "woollama/assistant", "openai/x": "local/smollm2"}

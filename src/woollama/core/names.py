@@ -1,7 +1,8 @@
 """From what a client calls a model to who answers. The only resolver: every surface and every path asks here.
 
 In order: an alias; `woollama/<recipe>`; `<inferencer>/<model>`, split at the first `/`; a bare name that is a recipe;
-a bare name that exactly one inferencer is known to have.
+a bare name that exactly one inferencer is known to have. Ollama's clients say `:latest` where they mean no tag at all,
+so a name may have it where there is none, or lack it where there is one.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from woollama.domain.errors import BadRequest, Forbidden, RouterError, UnknownMo
 from woollama.domain.turns import Target
 
 OWN_PREFIX = "woollama"
+LATEST = ":latest"
 _NEAREST = 3
 _SHOWN_CHARS = 200
 # A name comes back in headers and log lines, which they would break.
@@ -110,13 +112,30 @@ class Names:
             return self._of_recipe(recipe, trail)
         inferencer, slash, model = name.partition("/")
         if slash and model and inferencer in self._inferencers:
-            return Route(name, (Target(inferencer, model),))
-        having = self._catalog.having(name)
+            return Route(name, (self._target(inferencer, model),))
+        having = self._catalog.having(name) or self._catalog.having(name + LATEST)
         if len(having) == 1:
             return Route(name, tuple(having))
+        if (untagged := self._untagged(name)) is not None:
+            return self._resolve(untagged, trail)
         if step in trail:
             raise _circle(trail, step)
         raise self._unknown(name, having, trail)
+
+    def _target(self, inferencer: str, model: str) -> Target:
+        target, untagged = Target(inferencer, model), Target(inferencer, model.removesuffix(LATEST))
+        if target == untagged:
+            return target
+        known = self._catalog.targets()
+        return untagged if untagged in known and target not in known else target
+
+    def _untagged(self, name: str) -> str | None:
+        """`name` without its `:latest`, if something is called that."""
+        untagged = name.removesuffix(LATEST)
+        if untagged == name:
+            return None
+        called = untagged in self._aliases or self._recipe_called(untagged) or self._catalog.having(untagged)
+        return untagged if called else None
 
     def _recipe_called(self, name: str) -> Recipe | None:
         prefix, slash, rest = name.partition("/")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
+from time import monotonic
 from typing import assert_never
 
 from woollama.domain.events import (
@@ -91,11 +92,15 @@ class _OpenCall:
 class Answer:
     """Feed it the events of a run with `see`; read `items`, `ending`, `usage` whenever you like.
 
-    Text without an opened item opens one, so a sloppy producer still makes a sound answer.
+    Text without an opened item opens one, so a sloppy producer still makes a sound answer. `began_s`, `spoke_s` (its
+    first word or thought) and `ended_s` are readings of a monotonic clock.
     """
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
         self.ending: Terminal | None = None
+        self.began_s = monotonic()
+        self.spoke_s: float | None = None
+        self.ended_s: float | None = None
         self.usage = UsageMeter()
         self.rewrites: list[str] = []
         self.rounds: list[RoundBegan] = []
@@ -133,6 +138,8 @@ class Answer:
         return "".join(text for message in said for text in message.text)
 
     def see(self, event: Event) -> None:
+        if self.spoke_s is None and isinstance(event, TextDelta | ThinkingDelta | CallOpened):
+            self.spoke_s = monotonic()
         match event:
             case RoundBegan():
                 self.rounds.append(event)
@@ -175,6 +182,7 @@ class Answer:
                 self.rewrites.append(event.what)
             case Stopped() | Failed():
                 self.ending = event
+                self.ended_s = monotonic()
             case Asked():
                 self._done.append(event.ask)
             case Answered() | ToolProgressed():

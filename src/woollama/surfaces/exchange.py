@@ -6,7 +6,7 @@ The only path from a client to a model. A dialect is a module with four function
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -23,7 +23,7 @@ from woollama.domain.ids import new_id
 from woollama.domain.messages import Dialect
 from woollama.domain.turns import Caller, Turn
 from woollama.surfaces.bodies import Headers, header_of, header_value, read_json, send_json
-from woollama.surfaces.body_head import scan
+from woollama.surfaces.body_head import ScannedHead, scan
 from woollama.surfaces.departure import Departure
 from woollama.surfaces.event_stream import COMMIT_AFTER_S, EventStream
 from woollama.surfaces.relay import JsonBody, Relayed, Relayer
@@ -96,9 +96,15 @@ class Exchange:
                 frame, shape = self._codec.encode_error_frame, self._codec.SHAPE
                 relayed = Relayed(body, decision.targets, path, scope["headers"], caller, note, frame, shape)
                 await around.relayer.respond(relayed, send, departure)
+            elif (at_once := self.without_a_model(head)) is not None:
+                await at_once(send)
             else:
                 turn = self._codec.decode(head.body, turn_id=new_id("turn_"), caller=caller)
                 await self.play(turn, decision, send, note, stream=head.stream)
+
+    def without_a_model(self, head: ScannedHead) -> Callable[[Send], Awaitable[None]] | None:
+        """What answers a request that asks nothing of its model; none does in most dialects."""
+        return None
 
     async def play(self, turn: Turn, decision: Engine, send: Send, note: Note, *, stream: bool) -> None:
         """Run a turn and send its answer."""

@@ -11,7 +11,7 @@ from woollama.domain.events import Stopped
 from woollama.domain.ids import new_id
 from woollama.domain.messages import Item, Json, Message, Opaque, Part, Reasoning, Refusal, Text, ToolCall
 from woollama.domain.turns import Turn
-from woollama.surfaces.anthropic_messages.decode import decode, object_of
+from woollama.surfaces.anthropic_messages.decode import decode
 from woollama.surfaces.anthropic_messages.stream import HEARTBEAT, SUMMARY_GAP, StreamEncoder, citations_in
 from woollama.surfaces.anthropic_messages.words import (
     STOP_REASONS,
@@ -20,6 +20,7 @@ from woollama.surfaces.anthropic_messages.words import (
     starting_usage,
     stop_reason,
 )
+from woollama.surfaces.call_input import object_of
 from woollama.surfaces.event_repair import MessagesRepair, messages_usage
 from woollama.surfaces.footnotes import footnotes
 from woollama.surfaces.relay_repair import usage_in

@@ -89,15 +89,6 @@ def decode(body: Mapping[str, Any], *, turn_id: str, caller: Caller) -> Turn:
     )
 
 
-def object_of(arguments: str) -> Mapping[str, Json]:
-    """A call's arguments as the object that `input` must be; text that is none is wrapped, not lost."""
-    try:
-        value = json.loads(arguments or "{}")
-    except ValueError:
-        value = None
-    return value if isinstance(value, dict) else {"INVALID_JSON": arguments}
-
-
 def _params(fields: Fields) -> Params:
     limit = fields.integer("max_tokens")
     if limit is not None and limit < 1:
