@@ -49,6 +49,7 @@ from woollama.surfaces.ollama import generate as ollama_generate
 from woollama.surfaces.ollama.embed import Embed
 from woollama.surfaces.ollama.exchange import OllamaExchange
 from woollama.surfaces.ollama.listings import Ollama
+from woollama.surfaces.openapi.endpoint import Described
 from woollama.surfaces.passage import Passage
 from woollama.surfaces.patterns import Patterns
 from woollama.surfaces.relay import Relayer
@@ -306,6 +307,7 @@ class Daemon:
                 status=status,
                 mcp=self._mcp,
                 reload=Reload(self._reloading.as_json, self._reload_for_owner),
+                described=Described(__version__),
             ),
             self.render_error,
         )

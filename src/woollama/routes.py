@@ -27,6 +27,7 @@ from woollama.surfaces.mcp_server.endpoint import McpEndpoint
 from woollama.surfaces.ollama import words
 from woollama.surfaces.ollama.embed import Embed
 from woollama.surfaces.ollama.listings import Ollama
+from woollama.surfaces.openapi.endpoint import Described
 from woollama.surfaces.passage import Passage
 from woollama.surfaces.patterns import Patterns
 from woollama.surfaces.reload import Reload
@@ -71,8 +72,9 @@ def routes(
     status: Status,
     mcp: McpEndpoint,
     reload: Reload,
+    described: Described,
 ) -> list[Route]:
-    return [
+    served = [
         Route("POST", "/v1/chat/completions", chat),
         Route("POST", "/v1/responses", responses),
         Route("POST", "/v1/messages", messages),
@@ -113,7 +115,11 @@ def routes(
         Route("GET", "/metrics", metrics),
         Route("GET", "/healthz", probes.healthz),
         Route("GET", "/readyz", probes.readyz),
+        Route("GET", "/openapi.json", described.openapi),
+        Route("GET", "/docs", described.page),
     ]
+    described.tell((route.method, route.path) for route in served)
+    return served
 
 
 class Site:

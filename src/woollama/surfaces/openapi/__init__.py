@@ -1,0 +1,1 @@
+"""`/openapi.json` and `/docs`: what the routes are, for programs and for people."""

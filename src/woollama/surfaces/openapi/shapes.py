@@ -1,0 +1,188 @@
+"""The shapes of our own routes in full, and of others' what we read of them. Names of `#/components/schemas`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from woollama.surfaces.openapi.operations import Schema, array, flag, maybe, number, ref, table, text, whole
+
+_ANY: Schema = {"type": "object"}
+_SEVERITY = text(enum=["error", "warning", "note"])
+_MODEL = text("inferencer/model, woollama/recipe, an alias, or a bare name of one", examples=["woollama/assistant"])
+_PROMPT = {"description": "A text, or a list of messages", "anyOf": [text(), array(_ANY)]}
+
+OWN: Mapping[str, Schema] = {
+    "Error": table(
+        error=table(
+            message=text(),
+            type=text(),
+            param=maybe(text("The field that is wrong")),
+            code=text(),
+            at_fault=text("Who has to change something", enum=["client", "router", "upstream", "tool"]),
+        )
+    ),
+    "Health": table(ok=flag(), service=text(), version=text()),
+    "Readiness": table(ready=flag(), waiting_for=array(text("A tool server that is still starting"))),
+    "Server": table(
+        "How a tool server is.",
+        name=text(),
+        transport=text(enum=["stdio", "http", "sse"]),
+        health=text(enum=["starting", "ready", "down", "disabled"]),
+        tools=whole("How many tools it has"),
+        attempts=whole("How often it was started"),
+        last_error=maybe(text("Why it is down")),
+    ),
+    "Servers": table(data=array(ref("Server"))),
+    "Tool": table(name=text("server.tool"), server=text(), tool=text(), description=text()),
+    "Tools": table(tools=array(text("server.tool")), data=array(ref("Tool")), servers=array(ref("Server"))),
+    "PatternVariable": table(
+        name=text(), optional={"default": text(), "choices": array(text()), "description": text()}
+    ),
+    "Pattern": table(
+        name=text(),
+        description=text(),
+        variables=array(ref("PatternVariable")),
+        source=text(enum=["recipe", "fabric"]),
+    ),
+    "Patterns": table(data=array(ref("Pattern"))),
+    "Render": table(
+        opened=True,
+        optional={"input": text(), "variables": {"type": "object", "additionalProperties": text()}},
+    ),
+    "Rendered": table(prompt=text("The system text, a blank line and the input")),
+    "RunPattern": table(
+        "Other members are those of a chat completion.",
+        opened=True,
+        input=_PROMPT,
+        optional={
+            "variables": {"type": "object", "additionalProperties": text()},
+            "model": _MODEL,
+            "stream": flag(),
+            "options": _ANY,
+        },
+    ),
+    "Problem": table(
+        severity=_SEVERITY,
+        file=maybe(text()),
+        line=maybe({"type": "integer", "minimum": 1}),
+        key=text("Dotted, such as recipes.demo.max_turns"),
+        message=text(),
+        suggestion=text(),
+        left_out=maybe(text("The entry that is not in force because of it")),
+    ),
+    "Pending": table(
+        "A change in a file that takes effect only when the owner reloads.", what=text(), name=text(), why=text()
+    ),
+    "Change": table(what=text(), name=text(), how=text()),
+    "Configuration": table(
+        since=number("Unix time"),
+        pending=array(ref("Pending")),
+        problems=array(ref("Problem")),
+        needs_restart=array(text("A key that takes effect at the next start")),
+    ),
+    "Reloaded": table(
+        reloaded=flag("False: the files cannot be read, and the configuration before goes on"),
+        changed=array(ref("Change")),
+        pending=array(ref("Pending")),
+        problems=array(ref("Problem")),
+        needs_restart=array(text()),
+    ),
+    "InferencerHealth": table(
+        name=text(),
+        models=whole("How many models of it are known"),
+        cooling_s=number("How long it is still tried last"),
+        last_error=maybe(text()),
+    ),
+    "Status": table(
+        opened=True,
+        version=text(),
+        started_at=number("Unix time"),
+        uptime_s=number("Seconds"),
+        ready=flag(),
+        waiting_for=array(text()),
+        recipes=whole(),
+        aliases=whole(),
+        inferencers=array(ref("InferencerHealth")),
+        servers=array(ref("Server")),
+        tools=whole(),
+        runs=whole("Turns in progress"),
+        pending=array(ref("Pending")),
+        problems=array(ref("Problem")),
+        needs_restart=array(text()),
+    ),
+}
+
+OTHERS: Mapping[str, Schema] = {
+    "Model": table(
+        "One shape that satisfies the SDKs of OpenAI and Anthropic.",
+        opened=True,
+        id=_MODEL,
+        object=text(const="model"),
+        type=text(const="model"),
+        created=whole("Unix time"),
+        created_at=text(),
+        owned_by=text("The inferencer, or woollama for recipes"),
+        display_name=text(),
+    ),
+    "Models": table(
+        opened=True,
+        object=text(const="list"),
+        data=array(ref("Model")),
+        has_more=flag(),
+        first_id=maybe(text()),
+        last_id=maybe(text()),
+    ),
+    "ChatRequest": table(
+        "As OpenAI writes it; fields that are not listed go to the target as they are, where it takes them.",
+        opened=True,
+        model=_MODEL,
+        messages=array(_ANY),
+        optional={
+            "stream": flag(),
+            "stream_options": _ANY,
+            "tools": array(_ANY),
+            "tool_choice": {},
+            "temperature": {"type": "number"},
+            "top_p": {"type": "number"},
+            "max_tokens": {"type": "integer"},
+            "max_completion_tokens": {"type": "integer"},
+            "stop": {},
+            "response_format": _ANY,
+            "reasoning_effort": text(),
+            "seed": {"type": "integer"},
+            "metadata": _ANY,
+            "options": {"type": "object", "description": "Ollama's own settings"},
+        },
+    ),
+    "ResponsesRequest": table(
+        "As OpenAI's Responses API writes it.",
+        opened=True,
+        model=_MODEL,
+        input=_PROMPT,
+        optional={
+            "instructions": text(),
+            "stream": flag(),
+            "tools": array(_ANY),
+            "tool_choice": {},
+            "store": flag(),
+            "previous_response_id": text(),
+            "max_output_tokens": {"type": "integer"},
+            "temperature": {"type": "number"},
+            "text": _ANY,
+            "reasoning": _ANY,
+        },
+    ),
+    "RelayedRequest": table("Relayed to the model's inferencer as it is.", opened=True, model=_MODEL),
+    "RelayedForm": table(
+        "Relayed to the model's inferencer as it is; `model` may stand before or behind the file.",
+        opened=True,
+        model=_MODEL,
+    ),
+    "Opaque": {"type": "object", "description": "As its API defines it."},
+    "JsonRpc": {
+        "description": "A message of JSON-RPC 2.0, or several",
+        "anyOf": [table(opened=True, jsonrpc=text(const="2.0")), array(_ANY)],
+    },
+}
+
+SCHEMAS: Mapping[str, Schema] = {**OWN, **OTHERS}
