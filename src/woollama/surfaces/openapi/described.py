@@ -38,6 +38,10 @@ def _relayed(what: str, example: Mapping[str, object], kind: str = JSON) -> Oper
     )
 
 
+def _part(description: str, example: str) -> Schema:
+    return {"description": description, "example": example}
+
+
 _MESSAGES = Operation(
     _MCP,
     "Messages of an MCP host",
@@ -70,6 +74,22 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         Body({JSON: ref("ResponsesRequest")}, {"model": "woollama/assistant", "input": "What time is it in Tokyo?"}),
         _streamed(),
     ),
+    ("POST", "/v1/messages"): Operation(
+        _CHAT,
+        "Messages",
+        "Anthropic's. A recipe's tools are called here, in between.",
+        Body({JSON: ref("MessagesRequest")}, _EXAMPLE | {"max_tokens": 1024}),
+        _streamed(),
+        error="MessagesError",
+    ),
+    ("POST", "/v1/messages/count_tokens"): Operation(
+        _CHAT,
+        "How many tokens a message has",
+        "Asked of the model's inferencer where that can count, else estimated, rounded up.",
+        Body({JSON: ref("MessagesRequest")}, _EXAMPLE),
+        answers(ref("TokenCount")),
+        error="MessagesError",
+    ),
     ("POST", "/v1/completions"): _relayed("Completions of a text", {"model": "ollama/qwen3", "prompt": "Once"}),
     ("POST", "/v1/embeddings"): _relayed("Embeddings", {"model": "ollama/nomic-embed-text", "input": "a text"}),
     ("POST", "/v1/images/generations"): _relayed("An image from words", {"model": "openai/gpt-image-1", "prompt": "A"}),
@@ -94,7 +114,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         _CATALOGUE,
         "One model",
         answers=answers(ref("Model")),
-        parameters={"model": "its name; slashes are part of it"},
+        parameters={"model": _part("its name; slashes are part of it", "woollama/demo")},
     ),
     ("GET", "/v1/tools"): Operation(
         _CATALOGUE, "Every tool, and how the tool servers are", answers=answers(ref("Tools"))
@@ -106,7 +126,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         "A prompt with its variables filled in",
         body=Body({JSON: ref("Render")}, {"input": "a text", "variables": {"language": "Deutsch"}}),
         answers=answers(ref("Rendered")),
-        parameters={"name": "the recipe's name"},
+        parameters={"name": _part("the recipe's name", "demo")},
     ),
     ("POST", "/w1/patterns/{name}/run"): Operation(
         _PATTERNS,
@@ -114,7 +134,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         "Answers as chat completions do.",
         Body({JSON: ref("RunPattern")}, {"input": "What time is it in Tokyo?"}),
         _streamed(),
-        {"name": "the recipe's name"},
+        {"name": _part("the recipe's name", "demo")},
     ),
     **{("POST", path): _MESSAGES for path in ("/mcp", "/mcp/")},
     **{("GET", path): _NOTICES for path in ("/mcp", "/mcp/")},
@@ -131,7 +151,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         "A message into a pipe",
         body=Body({JSON: ref("JsonRpc")}),
         answers={202: Answer("It is on its way")},
-        parameters={"pipe": "the name that the pipe's first line told"},
+        parameters={"pipe": _part("the name that the pipe's first line told", "PIPE")},
     ),
     ("GET", "/w1/status"): Operation(_DAEMON, "How everything is, in one answer", answers=answers(ref("Status"))),
     ("GET", "/w1/events"): Operation(

@@ -13,7 +13,8 @@ from woollama.surfaces.openapi.shapes import SCHEMAS
 UNIX_ONLY = "x-unix-socket-only"
 _PART = re.compile(r"\{(\w+)(?::\w+)?\}")
 _DESCRIPTION = """One door for models and tools. Routes under `/v1` are OpenAI's and Anthropic's and also answer without
-their `/v1` and with a doubled one; those under `/w1` are woollama's own. Errors of all of them have one shape.
+their `/v1` and with a doubled one; those under `/w1` are woollama's own. An error has the shape of the
+API that was spoken.
 
 Any key is accepted from this machine's own user; with `WOOLLAMA_TOKEN` set, every request over TCP needs it. A request
 needs a `Host` that the daemon knows, and one with an `Origin` an origin that is allowed."""
@@ -26,7 +27,7 @@ _SECURITY: Mapping[str, Schema] = {
         "description": "The same, as Anthropic's clients do",
     },
 }
-_ERROR = Answer("What is wrong, and who has to change something", {JSON: ref("Error")})
+_ERROR = "What is wrong, and who has to change something"
 
 
 def document(routes: Iterable[tuple[str, str]], version: str) -> dict[str, Any]:
@@ -60,7 +61,7 @@ def _operation(method: str, path: str) -> dict[str, Any]:
             "in": "path",
             "required": True,
             "schema": {"type": "string", "minLength": 1},
-            "description": told.parameters.get(name, ""),
+            **told.parameters.get(name, {}),
         }
         for name in _PART.findall(path)
     ]
@@ -76,7 +77,7 @@ def _operation(method: str, path: str) -> dict[str, Any]:
         **({"requestBody": _body(told.body)} if told.body else {}),
         "responses": {
             **{str(status): _answer(answer) for status, answer in given.items()},
-            "default": _answer(_ERROR),
+            "default": _answer(Answer(_ERROR, {JSON: ref(told.error)})),
         },
     }
 

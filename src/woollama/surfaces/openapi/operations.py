@@ -30,7 +30,7 @@ class Body:
 class Operation:
     """`parameters` says what the parts of the path in braces are, `query` what may stand behind it.
 
-    `unix_only`: refused over TCP.
+    `unix_only`: refused over TCP. `error` is the shape of its errors.
     """
 
     tag: str
@@ -38,9 +38,10 @@ class Operation:
     description: str = ""
     body: Body | None = None
     answers: Mapping[int, Answer] = field(default_factory=dict)
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, Schema] = field(default_factory=dict)
     query: Mapping[str, Schema] = field(default_factory=dict)
     unix_only: bool = False
+    error: str = "Error"
 
 
 def ref(name: str) -> Schema:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from html import escape
 from pathlib import Path
@@ -91,7 +92,7 @@ def curl(method: str, path: str, told: Mapping[str, Any]) -> str:
         words += ["-F model=INFERENCER/MODEL", "-F file=@FILE"]
     elif body:
         example = next(iter(body.values())).get("example", {})
-        words += ["-H 'content-type: application/json'", f"-d '{json.dumps(example)}'"]
+        words += ["-H 'content-type: application/json'", f"-d {shlex.quote(json.dumps(example))}"]
     elif method != "GET":
         words.append(f"-X {method}")
     return f"{words[0]} {words[1]}" + "".join(f" \\\n  {word}" for word in words[2:])

@@ -172,6 +172,26 @@ OTHERS: Mapping[str, Schema] = {
             "reasoning": _ANY,
         },
     ),
+    "MessagesRequest": table(
+        "As Anthropic's Messages API writes it.",
+        opened=True,
+        model=_MODEL,
+        messages=array(_ANY),
+        optional={
+            "max_tokens": {"type": "integer"},
+            "system": {},
+            "stream": flag(),
+            "tools": array(_ANY),
+            "tool_choice": _ANY,
+            "thinking": _ANY,
+            "temperature": {"type": "number"},
+            "stop_sequences": array(text()),
+        },
+    ),
+    "MessagesError": table(
+        opened=True, type=text(const="error"), error=table(opened=True, type=text(), message=text())
+    ),
+    "TokenCount": table(opened=True, input_tokens=whole()),
     "RelayedRequest": table("Relayed to the model's inferencer as it is.", opened=True, model=_MODEL),
     "RelayedForm": table(
         "Relayed to the model's inferencer as it is; `model` may stand before or behind the file.",
