@@ -105,6 +105,8 @@ async def test_every_shape_is_used_and_every_part_of_a_path_is_explained(describ
         ("POST", "/w1/patterns/gone/render", "/w1/patterns/{name}/render", {"input": "x"}),
         ("POST", "/v1/chat/completions", "/v1/chat/completions", {"model": "gone", "messages": []}),
         ("POST", "/v1/messages", "/v1/messages", {"model": "gone", "messages": []}),
+        ("POST", "/api/show", "/api/show", {"model": "gone"}),
+        ("GET", "/api/tags", "/api/tags", None),
     ],
 )
 async def test_what_the_daemon_answers_is_what_the_document_says(

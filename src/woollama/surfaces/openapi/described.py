@@ -12,6 +12,7 @@ _CHAT = "Chat"
 _MEDIA = "Embeddings, images, audio"
 _CATALOGUE = "Models and tools"
 _PATTERNS = "Patterns"
+_OLLAMA = "Ollama"
 _MCP = "MCP"
 _DAEMON = "The daemon"
 
@@ -36,6 +37,21 @@ def _relayed(what: str, example: Mapping[str, object], kind: str = JSON) -> Oper
         Body({kind: schema}, example if kind == JSON else None),
         {200: Answer("The inferencer's answer", contents)},
     )
+
+
+_LINES: Mapping[int, Answer] = {
+    200: Answer(
+        "Lines of JSON, the last one with `done: true`; with `stream: false` one object",
+        {"application/x-ndjson": {"type": "string"}, JSON: _OPAQUE},
+    )
+}
+
+
+def _ollama(
+    what: str, example: Mapping[str, object] | None = None, answered: Mapping[int, Answer] | None = None
+) -> Operation:
+    body = Body({JSON: ref("OllamaRequest")}, example) if example else None
+    return Operation(_OLLAMA, what, body=body, answers=answered or answers(_OPAQUE), error="OllamaError")
 
 
 def _part(description: str, example: str) -> Schema:
@@ -120,6 +136,17 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         _CATALOGUE, "Every tool, and how the tool servers are", answers=answers(ref("Tools"))
     ),
     ("GET", "/w1/servers"): Operation(_CATALOGUE, "How the tool servers are", answers=answers(ref("Servers"))),
+    ("GET", "/"): Operation(
+        _OLLAMA, "A greeting, by which clients know Ollama", answers={200: Answer("It", {"text/plain": {}})}
+    ),
+    ("GET", "/api/version"): _ollama("The version of Ollama whose API this is"),
+    ("GET", "/api/tags"): _ollama("Every model and recipe"),
+    ("GET", "/api/ps"): _ollama("The models that are loaded"),
+    ("POST", "/api/show"): _ollama("What is known of a model", {"model": "woollama/assistant"}),
+    ("POST", "/api/chat"): _ollama("Chat", _EXAMPLE, _LINES),
+    ("POST", "/api/generate"): _ollama("An answer to one prompt", {"model": "demo", "prompt": "Hello"}, _LINES),
+    ("POST", "/api/embed"): _ollama("Embeddings", {"model": "nomic-embed-text", "input": "a text"}),
+    ("POST", "/api/embeddings"): _ollama("One embedding", {"model": "nomic-embed-text", "prompt": "a text"}),
     ("GET", "/w1/patterns"): Operation(_PATTERNS, "Recipes as prompts", answers=answers(ref("Patterns"))),
     ("POST", "/w1/patterns/{name}/render"): Operation(
         _PATTERNS,

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from woollama.surfaces.openapi.document import UNIX_ONLY
-from woollama.surfaces.openapi.operations import FORM
+from woollama.surfaces.openapi.operations import EVENTS, FORM
 
+_STREAMS = (EVENTS, "application/x-ndjson")
 _STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 
 
@@ -81,7 +82,7 @@ def curl(method: str, path: str, told: Mapping[str, Any]) -> str:
     """A command that makes the request; what the reader has to fill in stands in capitals."""
     address = re.sub(r"\{(\w+)\}", lambda found: found[1].upper(), path)
     words = ["curl -sS"]
-    if any("text/event-stream" in each.get("content", {}) for each in told["responses"].values()):
+    if any(kind in each.get("content", {}) for each in told["responses"].values() for kind in _STREAMS):
         words = ["curl -sSN"]
     if UNIX_ONLY in told:
         words.append('--unix-socket "$XDG_RUNTIME_DIR/woollama.sock" http://localhost' + address)

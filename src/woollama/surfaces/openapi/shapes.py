@@ -192,6 +192,13 @@ OTHERS: Mapping[str, Schema] = {
         opened=True, type=text(const="error"), error=table(opened=True, type=text(), message=text())
     ),
     "TokenCount": table(opened=True, input_tokens=whole()),
+    "OllamaRequest": table(
+        "As Ollama's API writes it.",
+        opened=True,
+        model=_MODEL,
+        optional={"stream": flag(), "options": _ANY, "keep_alive": {}, "think": {}, "format": {}},
+    ),
+    "OllamaError": table(opened=True, error=text()),
     "RelayedRequest": table("Relayed to the model's inferencer as it is.", opened=True, model=_MODEL),
     "RelayedForm": table(
         "Relayed to the model's inferencer as it is; `model` may stand before or behind the file.",
