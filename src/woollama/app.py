@@ -26,21 +26,24 @@ from woollama.core.continuations import Continuations
 from woollama.core.names import Names
 from woollama.core.runs import Emit, Run, Runs
 from woollama.domain.errors import RouterError
+from woollama.domain.ports import ProcessState
 from woollama.domain.tools import Tool
 from woollama.domain.turns import Turn
 from woollama.found_models import FoundModels
 from woollama.generation import Generation
+from woollama.inferencers.managed.roster import Roster
 from woollama.inferencing import Inferencing
 from woollama.observe import LoggedToolbox, Scrubber, request_id
 from woollama.processes.children import Supervisor
 from woollama.processes.environment import private_environment
+from woollama.processes.table import process_table
 from woollama.reloading import Reloading
 from woollama.routes import Site, render_error, routes
 from woollama.surfaces import anthropic_messages, openai_chat, openai_responses
 from woollama.surfaces.anthropic_messages.count_tokens import CountTokens
 from woollama.surfaces.exchange import Exchange, Surroundings
 from woollama.surfaces.feed import Feed
-from woollama.surfaces.listings import Models, Probes, Tools
+from woollama.surfaces.listings import Models, Probes, Processes, Tools
 from woollama.surfaces.mcp_server.endpoint import McpEndpoint
 from woollama.surfaces.mcp_server.offer import Offer
 from woollama.surfaces.metrics import Gauge, Metrics
@@ -79,6 +82,7 @@ class Core:
         found: FoundModels | None = None,
     ) -> None:
         self.supervisor = Supervisor()
+        self.model_processes = Roster()
         self.tool_servers = Fleet(
             map(_server, config.servers.values()), spawner=self.supervisor, environment=private_environment(environ)
         )
@@ -134,6 +138,23 @@ class Core:
             scrub=self._scrubber.scrub,
         )
 
+    async def processes(self) -> list[dict[str, Any]]:
+        """Every child process and every one that may be started, as `processes.table` has them."""
+        servers = [server for server in self.tool_servers.health() if server.transport == "stdio"]
+        states = [
+            ProcessState(
+                server.name,
+                "tool_server",
+                server.health,
+                restarts=max(0, server.attempts - 1),
+                last_error=server.last_error,
+            )
+            for server in servers
+            if server.health != "disabled"
+        ]
+        states += self.model_processes.states()
+        return await asyncio.to_thread(lambda: list(process_table(self.supervisor, states)))
+
     async def warm(self) -> None:
         """Start what takes time, and wait for none of it."""
         await self.supervisor.start()
@@ -148,6 +169,7 @@ class Core:
         generation, before = self._next(config, self._generation), self._generation
         self._generation = generation
         self.tool_servers.update(map(_server, config.servers.values()))
+        self.model_processes.keep_only(config.inferencers)
         self._follow()
         retiring = asyncio.create_task(before.retire(), name="retiring a configuration")
         self._retiring.add(retiring)
@@ -156,7 +178,8 @@ class Core:
     async def close(self) -> None:
         """Runs first, then what they used; each of these even where another cannot be closed."""
         async with AsyncExitStack() as last_first:
-            for close in (self.supervisor.close, self._generation.inferencing.close, self.tool_servers.close):
+            processes = (self.tool_servers.close, self.model_processes.close)
+            for close in (self.supervisor.close, self._generation.inferencing.close, *processes):
                 last_first.push_async_callback(close)
             await self.runs.close()
             if self._following is not None:
@@ -169,7 +192,7 @@ class Core:
         await self._generation.play(turn, emit)
 
     def _next(self, config: Config, before: Generation | None = None) -> Generation:
-        inferencing = Inferencing(config.inferencers, self._environ, self.supervisor)
+        inferencing = Inferencing(config.inferencers, self._environ, self.supervisor, self.model_processes)
         self._scrubber.add(*inferencing.secrets(), *_secrets_of(config.servers.values()), *_secrets_in(self._environ))
         return Generation(
             config,
@@ -201,6 +224,7 @@ class Daemon:
         self._metrics = Metrics(self._gauges())
         core.runs.observe(self._feed.see_run)
         core.toolbox.watch(lambda what, fields: self._feed.tell(what, **fields))
+        core.model_processes.watch(lambda what, fields: self._feed.tell(what, **fields))
         core.toolbox.watch(lambda what, fields: self._metrics.see_tool(fields) if what == "tool.returned" else None)
         self._reloading = Reloading(loaded, load, self._reconfigure, tell=self._feed.tell)
         self._site = self._new_site()
@@ -297,9 +321,10 @@ class Daemon:
                 ollama_chat=OllamaExchange("ollama", ollama_chat, "/api/chat", around),
                 ollama_generate=OllamaExchange("ollama", ollama_generate, "/api/generate", around),
                 ollama_embed=lambda path: Embed(path, around),
-                passage=lambda path: Passage(path, around),
+                passage=lambda path, capability: Passage(path, capability, around),
                 models=Models(core.catalog, names),
                 tools=tools,
+                processes=Processes(core.processes, self._scrubber.scrub),
                 metrics=self._metrics,
                 feed=self._feed,
                 patterns=Patterns(names, chat),

@@ -142,6 +142,11 @@ def is_token(key: bytes, policy: Policy) -> bool:
     return policy.token is not None and hmac.compare_digest(key, policy.token.encode())
 
 
+def own_key(head: Head, policy: Policy) -> str | None:
+    """The first key of a request that is no token of ours: the caller's own at somebody else's."""
+    return next((key.decode("latin-1") for key in head.keys if key and not is_token(key, policy)), None)
+
+
 def origin_allowed(head: Head, policy: Policy) -> bool:
     """Whether the page that sent this may: our own pages, and those that were allowed. `null` never is."""
     if head.origin is None or head.origin == "null":

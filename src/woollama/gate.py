@@ -11,9 +11,10 @@ import json
 import logging
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from woollama.auth import Head, Policy, authorize, is_token, origin_allowed, presented_key
+from woollama.auth import Head, Policy, authorize, is_token, origin_allowed, own_key, presented_key
 from woollama.domain.errors import InternalFault, RouterError, ShuttingDown, TooLarge
 from woollama.domain.ids import new_id
 from woollama.observe import request_id
@@ -74,7 +75,8 @@ class Gate:
             head = Head.of(scope)
             if head.origin is not None and origin_allowed(head, self._policy):
                 answer.extra += _cross_origin(head.origin)
-            state["caller"] = authorize(head, state.get("peer") or Peer("unix"), self._policy)
+            caller = authorize(head, state.get("peer") or Peer("unix"), self._policy)
+            state["caller"] = replace(caller, key=own_key(head, self._policy))
             if head.preflight:
                 await answer.whole(204, _preflight(scope), b"")
                 return

@@ -23,6 +23,7 @@ from woollama.core.lease import LeasePolicy
 from woollama.core.names import Names
 from woollama.core.recipes import Recipe, Variable
 from woollama.core.runs import Emit
+from woollama.domain.capabilities import Declared
 from woollama.domain.ports import Toolbox
 from woollama.domain.tools import Example
 from woollama.domain.turns import Turn
@@ -46,7 +47,7 @@ class Generation:
         self.config = config
         self.inferencing = inferencing
         policies = {name: _policy(entry) for name, entry in config.inferencers.items()}
-        self.attempts: Attempts = Attempts(policies, after=before.attempts if before else None)
+        self.attempts: Attempts = Attempts(policies, after=before.attempts if before else None, processes=inferencing)
         self.catalog = Catalog(
             self._sources(found),
             aliases=config.aliases,
@@ -59,6 +60,7 @@ class Generation:
             aliases=config.aliases,
             catalog=self.catalog,
             local=[name for name, entry in config.inferencers.items() if entry.local],
+            capabilities={name: _capabilities(entry) for name, entry in config.inferencers.items()},
         )
         self._engine = Engine(self.names, inferencing.inferencers, self.attempts, toolbox, continuations, ready)
         self.counting = Counting(self.names, inferencing.inferencers, toolbox, continuations, ready)
@@ -121,6 +123,13 @@ def _recipe(entry: RecipeEntry) -> Recipe:
         examples=examples,
         locked=frozenset(entry.locked),
     )
+
+
+def _capabilities(entry: InferencerEntry) -> Declared:
+    """As declared; emulated, every chat model has tools."""
+    if entry.tool_mode == "native":
+        return entry.capabilities
+    return {name: globs for name, globs in entry.capabilities.items() if name != "tools"}
 
 
 def _policy(entry: InferencerEntry) -> LeasePolicy:

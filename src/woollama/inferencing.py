@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, assert_never
+from typing import TYPE_CHECKING, Any, Literal, assert_never
 from urllib.parse import urlsplit
 
 from woollama.config.model import Inferencer as Entry
 from woollama.core.route_of import Traits
 from woollama.domain.ports import Forwarder, Inferencer, Spawner
+from woollama.domain.turns import Target
 from woollama.inferencers.emulated_tools.inferencer import EmulatedTools
 from woollama.inferencers.http.endpoint import Endpoint
 from woollama.inferencers.http.forwarder import UpstreamForwarder
 from woollama.inferencers.http.request import Patience
 from woollama.inferencers.http.transport import HttpClient
+from woollama.inferencers.managed.command import Command, CommandSpec
+from woollama.inferencers.managed.forwarder import ManagedForwarder
+from woollama.inferencers.managed.inferencer import ManagedInferencer
+from woollama.inferencers.managed.model_process import ModelProcess, Served, Tell
+from woollama.inferencers.managed.roster import Roster
 from woollama.inferencers.ollama.encode import OWN_KEYS as OLLAMA_KEYS
 from woollama.inferencers.ollama.inferencer import OllamaInferencer, root_of
 from woollama.inferencers.openai.inferencer import OpenAIInferencer
 from woollama.inferencers.scripted import ScriptedInferencer
 from woollama.platform import data_dir
+from woollama.processes.environment import model_environment
 
+if TYPE_CHECKING:
+    from woollama.inferencers.local.inferencer import LocalInferencer
+
+_SECRET_NAME = re.compile("key|token|secret|pass|auth|credential", re.IGNORECASE)
 _RELAYABLE = frozenset({"openai", "anthropic", "ollama"})
 """The APIs with endpoints that a request can be relayed to as it came."""
 
@@ -29,17 +42,22 @@ _RELAYABLE = frozenset({"openai", "anthropic", "ollama"})
 class Inferencing:
     """All inferencers of a configuration, and the way out for those that requests can be relayed to.
 
-    Keys are read from the environment, or from systemd's credentials, at each call.
+    The processes behind some of them are kept in `roster`, which outlives a configuration. Implements
+    `domain.ports.ModelProcesses`. Keys are read from the environment, or from systemd's credentials, at each call.
     """
 
-    def __init__(self, entries: Mapping[str, Entry], environ: Mapping[str, str], spawner: Spawner) -> None:
+    def __init__(
+        self, entries: Mapping[str, Entry], environ: Mapping[str, str], spawner: Spawner, roster: Roster
+    ) -> None:
         self._entries = entries
         self._environ = environ
         self._spawner = spawner
+        self._roster = roster
+        self._locals: dict[str, LocalInferencer] = {}
         self._http = HttpClient()
         self._closing: list[Callable[[], Awaitable[None]]] = [self._http.aclose]
-        relayed_to = [self._endpoint(entry, _relay_url(entry)) for entry in entries.values() if entry.api in _RELAYABLE]
-        self.forwarder: Forwarder = UpstreamForwarder(self._http, relayed_to)
+        self._processes = {name: self._process(entry) for name, entry in entries.items() if entry.command}
+        self.forwarder: Forwarder = self._forwarder()
         self.inferencers: dict[str, Inferencer] = {
             name: self._emulated(entry, self._inferencer(entry)) for name, entry in entries.items()
         }
@@ -60,13 +78,26 @@ class Inferencing:
     def discoverable(self, name: str) -> Inferencer | None:
         """The inferencer, if it may be asked for its models: not where its key is missing, it would only refuse."""
         entry = self._entries[name]
-        asks = entry.discover and (entry.api_key_env is None or self._key(entry.api_key_env) is not None)
+        asks = (
+            entry.discover
+            and entry.auth == "key"
+            and (entry.api_key_env is None or self._key(entry.api_key_env) is not None)
+        )
         return self.inferencers[name] if asks else None
+
+    def process_of(self, target: Target) -> str:
+        if (local := self._locals.get(target.inferencer)) is not None:
+            return local.process_of(target).name
+        return self._processes[target.inferencer].name
+
+    async def make_room(self, swap_group: str, process: str) -> None:
+        await self._roster.make_room(swap_group, process)
 
     def secrets(self) -> Iterator[str]:
         """What must never be seen in a log or an error."""
         for entry in self._entries.values():
             yield from entry.headers.values()
+            yield from (value for name, value in entry.env.items() if _SECRET_NAME.search(name))
             if entry.api_key_env and (key := self._key(entry.api_key_env)):
                 yield key
 
@@ -78,14 +109,55 @@ class Inferencing:
     def _emulated(self, entry: Entry, inferencer: Inferencer) -> Inferencer:
         return EmulatedTools(inferencer) if entry.tool_mode == "emulated" else inferencer
 
+    def _forwarder(self) -> Forwarder:
+        relayable = [entry for entry in self._entries.values() if entry.api in _RELAYABLE]
+        fixed = [self._endpoint(entry, _relay_url(entry, entry.base_url)) for entry in relayable if not entry.command]
+        managed = {
+            entry.name: (self._processes[entry.name], partial(self._endpoint_at, entry))
+            for entry in relayable
+            if entry.command
+        }
+        plain = UpstreamForwarder(self._http, fixed)
+        return ManagedForwarder(plain, managed) if managed else plain
+
+    def _endpoint_at(self, entry: Entry, served: Served) -> Endpoint:
+        return self._endpoint(entry, _relay_url(entry, served.base_url))
+
+    def _process(self, entry: Entry) -> ModelProcess:
+        spec = CommandSpec(
+            entry.command,
+            entry.base_url,
+            _ready_urls(entry),
+            {**model_environment(self._environ), **entry.env},
+            entry.cwd,
+        )
+
+        def make(tell: Tell) -> ModelProcess:
+            return ModelProcess(
+                entry.name,
+                Command(entry.name, spec, self._spawner),
+                start_timeout_s=entry.start_timeout_s,
+                idle_s=entry.idle_s,
+                swap_group=entry.swap_group,
+                tell=tell,
+            )
+
+        return self._roster.process(entry.name, (spec, entry.start_timeout_s, entry.idle_s, entry.swap_group), make)
+
     def _inferencer(self, entry: Entry) -> Inferencer:
+        if entry.command:
+            at = partial(self._speaking_to, entry)
+            return ManagedInferencer(entry.name, self._processes[entry.name], lambda served: at(served.base_url))
+        return self._speaking_to(entry, entry.base_url)
+
+    def _speaking_to(self, entry: Entry, base_url: str) -> Inferencer:
         match entry.api:
             case "openai":
-                return OpenAIInferencer(self._endpoint(entry, entry.base_url), self._http)
+                return OpenAIInferencer(self._endpoint(entry, base_url), self._http)
             case "ollama":
-                return OllamaInferencer(self._endpoint(entry, root_of(entry.base_url)), self._http)
+                return OllamaInferencer(self._endpoint(entry, root_of(base_url)), self._http)
             case "anthropic":
-                return self._anthropic(entry)
+                return self._anthropic(entry, base_url)
             case "local":
                 return self._local(entry)
             case "scripted":
@@ -98,6 +170,7 @@ class Inferencing:
             entry.name,
             base_url,
             api_key=self._key_of(entry),
+            auth=entry.auth,
             headers=entry.headers,
             patience=_patience(entry),
             extra_body=entry.extra_body,
@@ -105,13 +178,14 @@ class Inferencing:
             **(_messages_headers(base_url) if entry.api == "anthropic" else {}),
         )
 
-    def _anthropic(self, entry: Entry) -> Inferencer:
+    def _anthropic(self, entry: Entry, base_url: str) -> Inferencer:
         from woollama.inferencers.anthropic.inferencer import AnthropicInferencer
 
         inferencer = AnthropicInferencer(
             entry.name,
             key=self._key_of(entry),
-            base_url=entry.base_url,
+            auth=entry.auth,
+            base_url=base_url,
             headers=entry.headers,
             extra_body=entry.extra_body,
             connect_timeout_s=entry.connect_timeout_s,
@@ -125,18 +199,19 @@ class Inferencing:
         from woollama.inferencers.local.inferencer import LocalInferencer
         from woollama.inferencers.local.weights import models_dir
 
-        inferencer = LocalInferencer(
+        inferencer = self._locals[entry.name] = LocalInferencer(
             entry.name,
             self._spawner,
             self._http,
+            self._roster,
             models_dir(data_dir(self._environ)),
-            environ=self._environ,
+            environ=model_environment(self._environ),
             context_tokens=entry.context_tokens,
             patience=_patience(entry),
             start_timeout_s=entry.start_timeout_s,
             idle_s=entry.idle_s,
+            swap_group=entry.swap_group,
         )
-        self._closing.insert(0, inferencer.close)
         return inferencer
 
     def _key_of(self, entry: Entry) -> Callable[[], str | None]:
@@ -151,9 +226,9 @@ class Inferencing:
         return file.read_text().strip() or None if file and file.is_file() else None
 
 
-def _relay_url(entry: Entry) -> str:
+def _relay_url(entry: Entry, base_url: str) -> str:
     """Below which it takes what is relayed to it."""
-    return entry.base_url if entry.api == "openai" else f"{root_of(entry.base_url)}/v1"
+    return base_url if entry.api == "openai" else f"{root_of(base_url)}/v1"
 
 
 def _messages_headers(base_url: str) -> dict[str, Any]:
@@ -163,6 +238,20 @@ def _messages_headers(base_url: str) -> dict[str, Any]:
         "key_headers": ("authorization",) if own else ("authorization", "x-api-key"),
         "usual_headers": ((b"anthropic-version", b"2023-06-01"),),
     }
+
+
+def _ready_urls(entry: Entry) -> tuple[str, ...]:
+    """Where a started process is asked whether it serves: what is configured, or what servers of its kind have."""
+    origin = "/".join(entry.base_url.split("/")[:3])
+    if entry.ready_url:
+        return (origin + entry.ready_url if entry.ready_url.startswith("/") else entry.ready_url,)
+    match entry.api:
+        case "ollama":
+            return (f"{root_of(entry.base_url)}/api/version",)
+        case "anthropic":
+            return f"{origin}/health", f"{root_of(entry.base_url)}/v1/models"
+        case _:
+            return f"{origin}/health", f"{entry.base_url}/models"
 
 
 def _patience(entry: Entry) -> Patience:

@@ -22,7 +22,7 @@ from woollama.domain.wire_json import dumps
 from woollama.surfaces import anthropic_messages, openai_errors
 from woollama.surfaces.bodies import header_value
 from woollama.surfaces.exchange import Exchange
-from woollama.surfaces.listings import Models, Probes, Tools
+from woollama.surfaces.listings import Models, Probes, Processes, Tools
 from woollama.surfaces.mcp_server.endpoint import McpEndpoint
 from woollama.surfaces.ollama import words
 from woollama.surfaces.ollama.embed import Embed
@@ -62,9 +62,10 @@ def routes(
     ollama_chat: Exchange,
     ollama_generate: Exchange,
     ollama_embed: Callable[[str], Embed],
-    passage: Callable[[str], Passage],
+    passage: Callable[[str, str], Passage],
     models: Models,
     tools: Tools,
+    processes: Processes,
     patterns: Patterns,
     metrics: ASGIApp,
     feed: ASGIApp,
@@ -79,16 +80,16 @@ def routes(
         Route("POST", "/v1/responses", responses),
         Route("POST", "/v1/messages", messages),
         Route("POST", "/v1/messages/count_tokens", count_tokens),
-        Route("POST", "/v1/embeddings", passage("/embeddings")),
-        Route("POST", "/v1/completions", passage("/completions")),
-        Route("POST", "/v1/images/generations", passage("/images/generations")),
-        Route("POST", "/v1/images/edits", passage("/images/edits")),
-        Route("POST", "/v1/images/variations", passage("/images/variations")),
-        Route("POST", "/v1/audio/speech", passage("/audio/speech")),
-        Route("POST", "/v1/audio/transcriptions", passage("/audio/transcriptions")),
-        Route("POST", "/v1/audio/translations", passage("/audio/translations")),
-        Route("POST", "/v1/rerank", passage("/rerank")),
-        Route("POST", "/v1/moderations", passage("/moderations")),
+        Route("POST", "/v1/embeddings", passage("/embeddings", "embedding")),
+        Route("POST", "/v1/completions", passage("/completions", "completion")),
+        Route("POST", "/v1/images/generations", passage("/images/generations", "image")),
+        Route("POST", "/v1/images/edits", passage("/images/edits", "image")),
+        Route("POST", "/v1/images/variations", passage("/images/variations", "image")),
+        Route("POST", "/v1/audio/speech", passage("/audio/speech", "speech")),
+        Route("POST", "/v1/audio/transcriptions", passage("/audio/transcriptions", "transcription")),
+        Route("POST", "/v1/audio/translations", passage("/audio/translations", "transcription")),
+        Route("POST", "/v1/rerank", passage("/rerank", "rerank")),
+        Route("POST", "/v1/moderations", passage("/moderations", "moderation")),
         Route("GET", "/v1/models", models.listing),
         Route("GET", "/v1/models/{model:path}", models.one),
         Route("GET", "/v1/tools", tools.listing),
@@ -109,6 +110,7 @@ def routes(
         Route("POST", "/w1/patterns/{name}/run", patterns.run),
         Route("GET", "/w1/servers", tools.servers),
         Route("GET", "/w1/status", status),
+        Route("GET", "/w1/processes", processes.listing),
         Route("GET", "/w1/events", feed),
         Route("GET", "/w1/config", reload.state),
         Route("POST", "/w1/reload", reload.reload),

@@ -191,9 +191,6 @@ def test_a_section_or_entry_of_another_type_is_told(files: Files) -> None:
     [
         ("recipes.toml", '[recipes.r]\ninferencer = "a/b"\nconfirm = ["git.push"]\n', "recipes.r.confirm"),
         ("recipes.toml", '[recipes.r]\ninferencer = "a/b"\ncompress = "auto"\n', "recipes.r.compress"),
-        ("inferencers.toml", '[inferencers.x]\nbase_url = "http://h"\ncommand = ["x"]\n', "inferencers.x.command"),
-        ("inferencers.toml", '[inferencers.ollama]\nswap_group = "gpu"\n', "inferencers.ollama.swap_group"),
-        ("inferencers.toml", '[inferencers.openai]\nauth = "client"\n', "inferencers.openai.auth"),
         ("mcp.json", '{"mcpServers": {"x": {"command": "x", "deny": ["x.*"]}}}', "mcpServers.x.deny"),
         ("mcp.json", '{"conversationStore": "x"}', "conversationStore"),
         ("woollama.toml", "[approvals]\ntimeout = 5\n", "approvals"),

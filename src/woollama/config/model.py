@@ -15,6 +15,7 @@ from woollama.config.params import param_name, params
 from woollama.config.records import record, required, setting, setting_of
 from woollama.config.values import (
     address,
+    base_url,
     duration,
     flag,
     headers,
@@ -23,9 +24,11 @@ from woollama.config.values import (
     ms_or_s,
     one_of,
     origin,
+    ready_url,
     size,
     some_text,
     table,
+    table_of,
     text,
     texts,
     tool_globs,
@@ -33,19 +36,11 @@ from woollama.config.values import (
     variable,
     whole,
 )
+from woollama.domain.capabilities import CAPABILITIES
 from woollama.domain.turns import Params
 
 NOT_YET: Mapping[str, Mapping[str, object]] = {
     "recipes": {"confirm": [], "confirm_by": "owner", "compress": "off", "tools_budget_tokens": 0},
-    "inferencers": {
-        "auth": "key",
-        "capabilities": {},
-        "command": [],
-        "env": {},
-        "cwd": "",
-        "ready_url": "",
-        "swap_group": "",
-    },
     "mcp.json": {"conversationStore": None},
     "servers": {
         "confirm": [],
@@ -131,8 +126,11 @@ class Inferencer:
     api: Literal["openai", "anthropic", "ollama", "local", "scripted"] = setting(
         "openai", one_of("openai", "anthropic", "ollama", "local", "scripted", not_yet=NOT_YET_APIS), "what it speaks"
     )
-    base_url: str = setting("", url, "where it is; for OpenAI-compatible ones with /v1 or what they have instead")
+    base_url: str = setting("", base_url, "where it is; for OpenAI-compatible ones with /v1 or what they have instead")
     api_key_env: str | None = setting(None, variable, "the name of the variable that holds the key, never the key")
+    auth: Literal["key", "client"] = setting(
+        "key", one_of("key", "client"), "client: it is asked with the key that whoever asks has sent"
+    )
     headers: Mapping[str, str] = setting_of(dict, headers, "sent with every request", secret=True)
     models: tuple[str, ...] = setting((), texts, "listed without asking")
     discover: bool = setting(True, flag, "ask it in the background for what it has")
@@ -146,6 +144,9 @@ class Inferencer:
     keeps_state: bool = setting(False, flag, "it remembers responses itself")
     local: bool = setting(False, flag, "nothing leaves the machine through it")
     context_tokens: int = setting(0, whole(), "the size of its context; 0 where it is not known")
+    capabilities: Mapping[str, tuple[str, ...]] = setting_of(
+        dict, table_of(CAPABILITIES, texts), "what its models are, as globs over them; undeclared is never refused"
+    )
     tool_mode: Literal["native", "emulated"] = setting(
         "native", one_of("native", "emulated"), "emulated: tools through JSON output that a schema constrains"
     )
@@ -159,6 +160,13 @@ class Inferencer:
     queue_max: int = setting(64, whole(), "requests that wait for a place")
     queue_timeout_s: float = setting(60.0, duration(), "how long they wait")
     cooldown_s: float = setting(30.0, duration(positive=False), "how long it is tried last after repeated failures")
+    command: tuple[str, ...] = setting(
+        (), list_of(text), "a server that is started when it is asked; {port} is a free port of this machine"
+    )
+    env: Mapping[str, str] = setting_of(dict, map_of(text), "its variables, beside a minimal environment", secret=True)
+    cwd: str | None = setting(None, some_text, "the directory in which it starts")
+    ready_url: str | None = setting(None, ready_url, "what it answers with success once it serves")
+    swap_group: str = setting("", text, "of the processes of a group at most one is up")
     start_timeout_s: float = setting(120.0, duration(), "until a model that is started on demand must be ready")
     idle_s: float = setting(600.0, duration(), "when a model that was started on demand is stopped again")
 

@@ -45,7 +45,7 @@ def _recipes() -> dict[str, Any]:
 
 
 def _inferencers() -> dict[str, Any]:
-    inferencer = record_schema(Inferencer, not_yet=NOT_YET["inferencers"], more={"disabled": _OFF})
+    inferencer = record_schema(Inferencer, not_yet=NOT_YET.get("inferencers", NO_KEYS), more={"disabled": _OFF})
     inferencer |= {"description": "laid over the shipped one of its name, key by key"}
     return _closed(
         {"inferencers": _entries(inferencer, "inferencers by name")},

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
@@ -148,6 +148,22 @@ def map_of(item: Kind[T]) -> Kind[Mapping[str, T]]:
     return kind(f"a table, each value {item.says}", read, schema, word=f"table of {item.word}")
 
 
+def table_of(keys: Sequence[str], item: Kind[T]) -> Kind[Mapping[str, T]]:
+    """A table whose keys are some of `keys`."""
+
+    def read(value: Any) -> Mapping[str, T]:
+        unknown = [key for key in _table(value) if key not in keys]
+        findings = [
+            Finding(f"is none of {', '.join(keys)}", (key,), suggestion=did_you_mean(key, keys)) for key in unknown
+        ]
+        if findings:
+            raise Wrong(*findings)
+        return read_each(value.items(), item)
+
+    schema = {"type": "object", "properties": dict.fromkeys(keys, item.schema), "additionalProperties": False}
+    return kind(f"a table, each value {item.says}", read, schema, word=f"table of {item.word}")
+
+
 def read_each(pairs: Iterable[tuple[Any, Any]], item: Kind[T]) -> dict[Any, T]:
     """Each value read by `item`; what is wrong in any of them is told together."""
     values: dict[Any, T] = {}
@@ -215,6 +231,15 @@ def _url(value: Any) -> str:
     return str(value).rstrip("/")
 
 
+def _url_with_port(value: Any) -> str:
+    _url(_some_text(value).replace("{port}", "1"))
+    return str(value).rstrip("/")
+
+
+def _ready(value: Any) -> str:
+    return str(value) if _text(value).startswith("/") else _url_with_port(value)
+
+
 def _origin(value: Any) -> str:
     origin = _some_text(value)
     if "*" not in origin and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s]+/?", origin):
@@ -267,11 +292,21 @@ size = kind(
     word="size",
     unit="bytes",
 )
+_ONE_URL = r"^\s*[Hh][Tt][Tt][Pp][Ss]?://[^\s/?#]+[^?#]*$"
 url = kind(
     "a URL such as http://127.0.0.1:8000/v1, without a query",
     _url,
-    text_schema(r"^\s*[Hh][Tt][Tt][Pp][Ss]?://[^\s/?#]+[^?#]*$"),
+    text_schema(_ONE_URL),
     word="URL",
+)
+base_url = kind(
+    "a URL such as http://127.0.0.1:8000/v1, without a query",
+    _url_with_port,
+    text_schema(_ONE_URL),
+    word="URL",
+)
+ready_url = kind(
+    "a URL such as http://127.0.0.1:{port}/health, or its path alone", _ready, text_schema(_ONE_URL + "|^/"), word="URL"
 )
 origin = kind(
     "an origin such as http://localhost:3000, or a pattern with *",

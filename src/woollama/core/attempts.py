@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from woollama.core.lease import Gate, Health, LeasePolicy
+from woollama.core.swap_group import SwapGroup
 from woollama.domain.errors import (
     Backpressure,
     RouterError,
@@ -24,6 +25,7 @@ from woollama.domain.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from woollama.domain.ports import ModelProcesses
 from woollama.domain.turns import Target
 
 T = TypeVar("T")
@@ -59,6 +61,7 @@ class Attempts:
         policies: Mapping[str, LeasePolicy],
         *,
         after: Attempts | None = None,
+        processes: ModelProcesses | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -66,12 +69,18 @@ class Attempts:
         self._gates = {name: Gate(name, policy) for name, policy in policies.items()}
         self._health = {name: Health(policy, clock) for name, policy in policies.items()}
         self._sleep = sleep
+        self._processes = processes
+        self._groups: dict[str, SwapGroup] = {}
         if after is not None:
             for name in policies.keys() & after._policies.keys():
                 self._gates[name] = after._gates[name]
                 self._health[name] = after._health[name]
                 self._gates[name].renew(policies[name])
                 self._health[name].renew(policies[name])
+        if processes is not None:
+            earlier = after._groups if after is not None else {}
+            for name in {policy.swap_group for policy in policies.values()} - {""}:
+                self._groups[name] = earlier.get(name) or SwapGroup(name, processes.make_room)
 
     def __repr__(self) -> str:
         cooling = [name for name, health in self._health.items() if health.cooling]
@@ -110,7 +119,7 @@ class Attempts:
                 trial = Try(target, number, last=last_target and retry == policy.retries)
                 entered = False
                 try:
-                    async with self._gates[target.inferencer].place(caller), attempt(trial) as answer:
+                    async with self._place(target, caller), attempt(trial) as answer:
                         entered = True
                         yield trial, answer
                         self._health[target.inferencer].note(judge(answer))
@@ -128,6 +137,21 @@ class Attempts:
                     _log.info("attempt %d at %s failed: %s", number, target, error.message)
                     if retry < policy.retries:
                         await self._sleep(pause_s)
+
+    def _place(self, target: Target, caller: str) -> AbstractAsyncContextManager[None]:
+        gate = self._gates[target.inferencer]
+        policy = self._policies[target.inferencer]
+        if policy.swap_group and self._processes is not None:
+            return self._place_of_one_at_a_time(gate, policy, self._processes.process_of(target), caller)
+        return gate.place(caller)
+
+    @asynccontextmanager
+    async def _place_of_one_at_a_time(
+        self, gate: Gate, policy: LeasePolicy, process: str, caller: str
+    ) -> AsyncIterator[None]:
+        """The group's place first: who waits at the gate of a process wants it to stay up."""
+        async with self._groups[policy.swap_group].place(process, policy), gate.place(caller):
+            yield
 
 
 def _pause_s(error: RouterError, retry: int) -> float:

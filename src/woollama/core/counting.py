@@ -58,7 +58,8 @@ class Counting:
         plan = plan_of(turn, route, self._toolbox)
         target = plan.targets[0]
         items = self._continuations.splice(turn.caller.name, turn.items)
-        call = Call(target, items, plan.system, plan.functions, plan.choice, plan.params, turn.dialect, turn.extra)
+        given = (plan.system, plan.functions, plan.choice, plan.params, turn.dialect, turn.extra, turn.caller.key)
+        call = Call(target, items, *given)
         inferencer = self._inferencers[target.inferencer]
         if not isinstance(inferencer, Counter):
             return Counted(estimated_tokens(call), target, f"{target.inferencer} does not count tokens")

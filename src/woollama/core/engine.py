@@ -38,7 +38,7 @@ from woollama.core.tool_round import ToolRound
 from woollama.domain.answers import Answer
 from woollama.domain.errors import UpstreamBroke, UpstreamTimeout
 from woollama.domain.events import CallOpened, Event, Failed, Rewrote, RoundBegan, Stopped, StopReason, UsageSeen
-from woollama.domain.messages import Item, Reasoning, ToolCall, ToolResult
+from woollama.domain.messages import Image, Item, Message, Reasoning, ToolCall, ToolResult
 from woollama.domain.ports import Inferencer, Toolbox
 from woollama.domain.turns import NO_TOOLS, Call, Target, Turn
 
@@ -70,7 +70,7 @@ class Engine:
 
     async def play(self, turn: Turn, emit: Emit) -> None:
         """Answer `turn`, telling every event to `emit`; the last one is a `Stopped`. Raises `RouterError`."""
-        route = self._names.resolve(turn.model, turn.recipe)
+        route = self._names.resolve(turn.model, turn.recipe, needs=needs_of(turn))
         if self._ready is not None and route.recipe is not None and route.recipe.tools:
             await self._ready(route.recipe.tools)
         plan = plan_of(turn, route, self._toolbox)
@@ -94,7 +94,15 @@ class Engine:
             last = number == plan.max_rounds or same >= SAME_ROUNDS_BEFORE_STOP - 1 or left <= 0
             choice = NO_TOOLS if last else plan.choice if number == 0 else plan.later_choice
             call = Call(
-                targets[0], tuple(history), plan.system, plan.functions, choice, plan.params, turn.dialect, turn.extra
+                targets[0],
+                tuple(history),
+                plan.system,
+                plan.functions,
+                choice,
+                plan.params,
+                turn.dialect,
+                turn.extra,
+                turn.caller.key,
             )
             answer, ending, target = await self._round(turn, plan, call, targets, number, emit)
             targets = (target, *(other for other in plan.targets if other != target))
@@ -161,6 +169,16 @@ class Engine:
                 pass
         answer.see(event)
         await emit(event)
+
+
+def needs_of(turn: Turn) -> Collection[str]:
+    """The capabilities that a model must have for a turn; a recipe's tools are known where its name is resolved."""
+    needs = {"chat"}
+    if turn.client_tools:
+        needs.add("tools")
+    if any(isinstance(item, Message) and any(isinstance(part, Image) for part in item.parts) for item in turn.items):
+        needs.add("vision")
+    return needs
 
 
 def _repeats(produced: Sequence[Item], made: Sequence[Item], results: Sequence[ToolResult]) -> bool:

@@ -20,13 +20,17 @@ FAILURES_BEFORE_COOLDOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class LeasePolicy:
-    """How attempts at one inferencer behave. `max_concurrency` 0 is unbounded; `retries` are beside the first try."""
+    """How attempts at one inferencer behave. `max_concurrency` 0 is unbounded; `retries` are beside the first try.
+
+    Of the processes of a `swap_group` at most one is up.
+    """
 
     retries: int = 2
     max_concurrency: int = 0
     queue_max: int = 64
     queue_timeout_s: float = 60.0
     cooldown_s: float = 30.0
+    swap_group: str = ""
 
 
 class Gate:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import contextlib
 import difflib
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from woollama.core.catalog import Catalog
 from woollama.core.recipes import Recipe
+from woollama.domain.capabilities import CAPABILITIES, Declared, can, capabilities_of
 from woollama.domain.errors import BadRequest, Forbidden, RouterError, UnknownModel
 from woollama.domain.turns import Target
 
@@ -39,7 +41,10 @@ class Route:
 
 
 class Names:
-    """`local` names the inferencers through which nothing leaves the machine: all that a private recipe may use."""
+    """`local` names the inferencers through which nothing leaves the machine: all that a private recipe may use.
+
+    `capabilities` are what is declared of each inferencer's models.
+    """
 
     def __init__(
         self,
@@ -49,12 +54,14 @@ class Names:
         aliases: Mapping[str, str],
         catalog: Catalog,
         local: Collection[str] = (),
+        capabilities: Mapping[str, Declared] = MappingProxyType({}),
     ) -> None:
         self._inferencers = frozenset(inferencers)
         self._recipes = dict(recipes)
         self._aliases = dict(aliases)
         self._catalog = catalog
         self._local = frozenset(local)
+        self._capabilities = dict(capabilities)
 
     def __repr__(self) -> str:
         return (
@@ -65,11 +72,21 @@ class Names:
     def recipes(self) -> Mapping[str, Recipe]:
         return self._recipes
 
-    def resolve(self, model: object, recipe: str | None = None) -> Route:
+    def capabilities_of(self, target: Target) -> Sequence[str]:
+        """What is declared of a model, in the order of `CAPABILITIES`; empty where nothing is."""
+        known = capabilities_of(target.model, self._capabilities.get(target.inferencer, {}))
+        return [capability for capability in CAPABILITIES if capability in known]
+
+    def can(self, target: Target, needs: Collection[str]) -> bool:
+        """Whether nothing that is declared of a model speaks against it."""
+        return can(target.model, self._capabilities.get(target.inferencer, {}), needs)
+
+    def resolve(self, model: object, recipe: str | None = None, *, needs: Collection[str] = ()) -> Route:
         """The route of a request's `model`, whatever it holds; with a `recipe` that of this recipe on that model.
 
-        Raises `BadRequest` for what is no name at all, `UnknownModel` for a name that nothing has (with the nearest
-        that exist), `Forbidden` where a private recipe has no inferencer on this machine.
+        `needs` are the capabilities that the request asks for: targets that are declared without them are no targets.
+        Raises `BadRequest` for what is no name at all and where no target can do it, `UnknownModel` for a name that
+        nothing has (with the nearest that exist), `Forbidden` where a private recipe has no inferencer on this machine.
         """
         if model is None:
             raise BadRequest("the request names no model: 'model' is required", param="model")
@@ -83,7 +100,7 @@ class Names:
             route = self._resolve(model, ())
         else:
             route = self._of_recipe(replace(self._recipes[recipe], inferencer=model, fallbacks=()), ())
-        return replace(self._kept_private(route), requested=model)
+        return replace(self._able(self._kept_private(route), needs), requested=model)
 
     def broken(self) -> Iterable[tuple[str, str, RouterError]]:
         """The aliases and recipes that lead nowhere: `alias` or `recipe`, its name, and the reason."""
@@ -165,6 +182,21 @@ class Names:
                 param="model",
             )
         return replace(route, targets=targets)
+
+    def _able(self, route: Route, needs: Collection[str]) -> Route:
+        if "chat" in needs and route.recipe is not None and route.recipe.tools:
+            needs = {*needs, "tools"}
+        able = tuple(target for target in route.targets if self.can(target, needs))
+        if able:
+            return replace(route, targets=able)
+        known = "; ".join(f"{target} as {', '.join(self.capabilities_of(target))}" for target in route.targets)
+        asked = " and ".join(capability for capability in CAPABILITIES if capability in needs)
+        raise BadRequest(
+            f"this needs a model for {asked}, and what is declared is {known}"
+            " (`capabilities` in inferencers.toml says what a model is)",
+            param="model",
+            code="model_lacks_capability",
+        )
 
     def _unknown(self, name: str, having: Collection[Target], trail: tuple[str, ...]) -> UnknownModel:
         shown = repr(name if len(name) <= _SHOWN_CHARS else f"{name[:_SHOWN_CHARS]}…")

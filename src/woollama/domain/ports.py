@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
 
 from woollama.domain.events import Event
 from woollama.domain.messages import Answer, Ask, Json
@@ -99,13 +99,14 @@ class ToolServers(Protocol):
 @dataclass(frozen=True, slots=True)
 class RequestHead:
     """What goes upstream beside the body. `path` is relative to the inferencer's base URL (`/chat/completions`); one
-    of Ollama's own (`/api/chat`) is relative to what the base URL is without its `/v1`."""
+    of Ollama's own (`/api/chat`) is relative to what the base URL is without its `/v1`. `key` is the caller's own."""
 
     target: Target
     method: str
     path: str
     headers: Sequence[tuple[bytes, bytes]] = ()
     stream: bool = False
+    key: str | None = field(default=None, repr=False)
 
 
 class ReplayableBody(Protocol):
@@ -144,13 +145,15 @@ class Forwarder(Protocol):
 
 
 class Child(Protocol):
-    """A process that was spawned. `closed` is set as soon as it has ended, whoever ended it.
+    """A process that was spawned. `closed` is set as soon as it has ended, whoever ended it, and `silent` when no more
+    lines of it will come.
 
     `reader` and `writer` are its stdout and stdin, if it was spawned with pipes. `exit_code` is negative for a signal;
     `ending` says it for a person.
     """
 
     closed: asyncio.Event
+    silent: asyncio.Event
     pid: int
     exit_code: int | None
     reader: asyncio.StreamReader | None
@@ -177,6 +180,34 @@ class Spawner(Protocol):
         pipes: bool = False,
         log_line: Callable[[str], None] | None = None,
         name: str = "",
+        kind: ProcessKind = "tool_server",
     ) -> Child:
         """Raises `OSError` when the program cannot be run. `env` is all of its environment."""
+        ...
+
+
+ProcessKind = Literal["tool_server", "model"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessState:
+    """How a process that is kept for somebody is, running or not. `idle_stop_in_s` while it waits for its end."""
+
+    name: str
+    kind: ProcessKind
+    state: str
+    restarts: int = 0
+    idle_stop_in_s: float | None = None
+    last_error: str | None = None
+
+
+class ModelProcesses(Protocol):
+    """The processes behind models, as far as leases must know of them."""
+
+    def process_of(self, target: Target) -> str:
+        """The name of the process that answers for `target`, running or not. Raises `UnknownModel`."""
+        ...
+
+    async def make_room(self, swap_group: str, process: str) -> None:
+        """Stops every other process of the group, as soon as nobody uses it. When this returns, none is left."""
         ...

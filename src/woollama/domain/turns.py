@@ -29,7 +29,10 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, as `auth` found out. Goes into every approval, log line and queue."""
+    """Who asks, as `auth` found out. Goes into every approval, log line and queue.
+
+    `key` is one that the request brought along and that is none of ours: for inferencers that take their callers' keys.
+    """
 
     name: str
     via: Literal["unix", "tcp", "stdio", "internal"]
@@ -37,6 +40,7 @@ class Caller:
     pid: int | None = None
     can: Abilities = Abilities()
     scope: Scope = Scope()
+    key: str | None = field(default=None, repr=False, compare=False)
 
 
 INTERNAL = Caller("woollama", "internal")
@@ -167,7 +171,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One round: everything that an inferencer sees."""
+    """One round: everything that an inferencer sees. `key` is the caller's own."""
 
     target: Target
     items: tuple[Item, ...]
@@ -177,3 +181,4 @@ class Call:
     params: Params = Params()
     dialect: Dialect = "chat"
     extra: Extra = field(default_factory=no_extra)
+    key: str | None = field(default=None, repr=False)

@@ -6,11 +6,13 @@ import asyncio
 import json
 import logging
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from io import FileIO
 from typing import Any
 
+from woollama.domain.ports import ProcessKind
 from woollama.processes.plumbing import Plumbing
 
 log = logging.getLogger(__name__)
@@ -32,15 +34,26 @@ class KeeperLost(ChildProcessError):
 class Child:
     """`closed` is set as soon as the process has ended, whoever ended it; `exit_code` is negative for a signal.
 
-    `reader` and `writer` are its stdout and stdin, where it was spawned with pipes.
+    `silent` is set when all that it printed has been heard. `started_at` is in seconds of the epoch. `reader` and
+    `writer` are its stdout and stdin, where it was spawned with pipes.
     """
 
-    def __init__(self, name: str, argv: Sequence[str], grace_s: float, on_end: Callable[[Child], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        grace_s: float,
+        on_end: Callable[[Child], None],
+        kind: ProcessKind = "tool_server",
+    ) -> None:
         self.name = name
+        self.kind: ProcessKind = kind
+        self.started_at = time.time()
         self.argv = tuple(argv)
         self.pid = 0
         self.exit_code: int | None = None
         self.closed = asyncio.Event()
+        self.silent = asyncio.Event()
         self.reader: asyncio.StreamReader | None = None
         self.writer: asyncio.StreamWriter | None = None
         self._grace_s = grace_s
@@ -86,7 +99,7 @@ class Child:
             self._end()
             raise
         self._keep(self._follow(events))
-        self._keep(_pass_lines(stderr, log_line or _nobody))
+        self._keep(self._listen(stderr, log_line or _nobody))
 
     async def stop(self) -> None:
         """Ends it and everything that it started: stdin closed, SIGTERM, SIGKILL. Returns when nothing is left."""
@@ -142,6 +155,10 @@ class Child:
         self._gone.set()
         loop.call_later(LAST_WORDS_S, self._end)
 
+    async def _listen(self, stderr: asyncio.StreamReader, log_line: Callable[[str], None]) -> None:
+        await _pass_lines(stderr, log_line)
+        self.silent.set()
+
     async def _stop(self) -> None:
         if self._ended or self._control is None:
             return
@@ -178,6 +195,7 @@ class Child:
             return
         self._ended = True
         self.closed.set()
+        self.silent.set()
         self._gone.set()
         self._close_writer()
         for transport in self._transports:

@@ -8,9 +8,11 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from woollama.domain.ports import ProcessKind
 from woollama.processes.child import Child, KeeperLost
 from woollama.processes.plumbing import Plumbing
 
@@ -24,8 +26,8 @@ class Supervisor:
     """Spawns processes of which nothing is left behind, however the daemon ends.
 
     `start` and `close` belong to the daemon's lifespan, and it may be started again after a `close`. In between, a
-    supervisor process that was killed is replaced by the next `spawn`; its children have ended with it. `reduced`
-    forgoes what only Linux has.
+    supervisor process that was killed is replaced by the next `spawn`; its children have ended with it. `starts` counts
+    these processes, `started_at` is in seconds of the epoch. `reduced` forgoes what only Linux has.
     """
 
     def __init__(self, *, reduced: bool = False) -> None:
@@ -35,6 +37,8 @@ class Supervisor:
         self._turn = asyncio.Lock()
         self._children: set[Child] = set()
         self._open = False
+        self.starts = 0
+        self.started_at = 0.0
 
     def __repr__(self) -> str:
         state = f"pid {self._process.pid}" if self._process else "not running"
@@ -79,6 +83,7 @@ class Supervisor:
         pipes: bool = False,
         log_line: Callable[[str], None] | None = None,
         name: str = "",
+        kind: ProcessKind = "tool_server",
     ) -> Child:
         """Runs a program with exactly the environment given, looking it up on that environment's PATH.
 
@@ -90,7 +95,7 @@ class Supervisor:
 
         async def attempt() -> Child:
             requests = await self._running()
-            child = Child(name, argv, grace_s, self._children.discard)
+            child = Child(name, argv, grace_s, self._children.discard, kind)
             plumbing = Plumbing(pipes=pipes)
             try:
                 socket.send_fds(requests, [b"k"], plumbing.theirs)
@@ -150,6 +155,8 @@ class Supervisor:
                 raise
         ours.setblocking(False)
         self._requests = ours
+        self.starts += 1
+        self.started_at = round(time.time(), 3)
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
                 if not await asyncio.get_running_loop().sock_recv(ours, 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 KEPT = frozenset(
@@ -16,3 +17,23 @@ KEPT = frozenset(
 def private_environment(ours: Mapping[str, str]) -> dict[str, str]:
     """A minimal environment for children, out of `os.environ`. An allow-list: a key of tomorrow is not in it either."""
     return {name: value for name, value in ours.items() if name in KEPT or name.startswith("LC_")}
+
+
+MODEL_KEPT = frozenset(
+    {"PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE"}
+)
+MODEL_PREFIXES = ("CUDA_", "NVIDIA_", "HIP_", "ROCR_", "HSA_", "VK_", "OMP_", "GGML_", "LLAMA_", "OLLAMA_", "VLLM_")
+_SECRET = re.compile("KEY|TOKEN|SECRET|PASS|CREDENTIAL")
+
+
+def model_environment(ours: Mapping[str, str]) -> dict[str, str]:
+    """The same for a process that runs models: with what chooses its device, and where its weights and libraries lie.
+
+    An engine's own variables may hold a key, too (`LLAMA_API_KEY`): those are not in it.
+    """
+    engines = {
+        name: value
+        for name, value in ours.items()
+        if name in MODEL_KEPT or (name.startswith(MODEL_PREFIXES) and not _SECRET.search(name))
+    }
+    return {**private_environment(ours), **engines}

@@ -6,7 +6,8 @@ The only path from a client to a model. A dialect is a module with four function
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -30,6 +31,7 @@ from woollama.surfaces.relay import JsonBody, Relayed, Relayer
 from woollama.surfaces.stream_shape import StreamShape
 
 DEFAULT_HEARTBEAT_S = 15.0
+_IMAGE = re.compile(rb'"type"\s*:\s*"(?:image_url|input_image|image)"|"images"\s*:\s*\[\s*"')
 Note = Callable[..., None]
 """Adds what is known of a request to its log line."""
 
@@ -85,7 +87,7 @@ class Exchange:
         raw = await read_json(scope, receive)
         head = scan(raw, self._dialect, header_of(scope, b"content-type"))
         around = self._around
-        route = around.names.resolve(head.model)
+        route = around.names.resolve(head.model, needs=_needs_of(head, raw))
         decision = route_of(head, route, around.traits)
         note: Note = scope["state"]["span"].note
         note(surface=self._dialect, model=str(head.model), by=type(decision).__name__.lower())
@@ -163,6 +165,16 @@ class Exchange:
             commit_after_s=around.commit_after_s,
             content_type=self._codec.SHAPE.content_type,
         )
+
+
+def _needs_of(head: ScannedHead, raw: bytes) -> Collection[str]:
+    """The capabilities that a body asks for. Where it is run here, the engine looks again, at what it means."""
+    needs = {"chat"}
+    if head.body.get("tools"):
+        needs.add("tools")
+    if _IMAGE.search(raw):
+        needs.add("vision")
+    return needs
 
 
 def _refuse_state(turn: Turn) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from woollama.core.catalog import Catalog, Listed
 from woollama.core.names import Names
 from woollama.domain.errors import UnknownModel
 from woollama.domain.ports import ToolServers
+from woollama.domain.turns import Target
 from woollama.surfaces.bodies import send_json
 
 
@@ -23,7 +24,7 @@ class Models:
         self._names = names
 
     async def listing(self, scope: Scope, receive: Receive, send: Send) -> None:
-        data = [_model(listed) for listed in self._catalog.listing()]
+        data = [self._told(listed) for listed in self._catalog.listing()]
         first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
         body = {"object": "list", "data": data, "has_more": False, "first_id": first, "last_id": last}
         await send_json(send, 200, body)
@@ -39,7 +40,13 @@ class Models:
             if wanted == str(target) and target not in self._catalog.targets():
                 raise UnknownModel(f"there is no model {wanted!r}", param="model", code="model_not_found")
             found = Listed(wanted, target.inferencer, 0)
-        await send_json(send, 200, _model(found))
+        await send_json(send, 200, self._told(found))
+
+    def _told(self, listed: Listed) -> dict[str, Any]:
+        """What is declared of it is our own addition, and nothing where nothing is."""
+        target = Target(listed.owned_by, listed.id.removeprefix(f"{listed.owned_by}/"))
+        capabilities = list(self._names.capabilities_of(target))
+        return {**_model(listed), **({"x_woollama": {"capabilities": capabilities}} if capabilities else {})}
 
 
 class Tools:
@@ -79,6 +86,20 @@ class Tools:
             }
             for server in self._servers.health()
         ]
+
+
+class Processes:
+    """`GET /w1/processes`: every child process, as `processes.table` has it. `scrub` as in `Tools`."""
+
+    def __init__(self, table: Callable[[], Awaitable[list[dict[str, Any]]]], scrub: Callable[[str], str] = str) -> None:
+        self._table = table
+        self._scrub = scrub
+
+    async def listing(self, scope: Scope, receive: Receive, send: Send) -> None:
+        rows = [
+            {**row, "last_error": row["last_error"] and self._scrub(row["last_error"])} for row in await self._table()
+        ]
+        await send_json(send, 200, {"data": rows})
 
 
 class Probes:

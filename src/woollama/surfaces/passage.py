@@ -27,13 +27,16 @@ _CHAT_SHAPED = frozenset({"/completions"})
 
 
 class Passage:
-    """`path` is below an inferencer's base URL (`/embeddings`). A recipe's name stands for its targets alone.
+    """`path` is below an inferencer's base URL (`/embeddings`), `capability` what a model must be able to for it.
+
+    A recipe's name stands for its targets alone.
 
     The body is JSON or a form; a form is kept until it is complete, because its `model` may come last.
     """
 
-    def __init__(self, path: str, around: Surroundings) -> None:
+    def __init__(self, path: str, capability: str, around: Surroundings) -> None:
         self._path = path
+        self._capability = capability
         self._around = around
 
     def __repr__(self) -> str:
@@ -42,7 +45,7 @@ class Passage:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with _read(scope, receive) as (model, body):
             around = self._around
-            route = around.names.resolve(model)
+            route = around.names.resolve(model, needs=(self._capability,))
             targets = [target for target in route.targets if "chat" in around.traits[target.inferencer].dialects]
             if not targets:
                 raise UnsupportedField(

@@ -134,7 +134,9 @@ class Relayer:
         async def attempt(trial: Try) -> AsyncIterator[Forwarded]:
             target = trial.target
             body = request.body.for_model(target.model, self._extra_bodies.get(target.inferencer, {}))
-            head = RequestHead(target, request.method, request.path, request.headers, request.body.stream)
+            head = RequestHead(
+                target, request.method, request.path, request.headers, request.body.stream, request.caller.key
+            )
             async with self._forwarder.forward(head, body) as answer:
                 if answer.status in RETRYABLE_STATUS and not trial.last:
                     raise await refusal(answer, target)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests import chat_wire, upstream
 from tests.upstream import CUT, ScriptedUpstream, chat_stream, raw, sse
-from woollama.domain.errors import UpstreamBroke, UpstreamRefused, UpstreamUnreachable
+from woollama.domain.errors import NotAuthorized, UpstreamBroke, UpstreamRefused, UpstreamUnreachable
 from woollama.domain.ports import RequestHead
 from woollama.domain.turns import Target
 from woollama.inferencers.http.endpoint import Endpoint
@@ -105,10 +106,15 @@ async def test_a_configured_header_takes_the_place_of_the_bearer_token(server: S
 
 async def test_the_callers_key_passes_only_where_that_is_configured(server: ScriptedUpstream, client: HttpClient):
     server.answers(chat_stream("hi"))
-    await forwarded(forwarder_to(server, client, api_key=lambda: "never", auth="client"))
+    forwarder = forwarder_to(server, client, api_key=lambda: "never", auth="client")
+    async with forwarder.forward(replace(HEAD, key="callers-own"), b"{}"):
+        pass
     headers = server.requests[0].headers
-    assert (headers["authorization"], headers["x-api-key"]) == ("Bearer callers-secret", "callers-secret")
-    assert "cookie" not in headers
+    assert headers["authorization"] == "Bearer callers-own"
+    assert not headers.keys() & {"x-api-key", "cookie"}
+    with pytest.raises(NotAuthorized, match="up is asked with the key of whoever asks"):
+        await forwarded(forwarder)
+    assert len(server.requests) == 1
 
 
 async def test_the_client_sees_status_and_headers_but_for_cookies_cors_and_framing(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +22,9 @@ from woollama.inferencers.http.request import HttpRequest, split_base_url
 from woollama.inferencers.http.transport import HttpClient
 from woollama.inferencers.local.inferencer import LocalInferencer
 from woollama.inferencers.local.weights import PULLABLE
+from woollama.inferencers.managed.roster import Roster
 from woollama.processes.children import Supervisor
+from woollama.processes.environment import model_environment
 
 SMOLLM2 = Target("local", "smollm2")
 CLOCK = Function(
@@ -70,9 +71,10 @@ async def client() -> AsyncIterator[HttpClient]:
 @pytest.fixture
 async def local(directory: Path, client: HttpClient) -> AsyncIterator[LocalInferencer]:
     async with Supervisor() as supervisor:
-        inferencer = LocalInferencer("local", supervisor, client, directory, environ=os.environ)
-        yield inferencer
-        await inferencer.close()
+        roster = Roster()
+        environ = model_environment(os.environ)
+        yield LocalInferencer("local", supervisor, client, roster, directory, environ=environ)
+        await roster.close()
 
 
 def said(text: str) -> Message:
@@ -124,10 +126,8 @@ async def test_calls_of_several_tools_come_in_the_shape_that_was_asked_for(local
 
 
 async def test_nobody_without_the_key_is_answered(local: LocalInferencer, client: HttpClient) -> None:
-    async with local.process_of(SMOLLM2).in_use() as running:
-        url = re.search(r"http://\S+?/v1", repr(running))
-        assert url
-        origin, path = split_base_url(url[0])
+    async with local.process_of(SMOLLM2).in_use() as served:
+        origin, path = split_base_url(served.base_url)
         headers = ((b"content-type", b"application/json"),)
         body = json.dumps({"messages": [{"role": "user", "content": "hi"}]}).encode()
         async with client.exchange(HttpRequest(origin, "POST", f"{path}/chat/completions", headers, body)) as answer:

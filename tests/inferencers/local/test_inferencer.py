@@ -19,7 +19,10 @@ from woollama.domain.messages import Message, Text
 from woollama.domain.turns import Call, Target
 from woollama.inferencers.http.transport import HttpClient
 from woollama.inferencers.local.inferencer import LocalInferencer
+from woollama.inferencers.managed.model_process import ModelProcess
+from woollama.inferencers.managed.roster import Roster
 from woollama.processes.children import Supervisor
+from woollama.processes.environment import model_environment
 
 FAKE_LLAMA = Path(__file__).with_name("fake_llama")
 DEADLINE_S = 20.0
@@ -41,12 +44,15 @@ def directory(tmp_path: Path) -> Path:
 @asynccontextmanager
 async def serving(supervisor: Supervisor, directory: Path, **more: Any) -> AsyncIterator[LocalInferencer]:
     client = HttpClient()
-    environ = {**os.environ, "PYTHONPATH": str(FAKE_LLAMA), "OPENAI_API_KEY": "a secret", "LC_ALL": "C"}
-    inferencer = LocalInferencer("local", supervisor, client, directory, environ=environ, **more)
+    ours = {**os.environ, "PYTHONPATH": str(FAKE_LLAMA), "LC_ALL": "C"}
+    ours |= {"OPENAI_API_KEY": "a secret", "LLAMA_API_KEY": "a secret, too"}
+    environ = model_environment(ours)
+    roster = Roster()
+    inferencer = LocalInferencer("local", supervisor, client, roster, directory, environ=environ, **more)
     try:
         yield inferencer
     finally:
-        await inferencer.close()
+        await roster.close()
         await client.aclose()
 
 
@@ -76,6 +82,10 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+def small(inferencer: LocalInferencer) -> ModelProcess:
+    return inferencer.process_of(Target("local", "small"))
+
+
 def starts(path: Path) -> int:
     return len(path.with_suffix(".starts").read_text().splitlines())
 
@@ -93,11 +103,9 @@ async def test_the_first_question_starts_the_model_and_the_next_finds_it(
 ) -> None:
     path = weights(directory)
     async with serving(supervisor, directory) as local:
-        assert local.processes == ()
         first = await ask(local, asked(text="one"))
         second = await ask(local, asked(text="two"))
-        (process,) = local.processes
-        assert first["pid"] == second["pid"] == process.pid
+        assert first["pid"] == second["pid"] == small(local).pid
         assert (first["asked"], second["asked"]) == ("one", "two")
     assert starts(path) == 1
     assert not is_alive(first["pid"])
@@ -122,7 +130,7 @@ async def test_a_model_that_died_is_started_again_by_the_next_question(superviso
     async with serving(supervisor, directory) as local:
         first = await ask(local, asked())
         os.kill(first["pid"], signal.SIGKILL)
-        await until(lambda: local.processes[0].pid is None)
+        await until(lambda: small(local).pid is None)
         second = await ask(local, asked())
     assert first["pid"] != second["pid"]
     assert starts(path) == 2
@@ -138,9 +146,9 @@ async def test_a_model_that_dies_while_it_answers_is_an_upstream_that_broke(
     async def killed_while_it_answers(local: LocalInferencer) -> None:
         async with local.answer(asked()) as events:
             await anext(events)
-            (process,) = local.processes
-            assert process.pid
-            os.kill(process.pid, signal.SIGKILL)
+            pid = small(local).pid
+            assert pid
+            os.kill(pid, signal.SIGKILL)
             [event async for event in events]
 
     async with serving(supervisor, directory) as local:
@@ -153,7 +161,7 @@ async def test_an_idle_model_is_stopped_and_comes_back(supervisor: Supervisor, d
     async with serving(supervisor, directory, idle_s=0.01) as local:
         first = await ask(local, asked())
         await until(lambda: not is_alive(first["pid"]))
-        assert local.processes[0].pid is None
+        assert small(local).pid is None
         await ask(local, asked())
     assert starts(path) == 2
 

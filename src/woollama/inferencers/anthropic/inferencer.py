@@ -20,6 +20,7 @@ from woollama.domain.turns import Call, Target
 from woollama.inferencers.anthropic.decode import MessagesStreamDecoder
 from woollama.inferencers.anthropic.encode import DEFAULT_MAX_TOKENS, encode
 from woollama.inferencers.anthropic.errors import mapped
+from woollama.inferencers.http.endpoint import Auth, key_for
 
 if TYPE_CHECKING:
     import httpx2
@@ -40,6 +41,8 @@ _NO_KEY = "none"
 class AnthropicInferencer:
     """`key` is asked at each call and gives the key, or `None` for an upstream that wants none.
 
+    With `auth="client"` the caller's own is used instead.
+
     Timeouts are in seconds; `idle_timeout_s` is the longest silence inside an answer. `aclose` when no more is asked.
     """
 
@@ -48,6 +51,7 @@ class AnthropicInferencer:
         name: str,
         *,
         key: Callable[[], str | None],
+        auth: Auth = "key",
         base_url: str = BASE_URL,
         headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, Json] | None = None,
@@ -58,6 +62,7 @@ class AnthropicInferencer:
     ) -> None:
         self.name = name
         self._key = key
+        self._auth: Auth = auth
         self._base_url = base_url.rstrip("/").removesuffix("/v1")
         self._headers = dict(headers or {})
         self._extra_body = dict(extra_body or {})
@@ -77,7 +82,7 @@ class AnthropicInferencer:
         who = str(call.target)
         async with AsyncExitStack() as held:
             with mapped(who):
-                client = await self._client()
+                client = await self._client(call.key)
                 body = dict(request.body)
                 create = client.messages.with_streaming_response.create(
                     model=body.pop("model"),
@@ -99,7 +104,7 @@ class AnthropicInferencer:
 
     async def list_models(self) -> Sequence[str]:
         with mapped(self.name):
-            client = await self._client()
+            client = await self._client(None)
             try:
                 return [model.id async for model in client.models.list(limit=_MODELS_A_PAGE)]
             except (AttributeError, TypeError):  # all that the SDK makes of a page that is none
@@ -111,7 +116,7 @@ class AnthropicInferencer:
         body = {name: value for name, value in request.body.items() if name in _COUNTED}
         who = str(call.target)
         with mapped(who):
-            client = await self._client()
+            client = await self._client(call.key)
             async with asyncio.timeout(_COUNTING_S):
                 counted: Any = await client.post("/v1/messages/count_tokens", cast_to=object, body=body)
         tokens = counted.get("input_tokens") if isinstance(counted, dict) else None
@@ -123,7 +128,7 @@ class AnthropicInferencer:
         if self._http is not None:
             await self._http.aclose()
 
-    async def _client(self) -> AsyncAnthropic:
+    async def _client(self, callers_key: str | None) -> AsyncAnthropic:
         """A client costs next to nothing over a connection pool that stays, so the key is never older than the call.
 
         Upstreams that are not Anthropic's own also find the key where the API used to want it.
@@ -134,7 +139,7 @@ class AnthropicInferencer:
             http = self._http
         import anthropic
 
-        key = self._key()
+        key = key_for(self.name, self._auth, self._key, callers_key)
         if key is None and self._base_url == BASE_URL:
             what = f"there is no key for {self.name}; `woollama check` names the variable that it is read from"
             raise UpstreamRefused(what, status=401, code="authentication_error")

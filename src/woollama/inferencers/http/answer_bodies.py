@@ -39,8 +39,8 @@ async def read_out(answer: HttpAnswer) -> None:
         pass
 
 
-async def read_refusal(endpoint: Endpoint, who: Target | str, answer: HttpAnswer) -> RouterError:
-    """The error that an answer without success is. The endpoint's key is taken out of what it says."""
+async def read_refusal(endpoint: Endpoint, who: Target | str, answer: HttpAnswer, key: str | None) -> RouterError:
+    """The error that an answer without success is. The key of the request is taken out of what it says."""
     if 300 <= answer.status < 400:
         return redirected(endpoint.name, endpoint.base_url, answer.header(b"location"))
     body = b""
@@ -48,6 +48,6 @@ async def read_refusal(endpoint: Endpoint, who: Target | str, answer: HttpAnswer
         body += chunk
         if len(body) > _REFUSAL_LIMIT_BYTES:
             break
-    if key := endpoint.api_key():
+    if key:
         body = body.replace(key.strip().encode(), _SECRET_STAND_IN)
     return refused(who, answer.status, answer.headers, body)

@@ -7,19 +7,35 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
+from woollama.domain.errors import NotAuthorized
 from woollama.inferencers.http.request import Headers, Origin, Patience, split_base_url
+
+Auth = Literal["key", "client"]
 
 
 def no_key() -> str | None:
     return None
 
 
+def key_for(name: str, auth: Auth, own: Callable[[], str | None], callers_key: str | None) -> str | None:
+    """As `Endpoint.key_for`."""
+    if auth == "key":
+        return own()
+    if callers_key:
+        return callers_key
+    raise NotAuthorized(
+        f"{name} is asked with the key of whoever asks, and this request brought none:"
+        " send it as Authorization: Bearer KEY, or as x-api-key",
+        code="no_key_for_inferencer",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """One inferencer's base URL, key and limits. Raises `ValueError` for a base URL that is none.
 
-    `api_key` is asked at every call, so a key that changes needs no restart; it is never kept. `auth="client"`
-    forwards the caller's own key instead. `max_tokens_field` is the name under which it takes the output limit.
+    `api_key` is asked at every call, so a key that changes needs no restart; it is never kept. With `auth="client"` the
+    caller's own key takes its place. `max_tokens_field` is the name under which it takes the output limit.
     `key_headers` are where it looks for the key; `usual_headers` are sent where the caller says nothing of the kind.
     """
 
@@ -27,7 +43,7 @@ class Endpoint:
     base_url: str
     api_key: Callable[[], str | None] = field(default=no_key, repr=False)
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
-    auth: Literal["key", "client"] = "key"
+    auth: Auth = "key"
     patience: Patience = field(default_factory=Patience)
     extra_body: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
@@ -48,6 +64,10 @@ class Endpoint:
         """The whole path of one that is told below the base URL. Ollama's own API, `/api`, stands beside its `/v1`."""
         base = self.base_path.removesuffix("/v1") if path.startswith("/api/") else self.base_path
         return base + path
+
+    def key_for(self, callers_key: str | None) -> str | None:
+        """The key for one call. Raises `NotAuthorized` where the caller must bring one and did not."""
+        return key_for(self.name, self.auth, self.api_key, callers_key)
 
     def own_headers(self, key: str | None) -> Headers:
         """The configured headers, and the key where it is looked for unless a configured header takes that place."""

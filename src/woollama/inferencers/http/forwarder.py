@@ -1,6 +1,7 @@
 """The relay's way out: a request body goes to an upstream as it is, and the answer comes back unread.
 
-What may pass in either direction is decided here. A caller's credentials stay; the inferencer's own take their place.
+What may pass in either direction is decided here. A caller's credentials stay: the inferencer's own take their place,
+or the one key that its caller brought for it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from woollama.inferencers.http.transport import Exchange, HttpClient
 
 _UP = frozenset({b"content-type", b"accept", b"idempotency-key", b"traceparent", b"tracestate", b"x-request-id"})
 _UP_PREFIXES = (b"openai-", b"anthropic-", b"x-stainless-")
-_CREDENTIALS = frozenset({b"authorization", b"x-api-key"})
 _HOP_BY_HOP = b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer upgrade"
 _FRAMING = b"transfer-encoding content-length content-encoding"
 _ABOUT_THE_UPSTREAM = b"set-cookie set-cookie2 strict-transport-security alt-svc date server"
@@ -41,8 +41,11 @@ class UpstreamForwarder:
 
     def forward(self, head: RequestHead, body: bytes | ReplayableBody) -> Forwarding:
         """Raises `KeyError` for an inferencer that was not given."""
-        endpoint = self._endpoints[head.target.inferencer]
-        key = endpoint.api_key() if endpoint.auth == "key" else None
+        return self.forward_to(self._endpoints[head.target.inferencer], head, body)
+
+    def forward_to(self, endpoint: Endpoint, head: RequestHead, body: bytes | ReplayableBody) -> Forwarding:
+        """Raises `NotAuthorized` where the caller must bring a key and did not."""
+        key = endpoint.key_for(head.key)
         path = endpoint.path_of(head.path)
         headers = headers_up(endpoint, head.headers, key)
         request = HttpRequest(endpoint.origin, head.method, path, headers, body, endpoint.patience)
@@ -90,11 +93,10 @@ def headers_up(endpoint: Endpoint, client_headers: Sequence[tuple[bytes, bytes]]
     """What the upstream gets to see: the listed headers of the client, and the inferencer's own credentials."""
     own = endpoint.own_headers(key)
     taken = {name for name, _ in own} | {b"accept-encoding"}
-    allowed = _UP | _CREDENTIALS if endpoint.auth == "client" else _UP
     passed = tuple(
         (name, value)
         for name, value in client_headers
-        if (name in allowed or name.startswith(_UP_PREFIXES)) and name not in taken
+        if (name in _UP or name.startswith(_UP_PREFIXES)) and name not in taken
     )
     said = {name for name, _ in passed} | taken
     usual = (header for header in endpoint.usual_headers if header[0] not in said)

@@ -45,15 +45,16 @@ class OllamaInferencer:
     async def answer(self, call: Call) -> AsyncIterator[AsyncIterator[Event]]:
         encoded = encode(call, extra_body=self._endpoint.extra_body)
         async with (
-            self._asked(call.target, encoded) as (answer, rewrites),
+            self._asked(call, encoded) as (answer, rewrites),
             aclosing(_events(call.target, answer, rewrites)) as events,
         ):
             yield events
 
     async def list_models(self) -> Sequence[str]:
-        async with self._client.exchange(self._request("GET", "/api/tags", None)) as answer:
+        key = self._endpoint.key_for(None)
+        async with self._client.exchange(self._request("GET", "/api/tags", None, key)) as answer:
             if answer.status != 200:
-                raise await read_refusal(self._endpoint, self.name, answer)
+                raise await read_refusal(self._endpoint, self.name, answer, key)
             body = await read_whole(decoded(answer, answer.header(b"content-encoding")), self.name)
         listed = _parsed(body, self.name)
         models = listed.get("models") if isinstance(listed, Mapping) else None
@@ -63,24 +64,25 @@ class OllamaInferencer:
         return [name for entry in entries if isinstance(name := entry.get("model") or entry.get("name"), str)]
 
     @asynccontextmanager
-    async def _asked(self, target: Target, encoded: EncodedCall) -> AsyncIterator[tuple[HttpAnswer, Sequence[str]]]:
+    async def _asked(self, call: Call, encoded: EncodedCall) -> AsyncIterator[tuple[HttpAnswer, Sequence[str]]]:
         """The answer to a request that was taken; asked again without `think` where that was only a guess of ours and
         the model does not think."""
+        target, key = call.target, self._endpoint.key_for(call.key)
         body, rewrites, may_drop = dict(encoded.body), encoded.rewrites, encoded.think_is_a_guess
         while True:
-            async with self._client.exchange(self._request("POST", "/api/chat", body)) as answer:
+            async with self._client.exchange(self._request("POST", "/api/chat", body, key)) as answer:
                 if 200 <= answer.status < 300:
                     yield answer, rewrites
                     return
-                error = await read_refusal(self._endpoint, target, answer)
+                error = await read_refusal(self._endpoint, target, answer, key)
             if not (may_drop and error.status_hint == 400 and _NO_THOUGHT in error.message):
                 raise _explained(error, target)
             del body["think"]
             rewrites, may_drop = (*rewrites, _NOT_THINKING), False
 
-    def _request(self, method: str, path: str, body: Mapping[str, Any] | None) -> HttpRequest:
+    def _request(self, method: str, path: str, body: Mapping[str, Any] | None, key: str | None) -> HttpRequest:
         endpoint = self._endpoint
-        headers = [(b"accept-encoding", b"identity"), *endpoint.own_headers(endpoint.api_key())]
+        headers = [(b"accept-encoding", b"identity"), *endpoint.own_headers(key)]
         if body is not None:
             headers.append((b"content-type", b"application/json"))
         return HttpRequest(

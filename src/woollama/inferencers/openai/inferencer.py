@@ -38,15 +38,16 @@ class OpenAIInferencer:
         endpoint = self._endpoint
         encoded = encode(call, extra_body=endpoint.extra_body, max_tokens_field=endpoint.max_tokens_field)
         async with (
-            self._asked(call.target, encoded.body) as answer,
+            self._asked(call, encoded.body) as answer,
             aclosing(_events(call.target, answer, encoded.rewrites)) as events,
         ):
             yield events
 
     async def list_models(self) -> Sequence[str]:
-        async with self._client.exchange(self._request("GET", "/models", None)) as answer:
+        key = self._endpoint.key_for(None)
+        async with self._client.exchange(self._request("GET", "/models", None, key)) as answer:
             if answer.status != 200:
-                raise await read_refusal(self._endpoint, self.name, answer)
+                raise await read_refusal(self._endpoint, self.name, answer, key)
             body = await read_whole(decoded(answer, answer.header(b"content-encoding")), self.name)
         try:
             listed = loads(body)
@@ -58,23 +59,24 @@ class OpenAIInferencer:
         return [name for model in models if isinstance(name := model.get("id") or model.get("name"), str)]
 
     @asynccontextmanager
-    async def _asked(self, target: Target, body: Mapping[str, Any]) -> AsyncIterator[HttpAnswer]:
+    async def _asked(self, call: Call, body: Mapping[str, Any]) -> AsyncIterator[HttpAnswer]:
         """The answer to a request that was taken; asked again without the usage where that wish is not understood."""
+        target, key = call.target, self._endpoint.key_for(call.key)
         while True:
             wants_usage = self._takes_stream_options
             sent = body if wants_usage else {key: body[key] for key in body if key != "stream_options"}
-            async with self._client.exchange(self._request("POST", "/chat/completions", sent)) as answer:
+            async with self._client.exchange(self._request("POST", "/chat/completions", sent, key)) as answer:
                 if 200 <= answer.status < 300:
                     yield answer
                     return
-                error = await read_refusal(self._endpoint, target, answer)
+                error = await read_refusal(self._endpoint, target, answer, key)
             if not (wants_usage and error.status_hint in (400, 422) and "stream_options" in error.message):
                 raise error
             self._takes_stream_options = False
 
-    def _request(self, method: str, path: str, body: Mapping[str, Any] | None) -> HttpRequest:
+    def _request(self, method: str, path: str, body: Mapping[str, Any] | None, key: str | None) -> HttpRequest:
         endpoint = self._endpoint
-        headers = [(b"accept-encoding", b"identity"), *endpoint.own_headers(endpoint.api_key())]
+        headers = [(b"accept-encoding", b"identity"), *endpoint.own_headers(key)]
         if body is None:
             headers.append((b"accept", b"application/json"))
         else:

@@ -112,7 +112,6 @@ class Ollama:
         return [{**model, "name": (name := f"{inferencer}/{model['name']}"), "model": name} for model in named]
 
     def _shown(self, model: str, target: Target) -> dict[str, Any]:
-        embeds = "embed" in target.model.lower()
         info: dict[str, Any] = {"general.architecture": "woollama", "general.basename": model}
         if context := self._contexts.get(target.inferencer):
             info["woollama.context_length"] = context
@@ -122,10 +121,20 @@ class Ollama:
             "template": "{{ .Prompt }}",
             "details": {**_UNKNOWN, "parent_model": str(target), "family": target.inferencer},
             "model_info": info,
-            # Nobody has said that it cannot, and a client would hide what is not listed.
-            "capabilities": ["embedding"] if embeds else ["completion", "tools", "vision"],
+            "capabilities": self._capabilities(target),
             "modified_at": _time(0),
         }
+
+    def _capabilities(self, target: Target) -> list[str]:
+        """In Ollama's words. What nobody has denied is there: a client would hide what is not listed."""
+        names = self._around.names
+        declared = names.capabilities_of(target)
+        if not declared and "embed" in target.model.lower():
+            return ["embedding"]
+        if declared and "chat" not in declared:
+            return [capability for capability in declared if capability in ("embedding", "image")]
+        also = ["embedding"] if "embedding" in declared else []
+        return ["completion", *(trait for trait in ("tools", "vision") if names.can(target, (trait,))), *also]
 
 
 def _tag(listed: Listed) -> dict[str, Any]:
