@@ -7,9 +7,8 @@ what `server` puts behind the door.
 from __future__ import annotations
 
 import asyncio
-import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import fields
 from fnmatch import fnmatchcase
@@ -20,10 +19,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from woollama import __version__
 from woollama.config import Config, Loaded
 from woollama.config.model import ToolServer
-from woollama.core.ask_first import AskFirst
+from woollama.config.secrets import secrets_in, secrets_of
+from woollama.core.approvals import Approvals
+from woollama.core.approved import Approved
 from woollama.core.catalog import Catalog
 from woollama.core.continuations import Continuations
 from woollama.core.names import Names
+from woollama.core.remembered import Remembered
 from woollama.core.runs import Emit, Run, Runs
 from woollama.domain.errors import RouterError
 from woollama.domain.ports import ProcessState
@@ -34,13 +36,16 @@ from woollama.generation import Generation
 from woollama.inferencers.managed.roster import Roster
 from woollama.inferencing import Inferencing
 from woollama.observe import LoggedToolbox, Scrubber, request_id
+from woollama.platform import state_dir
 from woollama.processes.children import Supervisor
 from woollama.processes.environment import private_environment
+from woollama.processes.kin import Kin
 from woollama.processes.table import process_table
 from woollama.reloading import Reloading
 from woollama.routes import Site, render_error, routes
 from woollama.surfaces import anthropic_messages, openai_chat, openai_responses
 from woollama.surfaces.anthropic_messages.count_tokens import CountTokens
+from woollama.surfaces.approvals import ApprovalRoutes
 from woollama.surfaces.exchange import Exchange, Surroundings
 from woollama.surfaces.feed import Feed
 from woollama.surfaces.listings import Models, Probes, Processes, Tools
@@ -63,9 +68,6 @@ from woollama.toolservers.fleet import Fleet, ServerSpec
 
 _LASTING = frozenset({"/mcp", "/mcp/", "/mcp/pipe", "/w1/events"})
 """Streams that a client may hold for days; they use nothing that a reload replaces."""
-_SECRET_VARIABLE = re.compile(r"(?:^|_)(?:API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
-_SHORTEST_SECRET = 8
-_SECRET_NAME = re.compile("key|token|secret|pass|auth|cookie|credential", re.IGNORECASE)
 
 
 class Core:
@@ -83,6 +85,7 @@ class Core:
     ) -> None:
         self.supervisor = Supervisor()
         self.model_processes = Roster()
+        self._kin = Kin(lambda: self.supervisor.pid)
         self.tool_servers = Fleet(
             map(_server, config.servers.values()), spawner=self.supervisor, environment=private_environment(environ)
         )
@@ -91,6 +94,8 @@ class Core:
         self._scrubber = scrubber
         self._found = found or FoundModels()
         self._continuations = Continuations()
+        remembered = Remembered(state_dir(environ) / "approvals.json")
+        self.approvals = Approvals(remembered, timeout_s=config.approvals.timeout_s)
         self._generation = self._next(config)
         self.runs = Runs(self._play)
         self._following: asyncio.Task[None] | None = None
@@ -123,7 +128,6 @@ class Core:
     def offer(self) -> Offer:
         """What MCP hosts may use of this core, as it is configured now."""
         servers = self.config.servers
-        trusted = [name for name, server in servers.items() if server.trusted]
 
         def exposes(tool: Tool) -> bool:
             globs = servers[tool.server].expose if tool.server in servers else ()
@@ -132,7 +136,9 @@ class Core:
         return Offer(
             names=self.names,
             runs=self.runs,
-            toolbox=AskFirst(self.toolbox, trusted),
+            toolbox=Approved(self.toolbox, self.generation.policy),
+            approvals=self.approvals,
+            may_answer=self.may_answer,
             exposes=exposes,
             on_tools=self.tool_servers.on_tools,
             scrub=self._scrubber.scrub,
@@ -155,6 +161,10 @@ class Core:
         states += self.model_processes.states()
         return await asyncio.to_thread(lambda: list(process_table(self.supervisor, states)))
 
+    def may_answer(self, scope: Mapping[str, Any]) -> bool:
+        """Whether the program that sent a request can be the owner's, and is no child of ours."""
+        return self._kin.may_answer(scope["state"].get("peer"), scope.get("client"), scope.get("server"))
+
     async def warm(self) -> None:
         """Start what takes time, and wait for none of it."""
         await self.supervisor.start()
@@ -168,6 +178,7 @@ class Core:
         """
         generation, before = self._next(config, self._generation), self._generation
         self._generation = generation
+        self.approvals.timeout_s = config.approvals.timeout_s
         self.tool_servers.update(map(_server, config.servers.values()))
         self.model_processes.keep_only(config.inferencers)
         self._follow()
@@ -193,13 +204,14 @@ class Core:
 
     def _next(self, config: Config, before: Generation | None = None) -> Generation:
         inferencing = Inferencing(config.inferencers, self._environ, self.supervisor, self.model_processes)
-        self._scrubber.add(*inferencing.secrets(), *_secrets_of(config.servers.values()), *_secrets_in(self._environ))
+        self._scrubber.add(*inferencing.secrets(), *secrets_of(config.servers.values()), *secrets_in(self._environ))
         return Generation(
             config,
             inferencing,
             toolbox=self.toolbox,
             continuations=self._continuations,
             found=self._found,
+            approvals=self.approvals,
             ready=self.tool_servers.ready,
             before=before,
         )
@@ -223,6 +235,7 @@ class Daemon:
         self._feed = Feed(heartbeat_s=heartbeat_s, scrub=scrubber.scrub, request_id=request_id.get)
         self._metrics = Metrics(self._gauges())
         core.runs.observe(self._feed.see_run)
+        core.approvals.observe(self._feed.see_ask)
         core.toolbox.watch(lambda what, fields: self._feed.tell(what, **fields))
         core.model_processes.watch(lambda what, fields: self._feed.tell(what, **fields))
         core.toolbox.watch(lambda what, fields: self._metrics.see_tool(fields) if what == "tool.returned" else None)
@@ -328,6 +341,11 @@ class Daemon:
                 metrics=self._metrics,
                 feed=self._feed,
                 patterns=Patterns(names, chat),
+                approvals=ApprovalRoutes(
+                    core.approvals,
+                    may_answer=core.may_answer,
+                    scrub=self._scrubber.scrub,
+                ),
                 probes=probes,
                 status=status,
                 mcp=self._mcp,
@@ -376,18 +394,3 @@ async def open_core(
 def _server(entry: ToolServer) -> ServerSpec:
     same = {field.name for field in fields(ServerSpec)} & {field.name for field in fields(ToolServer)}
     return ServerSpec(**{name: getattr(entry, name) for name in same})
-
-
-def _secrets_in(environ: Mapping[str, str]) -> Iterator[str]:
-    """Values of variables whose names end like a secret's. Paths are not: many such variables name a file."""
-    for name, value in environ.items():
-        if _SECRET_VARIABLE.search(name) and len(value) >= _SHORTEST_SECRET and not value.startswith("/"):
-            yield value
-
-
-def _secrets_of(servers: Iterable[ToolServer]) -> Iterator[str]:
-    """Values that their names say are secret: to hide every value would tear ordinary words out of the log."""
-    for server in servers:
-        for name, value in (*server.headers.items(), *server.env.items()):
-            if _SECRET_NAME.search(name):
-                yield from (value, value.rpartition(" ")[2])

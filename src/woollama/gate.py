@@ -1,6 +1,7 @@
 """The gate: a pure-ASGI wrapper that asks `auth.authorize` before the application sees anything.
 
-What the application finds in `scope["state"]`: `caller` (a `Caller`) and `request_id`. Every answer carries
+What the application finds in `scope["state"]`: `caller` (a `Caller`), `by_token` (whether it has shown ours) and
+`request_id`. Every answer carries
 `x-request-id`, every refusal has the shape of the path's dialect, and no exception leaves as a bare 500.
 """
 
@@ -77,6 +78,7 @@ class Gate:
                 answer.extra += _cross_origin(head.origin)
             caller = authorize(head, state.get("peer") or Peer("unix"), self._policy)
             state["caller"] = replace(caller, key=own_key(head, self._policy))
+            state["by_token"] = caller.via == "tcp" and self._policy.token is not None
             if head.preflight:
                 await answer.whole(204, _preflight(scope), b"")
                 return

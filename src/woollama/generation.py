@@ -14,6 +14,7 @@ from dataclasses import fields
 from woollama.config.model import Config
 from woollama.config.model import Inferencer as InferencerEntry
 from woollama.config.model import Recipe as RecipeEntry
+from woollama.core.approvals import Approvals
 from woollama.core.attempts import Attempts
 from woollama.core.catalog import Catalog, Source
 from woollama.core.continuations import Continuations
@@ -21,6 +22,7 @@ from woollama.core.counting import Counting
 from woollama.core.engine import Engine
 from woollama.core.lease import LeasePolicy
 from woollama.core.names import Names
+from woollama.core.policy import Policy, ServerPolicy
 from woollama.core.recipes import Recipe, Variable
 from woollama.core.runs import Emit
 from woollama.domain.capabilities import Declared
@@ -40,6 +42,7 @@ class Generation:
         toolbox: Toolbox,
         continuations: Continuations,
         found: FoundModels,
+        approvals: Approvals,
         ready: Callable[[Sequence[str]], Awaitable[None]],
         before: Generation | None = None,
     ) -> None:
@@ -62,8 +65,18 @@ class Generation:
             local=[name for name, entry in config.inferencers.items() if entry.local],
             capabilities={name: _capabilities(entry) for name, entry in config.inferencers.items()},
         )
-        self._engine = Engine(self.names, inferencing.inferencers, self.attempts, toolbox, continuations, ready)
-        self.counting = Counting(self.names, inferencing.inferencers, toolbox, continuations, ready)
+        self.policy = _tool_policy(config)
+        self._engine = Engine(
+            self.names,
+            inferencing.inferencers,
+            self.attempts,
+            toolbox,
+            continuations,
+            ready,
+            approvals=approvals,
+            policy=self.policy,
+        )
+        self.counting = Counting(self.names, inferencing.inferencers, toolbox, continuations, ready, policy=self.policy)
         self._users = 0
         self._unused = asyncio.Event()
         self._unused.set()
@@ -130,6 +143,14 @@ def _capabilities(entry: InferencerEntry) -> Declared:
     if entry.tool_mode == "native":
         return entry.capabilities
     return {name: globs for name, globs in entry.capabilities.items() if name != "tools"}
+
+
+def _tool_policy(config: Config) -> Policy:
+    servers = {
+        name: ServerPolicy(server.trusted, server.confirm, server.deny, (*server.auto_approve, *server.always_allow))
+        for name, server in config.servers.items()
+    }
+    return Policy(config.approvals.confirm, config.approvals.deny, servers)
 
 
 def _policy(entry: InferencerEntry) -> LeasePolicy:

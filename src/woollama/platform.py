@@ -5,13 +5,15 @@ Every question has one answer for "this platform cannot tell", so that nothing e
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import stat
 import struct
 import sys
+import time
 from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from pathlib import Path
@@ -35,18 +37,24 @@ class Peer:
     """Who is at the other end of a connection. `local` is false for TCP from another machine.
 
     `uid` is `None` where it is not known: of a local process that has left, or where the platform cannot tell.
+    `connected_at_s` is when a unix socket was connected to, in seconds since the start of the machine.
     """
 
     via: Literal["unix", "tcp"]
     uid: int | None = None
     pid: int | None = None
     local: bool = True
+    connected_at_s: float = field(default=math.inf, compare=False)
 
 
 # --- who is at the other end -----------------------------------------------------------------------------------------
 
 _LOCAL_PEERCRED = 1  # macOS, at level 0 (SOL_LOCAL): struct xucred
 _LOCAL_PEERPID = 2
+
+
+def _since_boot_s() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else math.inf
 
 
 def unix_peer(sock: socket.socket) -> Peer:
@@ -57,7 +65,7 @@ def unix_peer(sock: socket.socket) -> Peer:
             pid = struct.unpack("i", sock.getsockopt(0, _LOCAL_PEERPID, 4))[0]
             return Peer("unix", struct.unpack_from("I", credentials, 4)[0], pid)
         pid, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-        return Peer("unix", uid, pid)
+        return Peer("unix", uid, pid, connected_at_s=_since_boot_s())
     except OSError:
         return Peer("unix")
 
@@ -119,8 +127,25 @@ _MESSAGE_TAIL = struct.Struct("=IIIII")  # inet_diag_msg after its socket id: ex
 _NO_COOKIE = 0xFFFFFFFF
 
 
+def socket_inode(client: Address, server: Address) -> int | None:
+    """The number under which the process that connected from `client` to us holds its socket, where that can be told.
+
+    `None` also for a socket that no process holds any more.
+    """
+    try:
+        found = _socket_by_sock_diag(_unmapped(client), _unmapped(server))
+    except OSError:
+        return None
+    return (found[1] or None) if found else None
+
+
 def _owner_by_sock_diag(client: Address, server: Address) -> int | None:
-    """Ask the kernel for exactly one socket: about 20 microseconds, however many there are."""
+    found = _socket_by_sock_diag(client, server)
+    return _owner(*found) if found else None
+
+
+def _socket_by_sock_diag(client: Address, server: Address) -> tuple[int, int] | None:
+    """Its uid and inode. Asks the kernel for exactly one socket: about 20 microseconds, however many there are."""
     family = socket.AF_INET6 if ":" in client[0] else socket.AF_INET
     packed = [socket.inet_pton(family, _without_zone(host)).ljust(16, b"\0") for host in (client[0], server[0])]
     body = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, 0, 0xFFFFFFFF)
@@ -137,7 +162,7 @@ def _owner_by_sock_diag(client: Address, server: Address) -> int | None:
             return None
         raise OSError(number, os.strerror(number))
     *_, uid, inode = _MESSAGE_TAIL.unpack_from(answer, _HEADER.size + 4 + _SOCKET_ID.size)
-    return _owner(uid, inode)
+    return uid, inode
 
 
 def _owner_by_proc(client: Address, server: Address) -> int | None:

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from woollama.domain.errors import RouterError, UnknownRoute, UpstreamRefused, WrongMethod
 from woollama.domain.wire_json import dumps
 from woollama.surfaces import anthropic_messages, openai_errors
+from woollama.surfaces.approvals import ApprovalRoutes
 from woollama.surfaces.bodies import header_value
 from woollama.surfaces.exchange import Exchange
 from woollama.surfaces.listings import Models, Probes, Processes, Tools
@@ -67,6 +68,7 @@ def routes(
     tools: Tools,
     processes: Processes,
     patterns: Patterns,
+    approvals: ApprovalRoutes,
     metrics: ASGIApp,
     feed: ASGIApp,
     probes: Probes,
@@ -111,6 +113,8 @@ def routes(
         Route("GET", "/w1/servers", tools.servers),
         Route("GET", "/w1/status", status),
         Route("GET", "/w1/processes", processes.listing),
+        Route("GET", "/w1/approvals", approvals.listing),
+        Route("POST", "/w1/approvals/{id}", approvals.answer),
         Route("GET", "/w1/events", feed),
         Route("GET", "/w1/config", reload.state),
         Route("POST", "/w1/reload", reload.reload),

@@ -189,11 +189,10 @@ def test_a_section_or_entry_of_another_type_is_told(files: Files) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "key"),
     [
-        ("recipes.toml", '[recipes.r]\ninferencer = "a/b"\nconfirm = ["git.push"]\n', "recipes.r.confirm"),
         ("recipes.toml", '[recipes.r]\ninferencer = "a/b"\ncompress = "auto"\n', "recipes.r.compress"),
-        ("mcp.json", '{"mcpServers": {"x": {"command": "x", "deny": ["x.*"]}}}', "mcpServers.x.deny"),
+        ("mcp.json", '{"mcpServers": {"x": {"command": "x", "pin": "warn"}}}', "mcpServers.x.pin"),
         ("mcp.json", '{"conversationStore": "x"}', "conversationStore"),
-        ("woollama.toml", "[approvals]\ntimeout = 5\n", "approvals"),
+        ("woollama.toml", "[prices]\ninput = 5\n", "prices"),
         ("woollama.toml", '[limits]\nmedia = "1MB"\n', "limits.media"),
     ],
 )

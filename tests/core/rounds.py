@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from typing import Any
 
+from woollama.core.approvals import Approvals
 from woollama.core.attempts import Attempts
 from woollama.core.catalog import Catalog
 from woollama.core.continuations import Continuations
@@ -121,7 +122,8 @@ class Table:
         names = Names(inferencers=by_name, recipes={"r": Recipe("r", **recipe)}, aliases={}, catalog=Catalog({}))
         self.continuations = Continuations()
         attempts = Attempts({name: LeasePolicy(retries=0) for name in by_name})
-        self.runs = Runs(Engine(names, by_name, attempts, self.box, self.continuations).play)
+        self.approvals = Approvals()
+        self.runs = Runs(Engine(names, by_name, attempts, self.box, self.continuations, approvals=self.approvals).play)
 
     async def play(self, turn: Turn) -> list[Event]:
         async with self.runs.start(turn) as run:

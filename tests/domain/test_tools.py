@@ -93,7 +93,10 @@ OUTCOMES: list[tuple[ToolOutcome, str]] = [
     (Returned(({"type": "hologram", "depth": 3},)), '{"type": "hologram", "depth": 3}'),
     (Denied(), "The call was denied by the user."),
     (Denied("the owner", "Not on Fridays."), "The call was denied by the owner. Not on Fridays."),
-    (Unanswered(60.0), "The call was not made: it needs a person's yes and nobody answered within 60 s."),
+    (
+        Unanswered("nobody answered within 60 s"),
+        "The call was not made: it needs a person's yes, and nobody answered within 60 s.",
+    ),
     (Offline("its program is missing"), "The tool is offline, because its program is missing. It was not called."),
     (TimedOut(2.5), "The tool gave no result within 2.5 s and the call was cancelled."),
     (Invalid(("`zone` is missing", "`x` is unknown")), "The call was not made: `zone` is missing; `x` is unknown"),

@@ -25,7 +25,10 @@ _WORDS: Mapping[str, str] = {
 _SECTIONS: Mapping[str, str] = {"door": "server"}
 """A field of the configuration -> its section of woollama.toml, where that has another name."""
 _HARMLESS = frozenset({"aliases", "limits", "prices"})
-_PERMISSIONS = ("trusted", "confirm", "deny", "auto_approve", "disabled_tools", "expose", "pin", "sharing")
+_PERMISSIONS = (
+    *("trusted", "confirm", "deny", "auto_approve", "always_allow"),
+    *("disabled_tools", "expose", "pin", "sharing"),
+)
 _LAUNCH = ("command", "args", "env", "cwd")
 _SENT = ("api", "base_url", "url", "api_key_env", "headers", "auth")
 
@@ -155,7 +158,7 @@ def _recipe_risk(new: Recipe, old: Recipe | None) -> str | None:
 
 
 def _confirm(recipe: Recipe | None) -> object:
-    return recipe and (getattr(recipe, "confirm", ()), getattr(recipe, "confirm_by", "owner"))
+    return recipe and (recipe.confirm, recipe.confirm_by)
 
 
 def _differ(new: object, old: object | None, names: tuple[str, ...]) -> bool:

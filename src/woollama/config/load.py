@@ -77,7 +77,7 @@ def load(directory: Path | None, environ: Mapping[str, str]) -> Loaded:
     for name, sections in known.items():
         for document in documents[name]:
             problems += _strays(document, name, sections)
-    door, limits, unusable = read_daemon(documents["woollama.toml"], variables, problems)
+    door, limits, approvals, unusable = read_daemon(documents["woollama.toml"], variables, problems)
     aliases = read_aliases(documents["recipes.toml"], variables, problems)
     recipes = read_recipes(documents["recipes.toml"], variables, problems)
     config = Config(
@@ -87,6 +87,7 @@ def load(directory: Path | None, environ: Mapping[str, str]) -> Loaded:
         servers=read_servers(documents["mcp.json"], variables, problems),
         door=door,
         limits=limits,
+        approvals=approvals,
     )
     read = tuple(document for name in FILES for document in documents[name])
     patterns = patterns_dir(documents["recipes.toml"], variables)

@@ -40,16 +40,13 @@ from woollama.domain.capabilities import CAPABILITIES
 from woollama.domain.turns import Params
 
 NOT_YET: Mapping[str, Mapping[str, object]] = {
-    "recipes": {"confirm": [], "confirm_by": "owner", "compress": "off", "tools_budget_tokens": 0},
+    "recipes": {"compress": "off", "tools_budget_tokens": 0},
     "mcp.json": {"conversationStore": None},
     "servers": {
-        "confirm": [],
-        "deny": [],
         "pin": "",
         "sharing": "shared",
     },
     "woollama.toml": {
-        "approvals": {},
         "mcp": {},
         "state": {},
         "tokens": {},
@@ -105,6 +102,10 @@ class Recipe:
     max_parallel_tools: int = setting(8, whole(1), "tool calls of one round that run at once")
     tool_timeout_s: float = setting(120.0, duration(), "how long one tool call may take")
     private: bool = setting(False, flag, "only inferencers that keep everything on this machine may answer")
+    confirm: tuple[str, ...] = setting((), tool_globs, "those of its tools that a person is asked about first")
+    confirm_by: Literal["owner", "client"] = setting(
+        "owner", one_of("owner", "client"), "client: the asking client's own approval counts as that yes"
+    )
     written: frozenset[str] = frozenset()
     source: Literal["recipe", "fabric"] = "recipe"
 
@@ -171,7 +172,7 @@ class Inferencer:
     idle_s: float = setting(600.0, duration(), "when a model that was started on demand is stopped again")
 
 
-_NEVER_ASKED = "tools that another program never asks about; here no confirmation goes away by it"
+_NEVER_ASKED = "tools that another program never asks about: a yes to what is not read-only, and to no `confirm`"
 
 # --- mcp.json --------------------------------------------------------------------------------------------------------
 
@@ -209,6 +210,8 @@ class ToolServer:
     )
     prefix: str | None = setting(None, text, "before its tools' names, instead of its own; empty: the bare names")
     trusted: bool = setting(False, flag, "its tools may be called without asking, though they may change things")
+    confirm: tuple[str, ...] = setting((), texts, "globs over its tools: those that a person is asked about first")
+    deny: tuple[str, ...] = setting((), texts, "globs over its tools: those that nobody gets and nobody may call")
     expose: tuple[str, ...] = setting(("*",), texts, "globs over its tools: those that MCP hosts see")
 
 
@@ -237,6 +240,16 @@ class Limits:
     body_bytes: int = setting(32 * 2**20, size, "the largest request body", key="body")
 
 
+@dataclass(frozen=True, slots=True)
+class ApprovalRules:
+    """`notify` is a program with its first arguments; a title, a text and then the ask's id follow."""
+
+    timeout_s: float = setting(60.0, duration(), "how long a person may take before it is a no", key="timeout")
+    confirm: tuple[str, ...] = setting((), tool_globs, "tools of any server that a person is asked about first")
+    deny: tuple[str, ...] = setting((), tool_globs, "tools of any server that nobody gets and nobody may call")
+    notify: tuple[str, ...] = setting((), texts, "a program that is run for each question, with two texts to show")
+
+
 ENVIRONMENT: Mapping[str, tuple[str, str]] = {
     "WOOLLAMA_ADDRESS": ("server", "address"),
     "WOOLLAMA_ALLOW_HOST": ("server", "allow_hosts"),
@@ -263,6 +276,7 @@ class Config:
     servers: Mapping[str, ToolServer] = field(default_factory=_none)
     door: Door = Door()
     limits: Limits = Limits()
+    approvals: ApprovalRules = ApprovalRules()
 
     def __repr__(self) -> str:
         return (

@@ -10,6 +10,7 @@ from woollama.core.continuations import Continuations
 from woollama.core.estimates import estimated_tokens
 from woollama.core.names import Names
 from woollama.core.plan import plan_of
+from woollama.core.policy import NO_POLICY, Policy
 from woollama.domain.errors import RouterError
 from woollama.domain.ports import Inferencer, Toolbox
 from woollama.domain.turns import Call, Target, Turn
@@ -39,6 +40,8 @@ class Counting:
         toolbox: Toolbox,
         continuations: Continuations,
         ready: Callable[[Sequence[str]], Awaitable[None]] | None = None,
+        *,
+        policy: Policy = NO_POLICY,
     ) -> None:
         """What the engine has, because what is counted is what it would send."""
         self._names = names
@@ -46,6 +49,7 @@ class Counting:
         self._toolbox = toolbox
         self._continuations = continuations
         self._ready = ready
+        self._policy = policy
 
     def __repr__(self) -> str:
         return f"<Counting over {len(self._inferencers)} inferencers>"
@@ -55,7 +59,7 @@ class Counting:
         route = self._names.resolve(turn.model, turn.recipe)
         if self._ready is not None and route.recipe is not None and route.recipe.tools:
             await self._ready(route.recipe.tools)
-        plan = plan_of(turn, route, self._toolbox)
+        plan = plan_of(turn, route, self._toolbox, self._policy)
         target = plan.targets[0]
         items = self._continuations.splice(turn.caller.name, turn.items)
         given = (plan.system, plan.functions, plan.choice, plan.params, turn.dialect, turn.extra, turn.caller.key)

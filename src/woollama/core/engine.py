@@ -17,6 +17,12 @@ How it ends without the model's consent
     with `tool_choice` none. The tools stay in that request: taking them out would void the provider's prompt cache, and
     some providers refuse a history with calls and no tools. If the model still calls, the reason is `max_rounds`.
 
+Where a person is needed
+    A call that needs a yes is asked about by the toolbox (`approved`), through an asker that belongs to the run. A turn
+    that waits goes on when there is an answer. A turn that pauses gets `Paused` for such a call; the other calls of the
+    round run, then the run ends with `paused`, and each open ask stands in its events. A later turn whose history ends
+    with those calls names them in `resumes`, with the answers: they are run or denied first, then the model goes on.
+
 What is held when
     A lease only while a model answers. While tools run the run holds nothing but its own history.
 """
@@ -29,17 +35,21 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
+from woollama.core.approvals import Approvals, RunAsker
 from woollama.core.attempts import Attempts, Try
 from woollama.core.continuations import Continuations
 from woollama.core.names import Names
 from woollama.core.plan import Plan, plan_of
+from woollama.core.policy import NO_POLICY, Policy
 from woollama.core.runs import Emit
 from woollama.core.tool_round import ToolRound
 from woollama.domain.answers import Answer
 from woollama.domain.errors import UpstreamBroke, UpstreamTimeout
 from woollama.domain.events import CallOpened, Event, Failed, Rewrote, RoundBegan, Stopped, StopReason, UsageSeen
-from woollama.domain.messages import Image, Item, Message, Reasoning, ToolCall, ToolResult
+from woollama.domain.messages import Answer as AnswerToAsk
+from woollama.domain.messages import Ask, Image, Item, Message, Reasoning, ToolCall, ToolResult
 from woollama.domain.ports import Inferencer, Toolbox
+from woollama.domain.tools import Paused
 from woollama.domain.turns import NO_TOOLS, Call, Target, Turn
 
 SAME_ROUNDS_BEFORE_STOP = 3
@@ -56,14 +66,22 @@ class Engine:
         toolbox: Toolbox,
         continuations: Continuations,
         ready: Callable[[Sequence[str]], Awaitable[None]] | None = None,
+        *,
+        approvals: Approvals | None = None,
+        policy: Policy = NO_POLICY,
     ) -> None:
-        """`ready` waits a moment for tool servers that are still starting, given the globs of a recipe's tools."""
+        """`ready` waits a moment for tool servers that are still starting, given the globs of a recipe's tools.
+
+        Without `approvals` nobody can be asked.
+        """
         self._names = names
         self._inferencers = inferencers
         self._attempts = attempts
         self._toolbox = toolbox
         self._continuations = continuations
         self._ready = ready
+        self._approvals = approvals or Approvals()
+        self._policy = policy
 
     def __repr__(self) -> str:
         return f"<Engine over {len(self._inferencers)} inferencers, {self._toolbox!r}>"
@@ -73,7 +91,7 @@ class Engine:
         route = self._names.resolve(turn.model, turn.recipe, needs=needs_of(turn))
         if self._ready is not None and route.recipe is not None and route.recipe.tools:
             await self._ready(route.recipe.tools)
-        plan = plan_of(turn, route, self._toolbox)
+        plan = plan_of(turn, route, self._toolbox, self._policy)
         try:
             async with asyncio.timeout_at(turn.deadline) as limit:
                 await self._loop(turn, plan, emit)
@@ -87,6 +105,13 @@ class Engine:
             await emit(Rewrote(what))
         history = list(self._continuations.splice(turn.caller.name, turn.items))
         produced: list[Item] = []
+        tools = ToolRound(plan, turn.caller, emit, RunAsker(self._approvals, turn, emit))
+        if turn.resumes:
+            results = await tools.resume(turn.resumes)
+            if _any_paused(results):
+                await emit(Stopped("paused"))
+                return
+            history = _with_results(history, results)
         targets = plan.targets
         same = 0
         left = math.inf if turn.max_tool_calls is None else turn.max_tool_calls
@@ -114,9 +139,12 @@ class Engine:
             if not calls or last:
                 await emit(replace(ending, reason="max_rounds") if ours and last else ending)
                 return
-            results = await ToolRound(plan, turn.caller, emit).run(ours, limit=left)
+            results = await tools.run(ours, limit=left)
             left -= len(ours)
             history += results
+            if _any_paused(results):
+                await emit(Stopped("paused"))
+                return
             if len(ours) < len(calls):
                 if ours or len(produced) > len(made) or any(isinstance(item, Reasoning) for item in made):
                     self._continuations.keep(turn.caller.name, turn.items, [*produced, *results])
@@ -179,6 +207,21 @@ def needs_of(turn: Turn) -> Collection[str]:
     if any(isinstance(item, Message) and any(isinstance(part, Image) for part in item.parts) for item in turn.items):
         needs.add("vision")
     return needs
+
+
+def _any_paused(results: Sequence[ToolResult]) -> bool:
+    return any(isinstance(result.outcome, Paused) for result in results)
+
+
+def _with_results(history: Sequence[Item], results: Sequence[ToolResult]) -> list[Item]:
+    """The history with the results of its open calls behind the block of calls and results that they belong to."""
+    wanted = {result.call_id for result in results}
+    places = [at for at, item in enumerate(history) if isinstance(item, ToolCall) and item.id in wanted]
+    at = places[-1] + 1 if places else len(history)
+    while at < len(history) and isinstance(history[at], ToolCall | ToolResult | Ask | AnswerToAsk):
+        at += 1
+    before = [item for item in history[:at] if not (isinstance(item, ToolResult) and item.call_id in wanted)]
+    return [*before, *results, *history[at:]]
 
 
 def _repeats(produced: Sequence[Item], made: Sequence[Item], results: Sequence[ToolResult]) -> bool:

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from woollama.core.approved import Approved
 from woollama.core.names import Route
+from woollama.core.policy import NO_POLICY, Policy
 from woollama.core.recipes import Recipe
-from woollama.core.toolboxes import Filtered, NoTools, Validated, WithExamples
+from woollama.core.toolboxes import Filtered, NoTools, Paced, Validated, WithExamples
 from woollama.domain.errors import BadRequest, UnsupportedField
 from woollama.domain.events import CallOpened
 from woollama.domain.messages import ToolResult
@@ -19,8 +21,6 @@ from woollama.domain.tools import Function
 from woollama.domain.turns import AUTO, Params, Target, ToolChoice, Turn
 
 DEFAULT_MAX_ROUNDS = 16
-DEFAULT_PARALLEL_TOOLS = 8
-DEFAULT_TOOL_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,6 @@ class Plan:
     choice: ToolChoice = AUTO
     later_choice: ToolChoice = AUTO
     max_rounds: int = DEFAULT_MAX_ROUNDS
-    max_parallel_tools: int = DEFAULT_PARALLEL_TOOLS
-    tool_timeout_s: float = DEFAULT_TOOL_TIMEOUT_S
     rewrites: tuple[str, ...] = ()
 
     def function(self, name: str) -> Function | None:
@@ -52,7 +50,7 @@ class Plan:
         return replace(call, runs="server", server=function.tool.server, tool=function.tool.name)
 
 
-def plan_of(turn: Turn, route: Route, toolbox: Toolbox) -> Plan:
+def plan_of(turn: Turn, route: Route, toolbox: Toolbox, policy: Policy = NO_POLICY) -> Plan:
     if turn.tool_grants:
         raise UnsupportedField(
             "tools of type `mcp` are not available in this version; ask a recipe that has them", param="tools"
@@ -68,7 +66,9 @@ def plan_of(turn: Turn, route: Route, toolbox: Toolbox) -> Plan:
             turn.choice or AUTO,
             _without_force(turn.choice),
         )
-    allowed = WithExamples(Filtered(Validated(toolbox), recipe.tools), recipe.examples)
+    # A call that waits for a yes takes nobody's place, so people are asked outside of `Paced`.
+    paced = Paced(toolbox, recipe.max_parallel_tools, recipe.tool_timeout_s)
+    allowed = WithExamples(Filtered(Validated(Approved(paced, policy, recipe)), recipe.tools), recipe.examples)
     functions = _offered(turn, allowed.functions())
     choice = turn.choice or _choice_of(recipe, functions)
     if turn.choice is None and turn.items and isinstance(turn.items[-1], ToolResult):
@@ -82,8 +82,6 @@ def plan_of(turn: Turn, route: Route, toolbox: Toolbox) -> Plan:
         choice=choice,
         later_choice=_without_force(choice),
         max_rounds=recipe.max_turns,
-        max_parallel_tools=recipe.max_parallel_tools,
-        tool_timeout_s=recipe.tool_timeout_s,
         rewrites=tuple(_locked_out(recipe, turn.params)),
     )
 

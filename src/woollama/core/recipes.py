@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from typing import Any, Literal
 
 from woollama.domain.errors import BadRequest
+from woollama.domain.messages import ConfirmBy
 from woollama.domain.tools import Example
 from woollama.domain.turns import Params
 
@@ -27,6 +30,7 @@ class Variable:
 class Recipe:
     """A recipe as it is used: `inferencer` and `fallbacks` are model names, `tools` globs over `server.tool`.
 
+    `confirm` are globs over those of them that a person is asked about first, and `confirm_by` says whose yes counts.
     `tool_choice` is `auto`, `none`, `required` or one tool's `server.tool`. `examples` are worked calls by
     `server.tool`. `max_turns` counts rounds. `locked` names the params that a request may not change.
     `written` names the settings that its author wrote, which matters over another recipe only: see `over`. `source` is
@@ -48,11 +52,20 @@ class Recipe:
     max_parallel_tools: int = 8
     tool_timeout_s: float = 120.0
     private: bool = False
+    confirm: tuple[str, ...] = ()
+    confirm_by: ConfirmBy = "owner"
     written: frozenset[str] = frozenset()
     source: Literal["recipe", "fabric"] = "recipe"
 
     def __repr__(self) -> str:
         return f"<Recipe {self.name!r} on {self.inferencer}, {len(self.tools)} tool globs>"
+
+    @property
+    def digest(self) -> str:
+        """Stands for all that the recipe says: it changes when any of that does."""
+        said = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "written"}
+        text = json.dumps(said, default=_plain, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     @property
     def variable_names(self) -> tuple[str, ...]:
@@ -68,7 +81,7 @@ class Recipe:
 
         What its author wrote wins, what he left out is the inner recipe's. The system texts follow each other, the
         inner one first; variables and params are laid over the inner ones key by key; but what the inner recipe
-        locks, and that it is private, cannot be undone from outside.
+        locks, what it wants confirmed, and that it is private, cannot be undone from outside.
         """
         wins = {key: getattr(self, key) for key in _REPLACED & self.written}
         return replace(
@@ -81,6 +94,8 @@ class Recipe:
             params=_laid_over(inner.params, self.params, inner.locked),
             locked=inner.locked | self.locked,
             private=inner.private or self.private,
+            confirm=(*inner.confirm, *self.confirm),
+            confirm_by="owner" if inner.confirm and inner.confirm_by == "owner" else self.confirm_by,
             written=inner.written | self.written,
             source=self.source,
             **wins,
@@ -107,6 +122,13 @@ def _value_of(name: str, variable: Variable, values: Mapping[str, str]) -> str:
         choices = ", ".join(map(repr, variable.choices))
         raise BadRequest(f"the variable {name!r} must be one of {choices}", param=f"variables.{name}")
     return value
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no word for, in an order that does not change from one start to the next."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return sorted(value) if isinstance(value, frozenset) else dict(value) if isinstance(value, Mapping) else str(value)
 
 
 def _laid_over(inner: Params, outer: Params, locked: frozenset[str]) -> Params:

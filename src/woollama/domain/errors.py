@@ -88,6 +88,12 @@ class UnknownConversation(RouterError):
     at_fault: Fault = "client"
 
 
+class UnknownApproval(RouterError):
+    kind = "unknown_approval"
+    status_hint = 404
+    at_fault: Fault = "client"
+
+
 class UnknownPattern(RouterError):
     kind = "unknown_pattern"
     status_hint = 404

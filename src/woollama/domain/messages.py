@@ -32,6 +32,7 @@ Dialect = Literal["chat", "responses", "anthropic", "ollama"]
 Role = Literal["system", "developer", "user", "assistant"]
 Runner = Literal["client", "server"]
 """Who runs a tool call: the program that asked us, or we ourselves."""
+ConfirmBy = Literal["owner", "client"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +160,13 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A tool call that needs a person's yes before it runs, or a question that a tool asks in its middle."""
+    """A tool call that needs a person's yes before it runs, or a `question` that a tool asks in its middle.
+
+    `arguments` is JSON text as it will be sent, `preview` one line for people in which nothing is hidden. `pin` says
+    whether the tool is still what it was when first seen. `confirm_by` says whose yes counts: `client` lets the
+    requesting client approve by itself. `run` is the turn that it belongs to, `session` the conversation or connection.
+    The digests stand for what the tool and the recipe say now. `asked_at` and `expires_at` are unix times in seconds.
+    """
 
     id: str
     call_id: str
@@ -168,14 +175,35 @@ class Ask:
     arguments: str
     preview: str = ""
     question: Mapping[str, Json] | None = None
+    annotations: Mapping[str, Json] = field(default_factory=dict)
+    pin: Literal["unknown", "known", "changed"] = "unknown"
+    confirm_by: ConfirmBy = "owner"
+    caller: str = ""
+    recipe: str | None = None
+    run: str | None = None
+    session: str | None = None
+    tool_digest: str = ""
+    recipe_digest: str = ""
+    asked_at: float = 0.0
+    expires_at: float = 0.0
+
+    @property
+    def name(self) -> str:
+        return f"{self.server}.{self.tool}"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
+    """What a person said to an `Ask`, and `by` which way. `content` is what was filled in where a tool had asked.
+
+    `missing` says why there is none: then nobody has said anything, and nothing is approved.
+    """
+
     ask_id: str
     approved: bool
     content: Mapping[str, Json] | None = None
     by: str = ""
+    missing: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,18 +32,24 @@ class Inferencer(Protocol):
 
 
 class Asker(Protocol):
-    async def ask(self, ask: Ask) -> Answer: ...
+    async def ask(self, ask: Ask) -> Answer | None:
+        """A person's answer, or one that says why there is none. `None`: it will come to a later turn."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """Around one tool call: who it is for, whom to tell of progress and whom to ask. `call_id` goes into an `Ask`."""
+    """Around one tool call: who it is for, whom to tell of progress and whom to ask. `call_id` goes into an `Ask`.
+
+    `approved`: a person has said yes to this very call.
+    """
 
     caller: Caller
     progress: Callable[[float, float | None, str | None], Awaitable[None]] | None = None
     asker: Asker | None = None
     timeout_s: float | None = None
     call_id: str = ""
+    approved: bool = False
 
 
 class Toolbox(Protocol):

@@ -47,6 +47,12 @@ class Tool:
         return self.annotations.get("readOnlyHint") is True
 
     @property
+    def digest(self) -> str:
+        """Stands for all that people and models judge the tool by: it changes when any of that does."""
+        judged = [self.name, self.description, self.input_schema, self.annotations]
+        return hashlib.sha256(json.dumps([self.server, *judged], sort_keys=True).encode()).hexdigest()[:32]
+
+    @property
     def idempotent(self) -> bool:
         return self.read_only or self.annotations.get("idempotentHint") is True
 
@@ -130,10 +136,12 @@ class Denied:
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    after_s: float
+    """`why` is half a sentence: nobody answered within 60 s."""
+
+    why: str
 
     def for_model(self) -> str:
-        return f"The call was not made: it needs a person's yes and nobody answered within {self.after_s:g} s."
+        return f"The call was not made: it needs a person's yes, and {self.why}."
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-from woollama.domain.messages import Dialect, Extra, Item, Json, no_extra
+from woollama.domain.messages import Answer, Ask, Dialect, Extra, Item, Json, ToolCall, no_extra
 from woollama.domain.tools import Function
 
 
@@ -126,6 +126,11 @@ class StateWish:
     background: bool = False
 
     @property
+    def session(self) -> str | None:
+        """What an answer "for this conversation" is remembered under."""
+        return self.conversation or self.key
+
+    @property
     def wanted(self) -> bool:
         return bool(self.store or self.previous_response_id or self.conversation or self.key or self.background)
 
@@ -142,12 +147,35 @@ class ToolGrant:
 
 
 @dataclass(frozen=True, slots=True)
+class PausedCall:
+    """A call of ours that an earlier turn ended with, its ask, and the answer: `None` is a no, for want of one.
+
+    An answer of the requesting client (`by` is `client`) counts as a yes only where the ask says so; else people are
+    asked once more. A no counts from whomever it comes.
+    """
+
+    call: ToolCall
+    ask: Ask
+    answer: Answer | None = None
+
+    @property
+    def is_approved(self) -> bool:
+        answer = self.answer
+        return answer is not None and answer.approved and (answer.by != "client" or self.ask.confirm_by == "client")
+
+    @property
+    def is_denied(self) -> bool:
+        return self.answer is None or not self.answer.approved
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """One request of a client, in no dialect. `deadline` is a monotonic clock reading in seconds.
 
     `max_tool_calls` bounds the calls that we run for it, over all rounds. `echo` holds fields of the request as they
     came, for a dialect that repeats them in its answer; no target sees them. `recipe` is one whose words, tools and
-    settings are wanted on `model`, whatever the recipe's own model is.
+    settings are wanted on `model`, whatever the recipe's own model is. `resumes` are calls among `items` that were
+    paused: they are run or denied before the model is asked.
     """
 
     id: str
@@ -167,6 +195,7 @@ class Turn:
     max_tool_calls: int | None = None
     echo: Mapping[str, Json] = field(default_factory=dict)
     recipe: str | None = None
+    resumes: tuple[PausedCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

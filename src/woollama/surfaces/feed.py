@@ -15,7 +15,8 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from woollama.core.runs import Run
-from woollama.domain.events import Answered, Asked, Event, Failed, Rewrote, RoundBegan, Stopped, UsageMeter, UsageSeen
+from woollama.domain.events import Event, Failed, Rewrote, RoundBegan, Stopped, UsageMeter, UsageSeen
+from woollama.domain.messages import Answer, Ask
 from woollama.domain.wire_json import dumps
 from woollama.surfaces.departure import Departure
 from woollama.surfaces.event_stream import EventStream
@@ -114,6 +115,31 @@ class Feed:
         for subscriber in self._subscribers:
             subscriber.close()
 
+    def see_ask(self, ask: Ask, answer: Answer | None) -> None:
+        """An observer of approvals. What waited and is over is told exactly once."""
+        if answer is None:
+            self.tell(
+                "approval.asked",
+                run=ask.run,
+                id=ask.id,
+                name=ask.name,
+                args=ask.arguments,
+                command_preview=ask.preview,
+                caller=ask.caller,
+                recipe=ask.recipe,
+                expires_at=round(ask.expires_at, 3),
+            )
+            return
+        self.tell(
+            "approval.answered",
+            run=ask.run,
+            id=ask.id,
+            name=ask.name,
+            approved=answer.approved,
+            by=answer.by or None,
+            missing=answer.missing or None,
+        )
+
     def see_run(self, run: Run, event: Event) -> None:
         """An observer of runs."""
         if not self._subscribers:
@@ -128,18 +154,6 @@ class Feed:
                 )
             case Rewrote():
                 self.tell("rewrote", run=turn.id, what=event.what)
-            case Asked(ask):
-                self.tell(
-                    "approval.asked",
-                    run=turn.id,
-                    id=ask.id,
-                    name=f"{ask.server}.{ask.tool}",
-                    args=ask.arguments,
-                    command_preview=ask.preview,
-                    caller=turn.caller.name,
-                )
-            case Answered(answer):
-                self.tell("approval.answered", run=turn.id, id=answer.ask_id, approved=answer.approved, by=answer.by)
             case Stopped() | Failed():
                 usage = UsageMeter()
                 for each in run.log:

@@ -17,6 +17,7 @@ from mcp_types import ElicitRequestParams, ElicitResult
 from woollama.domain.ids import new_id
 from woollama.domain.messages import Answer, Ask, Json
 from woollama.domain.ports import ToolContext
+from woollama.domain.visible import visible
 
 log = logging.getLogger(__name__)
 
@@ -85,8 +86,9 @@ class CallsInFlight:
             server=self._server,
             tool=call.tool,
             arguments=json.dumps(call.arguments, ensure_ascii=False),
-            preview=params.message,
+            preview=visible(f"{self._server}: {params.message}"),
             question=params.model_dump(by_alias=True, mode="json", exclude_none=True),
+            caller=call.context.caller.name,
         )
         try:
             with call.clock_stopped():
@@ -103,7 +105,9 @@ class CallsInFlight:
         return next(iter(self._calls)) if len(self._calls) == 1 else None
 
 
-def _result(answer: Answer) -> ElicitResult:
+def _result(answer: Answer | None) -> ElicitResult:
+    if answer is None or answer.missing:
+        return ElicitResult(action="cancel")
     if not answer.approved:
         return ElicitResult(action="decline")
     content: dict[str, Any] = dict(answer.content or {})

@@ -169,7 +169,7 @@ def test_an_answer_of_many_rounds_has_one_beginning_and_one_end() -> None:
         (TimedOut(3), "failed", {"type": "mcp_protocol_error", "code": -32001}),
         (Invalid(("no timezone",)), "failed", {"type": "mcp_protocol_error", "code": -32602}),
         (Denied(), "failed", {"type": "mcp_tool_execution_error"}),
-        (Unanswered(60), "failed", {"type": "mcp_tool_execution_error"}),
+        (Unanswered("nobody answered within 60 s"), "failed", {"type": "mcp_tool_execution_error"}),
         (Cancelled(), "failed", {"type": "mcp_tool_execution_error"}),
         (Paused("mcpr_1"), "incomplete", None),
     ],

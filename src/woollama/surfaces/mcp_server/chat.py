@@ -79,9 +79,8 @@ def definition(recipes: Iterable[str]) -> dict[str, Json]:
     }
 
 
-async def chat(runs: Runs, arguments: Mapping[str, Json], caller: Caller, tell: Tell) -> dict[str, Json]:
-    """MCP's result object. Raises `RouterError` for arguments that make no sense and for an answer that failed."""
-    turn = decode(arguments, caller)
+async def chat(runs: Runs, turn: Turn, tell: Tell) -> dict[str, Json]:
+    """MCP's result object. Raises `RouterError` for an answer that failed."""
     steps = _Steps(tell)
     answer = Answer()
     await steps.say(f"asking {turn.model}")
@@ -97,6 +96,7 @@ async def chat(runs: Runs, arguments: Mapping[str, Json], caller: Caller, tell: 
 
 
 def decode(arguments: Mapping[str, Json], caller: Caller) -> Turn:
+    """Raises `BadRequest` for arguments that make no sense."""
     if unknown := sorted(set(arguments) - _ARGUMENTS):
         raise BadRequest(f"chat has no argument {unknown[0]!r}", param=unknown[0])
     recipe, model = arguments.get("recipe") or "", arguments.get("model") or ""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from woollama.core.approvals import Approvals
 from woollama.core.names import Names
 from woollama.core.runs import Runs
 from woollama.domain.ports import Toolbox
@@ -13,8 +15,9 @@ from woollama.domain.tools import Tool
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """`toolbox` asks a person where the policy wants it; `exposes` says which of its tools hosts may see at all.
+    """`toolbox` asks a person where the policy wants it, through `approvals`; `exposes` says which tools hosts see.
 
+    `may_answer` says of a request's ASGI scope whether its host may be the one who answers.
     `on_tools` takes what is to be called whenever the tools of the servers may have changed. `scrub` takes known
     secrets out of a text.
     """
@@ -22,6 +25,8 @@ class Offer:
     names: Names
     runs: Runs
     toolbox: Toolbox
+    approvals: Approvals
+    may_answer: Callable[[Mapping[str, Any]], bool]
     exposes: Callable[[Tool], bool]
     on_tools: Callable[[Callable[[], None]], None]
     scrub: Callable[[str], str]

@@ -26,7 +26,8 @@ from woollama.surfaces.mcp_server.questions import PATIENCE_S, answer_of, elicit
 MOST_PARKED = 256
 
 Tell = Callable[[float, float | None, str | None], Awaitable[None]]
-Begin = Callable[[Asker, Tell], Coroutine[Any, Any, dict[str, Json]]]
+Begin = Callable[[Asker | None, Tell], Coroutine[Any, Any, dict[str, Json]]]
+"""Begins a call, given the host as somebody who can be asked (or not), and whom to tell of progress."""
 Result = dict[str, Json] | types.InputRequiredResult
 
 
@@ -44,11 +45,12 @@ class ParkedCall:
     async def ask(self, ask: Ask) -> Answer:
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._open[ask.id] = (ask, answer)
-        self._asked.set()
+        self._note_open()
         try:
             return await answer
         finally:
-            self._open.pop(ask.id, None)
+            del self._open[ask.id]
+            self._note_open()
 
     def answer(self, responses: types.InputResponses) -> None:
         """Questions without an answer stay open and are asked again."""
@@ -56,8 +58,7 @@ class ParkedCall:
             result = responses.get(key)
             if isinstance(result, types.ElicitResult) and not answer.done():
                 answer.set_result(answer_of(ask, result))
-        if all(answer.done() for _, answer in self._open.values()):
-            self._asked.clear()
+        self._note_open()
 
     async def leg(self, session: ServerSession) -> Result:
         """One request: until the call has ended, or asks. A host that leaves meanwhile ends the call."""
@@ -86,6 +87,13 @@ class ParkedCall:
         self._task.cancel()
         with anyio.CancelScope(shield=True):
             await asyncio.wait({self._task})
+
+    def _note_open(self) -> None:
+        """A question may have been answered, or be over, without the host."""
+        if all(answer.done() for _, answer in self._open.values()):
+            self._asked.clear()
+        else:
+            self._asked.set()
 
     async def _tell(self, progress: float, total: float | None, message: str | None) -> None:
         if self._session is not None:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-import anyio
 import mcp_types as types
 from mcp import MCPError
 from mcp.server import ServerRequestContext
 from mcp.shared.message import ServerMessageMetadata
 from pydantic import ValidationError
 
+from woollama.core.approvals import Approvals
 from woollama.domain.messages import Answer, Ask
+from woollama.domain.ports import Asker
 
 log = logging.getLogger("woollama.mcp")
 
 PATIENCE_S = 300.0
-"""How long a person may take."""
+"""How long a host of the stateless era may take to come back with an answer."""
+DEAF_HOST_S = 50.0
+"""How long others may take to answer for a host that cannot be asked: many give up a call after a minute."""
 YES_OR_NO: dict[str, Any] = {"type": "object", "properties": {}}
 """Nothing to fill in: to accept the form is the yes."""
 
@@ -30,16 +36,41 @@ class HandshakeHost:
 
     async def ask(self, ask: Ask) -> Answer:
         try:
-            with anyio.fail_after(PATIENCE_S):
-                result = await self._ctx.session.send_request(
-                    elicitation(ask),
-                    types.ElicitResult,
-                    metadata=ServerMessageMetadata(related_request_id=self._ctx.request_id),
-                )
-        except (MCPError, ValidationError, TimeoutError) as error:
-            log.info("the host gave no answer about %s.%s: %s", ask.server, ask.tool, error)
-            return Answer(ask.id, approved=False)
+            result = await self._ctx.session.send_request(
+                elicitation(ask),
+                types.ElicitResult,
+                metadata=ServerMessageMetadata(related_request_id=self._ctx.request_id),
+            )
+        except (MCPError, ValidationError) as error:
+            log.info("the host gave no answer about %s: %s", ask.name, error)
+            return Answer(ask.id, False, missing="the host gave no answer")
         return answer_of(ask, result)
+
+
+class OwnersHost:
+    """A host that is asked only where it `may_answer`: our own children can be hosts, too, and must not say yes."""
+
+    def __init__(self, host: Asker, may_answer: Callable[[], bool]) -> None:
+        self._host = host
+        self._may_answer = may_answer
+
+    async def ask(self, ask: Ask) -> Answer | None:
+        if not self._may_answer():
+            return Answer(ask.id, False, missing="the host is a program that woollama has started itself")
+        return await self._host.ask(ask)
+
+
+class HostAsker:
+    """Asks everybody who can answer, and among them the host that makes the call, where that can be asked."""
+
+    def __init__(self, approvals: Approvals, host: Asker | None, session: str | None) -> None:
+        self._approvals = approvals
+        self._host = host
+        self._session = session
+
+    async def ask(self, ask: Ask) -> Answer:
+        until = None if self._host else asyncio.get_running_loop().time() + DEAF_HOST_S
+        return await self._approvals.ask(replace(ask, session=self._session), host=self._host, until=until)
 
 
 def can_ask(ctx: ServerRequestContext[Any, Any]) -> bool:
@@ -50,17 +81,12 @@ def can_ask(ctx: ServerRequestContext[Any, Any]) -> bool:
 
 
 def elicitation(ask: Ask) -> types.ElicitRequest:
-    """The server's name stands beside its question; what could disguise the text is made visible."""
     if ask.question is None:
-        form = types.ElicitRequestFormParams(message=_visible(ask.preview), requested_schema=YES_OR_NO)
+        form = types.ElicitRequestFormParams(message=ask.preview, requested_schema=YES_OR_NO)
         return types.ElicitRequest(params=form)
-    named = {**ask.question, "message": _visible(f"{ask.server}: {ask.question.get('message', '')}")}
+    named = {**ask.question, "message": ask.preview}
     return types.ElicitRequest.model_validate({"method": "elicitation/create", "params": named}, by_name=False)
 
 
 def answer_of(ask: Ask, result: types.ElicitResult) -> Answer:
-    return Answer(ask.id, result.action == "accept", result.content)
-
-
-def _visible(text: str) -> str:
-    return "".join(c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}" for c in text)
+    return Answer(ask.id, result.action == "accept", result.content, by="mcp")

@@ -36,8 +36,8 @@ from woollama.domain.turns import Abilities, Caller
 from woollama.surfaces.mcp_server import chat, prompts
 from woollama.surfaces.mcp_server.exports import Exports, definition
 from woollama.surfaces.mcp_server.offer import Offer
-from woollama.surfaces.mcp_server.parking import ParkedCalls, Result, Tell
-from woollama.surfaces.mcp_server.questions import PATIENCE_S, HandshakeHost, can_ask
+from woollama.surfaces.mcp_server.parking import Begin, ParkedCalls, Result, Tell
+from woollama.surfaces.mcp_server.questions import PATIENCE_S, HandshakeHost, HostAsker, OwnersHost, can_ask
 
 log = logging.getLogger("woollama.mcp")
 
@@ -145,24 +145,29 @@ class McpServer:
         return function.tool.input_schema if function and function.tool else None
 
     async def _call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> Result:
+        begin = self._begin(ctx, params)
+        if can_ask(ctx) and ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
+            if self._parked.full and params.request_state is None:
+                return _error("too many calls wait for an answer of their hosts; try again later")
+            return await self._parked.serve(ctx, params, begin)
+        host = HandshakeHost(ctx) if can_ask(ctx) and ctx.session.can_send_request else None
+        return await _released(begin(host, ctx.session.report_progress))
+
+    def _begin(self, ctx: Context, params: types.CallToolRequestParams) -> Begin:
         if params.name == chat.NAME:
-            return await _released(self._chat(ctx, params))
+            return lambda host, tell: self._chat(ctx, params, host, tell)
         function = self._exports.resolve(params.name)
         if function is None:
             raise MCPError(types.INVALID_PARAMS, f"there is no tool {params.name!r}")
-        if not can_ask(ctx):
-            return await _released(self._tool(ctx, function, params, None, ctx.session.report_progress))
-        if ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:
-            asker = HandshakeHost(ctx) if ctx.session.can_send_request else None
-            return await _released(self._tool(ctx, function, params, asker, ctx.session.report_progress))
-        if self._parked.full and params.request_state is None:
-            return _error("too many calls wait for an answer of their hosts; try again later")
-        return await self._parked.serve(ctx, params, lambda asker, tell: self._tool(ctx, function, params, asker, tell))
+        return lambda host, tell: self._tool(ctx, function, params, host, tell)
 
-    async def _chat(self, ctx: Context, params: types.CallToolRequestParams) -> dict[str, Any]:
+    async def _chat(
+        self, ctx: Context, params: types.CallToolRequestParams, host: Asker | None, tell: Tell
+    ) -> dict[str, Any]:
         try:
-            arguments, tell = params.arguments or {}, ctx.session.report_progress
-            return {**_COMPLETE, **await chat.chat(self._offer.runs, arguments, _caller(ctx), tell)}
+            turn = chat.decode(params.arguments or {}, _caller(ctx))
+            with self._offer.approvals.attended(turn.id, self._owners(ctx, host)):
+                return {**_COMPLETE, **await chat.chat(self._offer.runs, turn, tell)}
         except RouterError as error:
             return _error(self._offer.scrub(error.message))
 
@@ -171,16 +176,26 @@ class McpServer:
         ctx: Context,
         function: Function,
         params: types.CallToolRequestParams,
-        asker: Asker | None,
+        host: Asker | None,
         tell: Tell,
     ) -> dict[str, Any]:
-        wanted = "progress_token" in (ctx.meta or {})
-        context = ToolContext(_caller(ctx), progress=tell if wanted else None, asker=asker, call_id=str(ctx.request_id))
+        context = ToolContext(
+            _caller(ctx),
+            progress=tell if "progress_token" in (ctx.meta or {}) else None,
+            asker=HostAsker(self._offer.approvals, self._owners(ctx, host), _session(ctx)),
+            call_id=str(ctx.request_id),
+        )
         result = _result(await self._offer.toolbox.call(function, params.arguments or {}, context))
         if not _sound("tools/call", ctx, result):
             log.warning("%s: its result breaks the protocol", function.name)
             return _error("the tool's result breaks the protocol and cannot be passed on")
         return result
+
+    def _owners(self, ctx: Context, host: Asker | None) -> Asker | None:
+        if host is None or ctx.request is None:
+            return host
+        scope = ctx.request.scope
+        return OwnersHost(host, lambda: self._offer.may_answer(scope))
 
     # --- prompts
 
@@ -260,6 +275,16 @@ def _caller(ctx: Context) -> Caller:
     client = ctx.session.client_params
     name = _NOT_IN_NAMES.sub("-", client.client_info.name)[:40] if client and client.client_info else ""
     return replace(caller, name=name or caller.name, can=Abilities(elicit=can_ask(ctx)))
+
+
+def _session(ctx: Context) -> str | None:
+    """The connection that a call belongs to, where the host keeps one: of the handshake era, or a pipe."""
+    if ctx.request is None:
+        return "stdio"
+    if ctx.request.scope["path"] == "/mcp/pipe":
+        return f"pipe {ctx.request.scope['state']['request_id']}"
+    session = ctx.request.headers.get("mcp-session-id")
+    return f"mcp {session}" if session else None
 
 
 def _result(outcome: ToolOutcome) -> dict[str, Any]:

@@ -181,6 +181,15 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         parameters={"pipe": _part("the name that the pipe's first line told", "PIPE")},
     ),
     ("GET", "/w1/status"): Operation(_DAEMON, "How everything is, in one answer", answers=answers(ref("Status"))),
+    ("GET", "/w1/approvals"): Operation(_DAEMON, "What waits for a person's yes", answers=answers(ref("Approvals"))),
+    ("POST", "/w1/approvals/{id}"): Operation(
+        _DAEMON,
+        "The answer to what waits",
+        "From a program of the owner's that woollama has not started itself; over TCP with the listing's `nonce`.",
+        Body({JSON: ref("Decision")}, {"decision": "deny"}),
+        answers(ref("Decided")),
+        {"id": _part("the id of what waits", "ask_0123456789abcdef01234567")},
+    ),
     ("GET", "/w1/events"): Operation(
         _DAEMON,
         "What happens now, as events",

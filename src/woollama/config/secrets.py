@@ -1,0 +1,27 @@
+"""Values that nobody may see, as far as their names say so: of an environment, and of tool servers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from woollama.config.model import ToolServer
+
+_SECRET_VARIABLE = re.compile(r"(?:^|_)(?:API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
+_SHORTEST_SECRET = 8
+_SECRET_NAME = re.compile("key|token|secret|pass|auth|cookie|credential", re.IGNORECASE)
+
+
+def secrets_in(environ: Mapping[str, str]) -> Iterator[str]:
+    """Values of variables whose names end like a secret's. Paths are not: many such variables name a file."""
+    for name, value in environ.items():
+        if _SECRET_VARIABLE.search(name) and len(value) >= _SHORTEST_SECRET and not value.startswith("/"):
+            yield value
+
+
+def secrets_of(servers: Iterable[ToolServer]) -> Iterator[str]:
+    """Values that their names say are secret: to hide every value would tear ordinary words out of the log."""
+    for server in servers:
+        for name, value in (*server.headers.items(), *server.env.items()):
+            if _SECRET_NAME.search(name):
+                yield from (value, value.rpartition(" ")[2])

@@ -1,0 +1,104 @@
+"""Answers that were given for good: a file of the owner's, read at each question, so that editing it is enough."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from woollama.domain.messages import Ask
+from woollama.platform import Unsafe, private_dir
+
+_log = logging.getLogger("woollama.approvals")
+
+
+class Subject(NamedTuple):
+    """What an answer is about: a tool as it is described, under a recipe as it reads. No recipe is empty."""
+
+    server: str
+    tool: str
+    tool_digest: str
+    recipe: str
+    recipe_digest: str
+
+
+def subject_of(ask: Ask) -> Subject:
+    return Subject(ask.server, ask.tool, ask.tool_digest, ask.recipe or "", ask.recipe_digest)
+
+
+class Remembered:
+    """In memory alone without a `file`. What cannot be read there decides nothing, and is kept aside when written."""
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file
+        self._in_memory: dict[Subject, bool] = {}
+        self._complained = False
+
+    def __repr__(self) -> str:
+        return f"<Remembered in {self._file or 'memory'}>"
+
+    def recall(self, subject: Subject) -> bool | None:
+        """What was decided, if anything."""
+        return self._decisions().get(subject)
+
+    def remember(self, subject: Subject, approved: bool) -> bool:
+        """Keep a decision in the place of what was decided about the same tool and recipe; whether that worked."""
+        names = (subject.server, subject.tool, subject.recipe)
+        others = {
+            each: decided
+            for each, decided in self._decisions().items()
+            if (each.server, each.tool, each.recipe) != names
+        }
+        return self._write({**others, subject: approved})
+
+    def _decisions(self) -> Mapping[Subject, bool]:
+        if self._file is None:
+            return self._in_memory
+        try:
+            return dict(_rows(json.loads(self._file.read_text(encoding="utf-8"))))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            if not self._complained:
+                _log.warning("%s cannot be read, so nothing in it counts: %r", self._file, error)
+            self._complained = True
+            return {}
+
+    def _write(self, decisions: Mapping[Subject, bool]) -> bool:
+        if self._file is None:
+            self._in_memory = dict(decisions)
+            return True
+        rows = [{**subject._asdict(), "approved": approved} for subject, approved in decisions.items()]
+        beside = self._file.with_suffix(f".{os.getpid()}.new")
+        try:
+            private_dir(self._file.parent)
+            if self._complained:
+                with suppress(FileNotFoundError):
+                    self._file.rename(self._file.with_suffix(f".unreadable-{int(time.time())}"))
+                self._complained = False
+            with suppress(FileNotFoundError):
+                beside.unlink()
+            with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+                json.dump({"decisions": rows}, file, indent=1)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(self._file)
+        except (OSError, Unsafe) as error:
+            with suppress(OSError):
+                beside.unlink()
+            _log.warning("an answer cannot be remembered: %s", error)
+            return False
+        return True
+
+
+def _rows(written: Any) -> Iterator[tuple[Subject, bool]]:
+    for row in written["decisions"]:
+        subject = Subject(*(str(row[name]) for name in Subject._fields))
+        if not isinstance(row["approved"], bool):
+            raise TypeError("approved must be true or false")
+        yield subject, row["approved"]
