@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "processes": DOMAIN,
     "config": DOMAIN,
     "auth": DOMAIN,
+    "connect": frozenset(),
     "observe": DOMAIN,
     "gate": DOMAIN | {"auth", "observe"},
     "console": DOMAIN,
@@ -43,7 +44,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "generation": DOMAIN | {"config", "core", "inferencing", "found_models"},
     "app": ALL | COMPOSITION,
     "server": ALL | COMPOSITION | {"app"},
-    "cli": ALL | COMPOSITION | {"app", "server"},
+    "cli": ALL | COMPOSITION | {"app", "server", "connect"},
     "__main__": frozenset({"cli"}),
     "__init__": frozenset({"app", "config", "core", "domain"}),
 }
