@@ -16,7 +16,17 @@ from woollama.cli import parser as command_line
 from woollama.cli.serve import FLAGS
 from woollama.config.defaults import defaults_dir
 from woollama.config.load import load
-from woollama.config.model import ENVIRONMENT, NOT_YET, Inferencer, Patterns, Recipe, ToolServer, Variable, WorkedCall
+from woollama.config.model import (
+    ENVIRONMENT,
+    NOT_YET,
+    ConversationStore,
+    Inferencer,
+    Patterns,
+    Recipe,
+    ToolServer,
+    Variable,
+    WorkedCall,
+)
 from woollama.config.params import SETTINGS
 from woollama.config.records import NO_KEYS, Setting, as_written, has_default, settings_of
 from woollama.config.woollama_toml import SECTIONS
@@ -47,7 +57,9 @@ def page() -> str:
                 _table("`[patterns]`", Patterns),
             ]
         ),
-        "servers": _table("A server", ToolServer, _reserved("servers")),
+        "servers": "\n\n".join(
+            [_table("A server", ToolServer, _reserved("servers")), _table("`conversationStore`", ConversationStore)]
+        ),
         "inferencers": _table("`[inferencers.NAME]`", Inferencer, _reserved("inferencers")),
         "daemon": "\n\n".join(
             _table(f"`[{name}]`", cls, _reserved(name), environment=name) for name, cls in SECTIONS.items()

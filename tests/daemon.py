@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from anyio.from_thread import start_blocking_portal
 
@@ -20,6 +21,15 @@ async def daemon(
     environ: Mapping[str, str],
     options: ServeOptions | None = None,
     scrubber: Scrubber | None = None,
+) -> AsyncIterator[InProcess]:
+    with TemporaryDirectory(prefix="woollama-state-") as state_dir:
+        async with _daemon(config_dir, {"WOOLLAMA_STATE_DIR": state_dir, **environ}, options, scrubber) as running:
+            yield running
+
+
+@asynccontextmanager
+async def _daemon(
+    config_dir: Path, environ: Mapping[str, str], options: ServeOptions | None, scrubber: Scrubber | None
 ) -> AsyncIterator[InProcess]:
     loaded = load(config_dir, environ)
     assert not loaded.errors, loaded.errors

@@ -43,7 +43,8 @@ from woollama.processes.kin import Kin
 from woollama.processes.table import process_table
 from woollama.reloading import Reloading
 from woollama.routes import Site, render_error, routes
-from woollama.surfaces import anthropic_messages, openai_chat, openai_responses
+from woollama.state import State
+from woollama.surfaces import anthropic_messages, openai_chat
 from woollama.surfaces.anthropic_messages.count_tokens import CountTokens
 from woollama.surfaces.approvals import ApprovalRoutes
 from woollama.surfaces.exchange import Exchange, Surroundings
@@ -57,6 +58,8 @@ from woollama.surfaces.ollama import generate as ollama_generate
 from woollama.surfaces.ollama.embed import Embed
 from woollama.surfaces.ollama.exchange import OllamaExchange
 from woollama.surfaces.ollama.listings import Ollama
+from woollama.surfaces.openai_conversations import ConversationsApi
+from woollama.surfaces.openai_responses.endpoint import Responses
 from woollama.surfaces.openapi.endpoint import Described
 from woollama.surfaces.passage import Passage
 from woollama.surfaces.patterns import Patterns
@@ -96,6 +99,8 @@ class Core:
         self._continuations = Continuations()
         remembered = Remembered(state_dir(environ) / "approvals.json")
         self.approvals = Approvals(remembered, timeout_s=config.approvals.timeout_s)
+        self.state = State(config, environ, self.tool_servers)
+        scrubber.add(*self.state.secrets())
         self._generation = self._next(config)
         self.runs = Runs(self._play)
         self._following: asyncio.Task[None] | None = None
@@ -181,6 +186,7 @@ class Core:
         self.approvals.timeout_s = config.approvals.timeout_s
         self.tool_servers.update(map(_server, config.servers.values()))
         self.model_processes.keep_only(config.inferencers)
+        self.state.reconfigure(config)
         self._follow()
         retiring = asyncio.create_task(before.retire(), name="retiring a configuration")
         self._retiring.add(retiring)
@@ -190,7 +196,8 @@ class Core:
         """Runs first, then what they used; each of these even where another cannot be closed."""
         async with AsyncExitStack() as last_first:
             processes = (self.tool_servers.close, self.model_processes.close)
-            for close in (self.supervisor.close, self._generation.inferencing.close, *processes):
+            kept = (self.supervisor.close, self._generation.inferencing.close, *processes, self.state.close)
+            for close in kept:
                 last_first.push_async_callback(close)
             await self.runs.close()
             if self._following is not None:
@@ -253,6 +260,7 @@ class Daemon:
     async def start(self) -> None:
         self._mcp.start()
         await self._core.warm()
+        self._core.state.start(self._cancel_response)
         self._reloading.start()
 
     async def reload(self) -> None:
@@ -324,16 +332,18 @@ class Daemon:
             started_at=self._started_at,
             scrub=self._scrubber.scrub,
         )
+        self._responses = Responses(around, core.state.conversations, core.generation.counting, core.tool_servers.tools)
         return Site(
             routes(
                 chat=chat,
-                responses=Exchange("responses", openai_responses, "/responses", around),
                 messages=Exchange("anthropic", anthropic_messages, "/messages", around),
                 count_tokens=CountTokens(around, core.generation.counting),
                 ollama=Ollama(core.catalog, around, inferencing.forwarder, contexts, __version__),
                 ollama_chat=OllamaExchange("ollama", ollama_chat, "/api/chat", around),
                 ollama_generate=OllamaExchange("ollama", ollama_generate, "/api/generate", around),
                 ollama_embed=lambda path: Embed(path, around),
+                responses=self._responses,
+                conversations=ConversationsApi(core.state.conversations),
                 passage=lambda path, capability: Passage(path, capability, around),
                 models=Models(core.catalog, names),
                 tools=tools,
@@ -354,6 +364,9 @@ class Daemon:
             ),
             self.render_error,
         )
+
+    async def _cancel_response(self, response_id: str) -> None:
+        await self._responses.cancel_run(response_id)
 
     async def _reload_for_owner(self) -> dict[str, Any]:
         return (await self._reloading.reload("owner")).as_json()

@@ -124,7 +124,10 @@ class Reloading:
     def _restart(self, wanted: Config) -> tuple[str, ...]:
         """Sockets are bound once, and a store is opened once."""
         before = self._started_on
-        fixed = {"server.address": (before.door.address, wanted.door.address)}
+        fixed = {
+            "server.address": (before.door.address, wanted.door.address),
+            "state.url": (before.state.url, wanted.state.url),
+        }
         return tuple(key for key, (old, new) in fixed.items() if old != new)
 
     def _say(self, outcome: Outcome, asked_by: Asker) -> None:

@@ -28,6 +28,8 @@ from woollama.surfaces.mcp_server.endpoint import McpEndpoint
 from woollama.surfaces.ollama import words
 from woollama.surfaces.ollama.embed import Embed
 from woollama.surfaces.ollama.listings import Ollama
+from woollama.surfaces.openai_conversations import ConversationsApi
+from woollama.surfaces.openai_responses.endpoint import Responses
 from woollama.surfaces.openapi.endpoint import Described
 from woollama.surfaces.passage import Passage
 from woollama.surfaces.patterns import Patterns
@@ -56,13 +58,14 @@ class Route:
 def routes(
     *,
     chat: Exchange,
-    responses: Exchange,
     messages: Exchange,
     count_tokens: ASGIApp,
     ollama: Ollama,
     ollama_chat: Exchange,
     ollama_generate: Exchange,
     ollama_embed: Callable[[str], Embed],
+    responses: Responses,
+    conversations: ConversationsApi,
     passage: Callable[[str, str], Passage],
     models: Models,
     tools: Tools,
@@ -92,6 +95,21 @@ def routes(
         Route("POST", "/v1/audio/translations", passage("/audio/translations", "transcription")),
         Route("POST", "/v1/rerank", passage("/rerank", "rerank")),
         Route("POST", "/v1/moderations", passage("/moderations", "moderation")),
+        Route("POST", "/v1/responses/compact", responses.compact),
+        Route("POST", "/v1/responses/input_tokens", responses.count),
+        Route("GET", "/v1/responses/{response_id}", responses.retrieve),
+        Route("DELETE", "/v1/responses/{response_id}", responses.delete),
+        Route("POST", "/v1/responses/{response_id}/cancel", responses.cancel),
+        Route("GET", "/v1/responses/{response_id}/input_items", responses.input_items),
+        Route("POST", "/v1/conversations", conversations.create),
+        Route("GET", "/v1/conversations", conversations.listing),
+        Route("GET", "/v1/conversations/{conversation_id}", conversations.retrieve),
+        Route("POST", "/v1/conversations/{conversation_id}", conversations.update),
+        Route("DELETE", "/v1/conversations/{conversation_id}", conversations.delete),
+        Route("GET", "/v1/conversations/{conversation_id}/items", conversations.items),
+        Route("POST", "/v1/conversations/{conversation_id}/items", conversations.add_items),
+        Route("GET", "/v1/conversations/{conversation_id}/items/{item_id}", conversations.item),
+        Route("DELETE", "/v1/conversations/{conversation_id}/items/{item_id}", conversations.delete_item),
         Route("GET", "/v1/models", models.listing),
         Route("GET", "/v1/models/{model:path}", models.one),
         Route("GET", "/v1/tools", tools.listing),

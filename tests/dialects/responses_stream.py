@@ -30,7 +30,7 @@ from woollama.domain.messages import ToolResult
 from woollama.domain.tools import wire_name
 from woollama.domain.turns import Target
 from woollama.surfaces.fields import Fields
-from woollama.surfaces.openai_responses.items import decode_input
+from woollama.surfaces.openai_responses.items import decode_items
 from woollama.surfaces.openai_responses.sealed import unseal
 from woollama.surfaces.openai_responses.tools import custom_arguments, function_name
 
@@ -127,7 +127,7 @@ class _Decoder:
             self.events[opened] = replace(self.events[opened], redacted=redacted)
             yield SealedSeen(sealed)
         elif item["type"] == "mcp_call" and item["status"] in ("completed", "failed"):
-            for result in decode_input(Fields({"input": [item]})):
+            for result in decode_items(Fields({"input": [item]})):
                 if isinstance(result, ToolResult):
                     yield ToolReturned(result.call_id, result.outcome)
 

@@ -22,7 +22,7 @@ _WORDS: Mapping[str, str] = {
     "servers": "tool server",
 }
 """A table of the configuration -> what an entry of it is called."""
-_SECTIONS: Mapping[str, str] = {"door": "server"}
+_SECTIONS: Mapping[str, str] = {"door": "server", "conversation_store": "conversationStore"}
 """A field of the configuration -> its section of woollama.toml, where that has another name."""
 _HARMLESS = frozenset({"aliases", "limits", "prices"})
 _PERMISSIONS = (

@@ -11,7 +11,7 @@ from woollama.config.documents import Document, KeyPath, Unparsable, read_docume
 from woollama.config.entries import place
 from woollama.config.expand import Variables
 from woollama.config.inferencers_toml import read_inferencers
-from woollama.config.mcp_json import read_servers
+from woollama.config.mcp_json import read_conversation_store, read_servers
 from woollama.config.model import NOT_YET, Config
 from woollama.config.patterns import patterns_dir, read_patterns
 from woollama.config.problems import Finding, Problem, did_you_mean, dotted
@@ -77,17 +77,20 @@ def load(directory: Path | None, environ: Mapping[str, str]) -> Loaded:
     for name, sections in known.items():
         for document in documents[name]:
             problems += _strays(document, name, sections)
-    door, limits, approvals, unusable = read_daemon(documents["woollama.toml"], variables, problems)
+    door, limits, approvals, state, unusable = read_daemon(documents["woollama.toml"], variables, problems)
     aliases = read_aliases(documents["recipes.toml"], variables, problems)
     recipes = read_recipes(documents["recipes.toml"], variables, problems)
+    servers = read_servers(documents["mcp.json"], variables, problems)
     config = Config(
         aliases=aliases,
         recipes={**read_patterns(documents["recipes.toml"], variables, problems), **recipes},
         inferencers=read_inferencers(documents["inferencers.toml"], variables, problems),
-        servers=read_servers(documents["mcp.json"], variables, problems),
+        servers=servers,
         door=door,
         limits=limits,
         approvals=approvals,
+        state=state,
+        conversation_store=read_conversation_store(documents["mcp.json"], servers, variables, problems),
     )
     read = tuple(document for name in FILES for document in documents[name])
     patterns = patterns_dir(documents["recipes.toml"], variables)

@@ -16,11 +16,14 @@ from woollama.config.documents import Document
 from woollama.config.entries import Entry, entries, place, read_entry, switched_off
 from woollama.config.expand import Variables
 from woollama.config.inferencers_toml import in_the_clear
-from woollama.config.model import NOT_YET, ToolServer
+from woollama.config.model import NOT_YET, ConversationStore, ToolServer
 from woollama.config.problems import Finding, Problem, Wrong
+from woollama.config.records import record
+from woollama.config.values import database, url
 
 SECTIONS = ("mcpServers", "servers", "context_servers")
-KNOWN = frozenset({*SECTIONS, "inputs", "fabric", "$schema"})
+STORE = "conversationStore"
+KNOWN = frozenset({*SECTIONS, STORE, "inputs", "fabric", "$schema"})
 OF_OTHERS = frozenset({"$schema", "description", "gallery", "icon", "name", "source", "version"})
 """What tells people and other programs of a server, and has no effect that anybody could miss here."""
 _OLDER_PATH = "/sse"
@@ -45,6 +48,40 @@ def read_servers(
                 if server is not None:
                     servers[server.name] = server
     return servers
+
+
+def read_conversation_store(
+    documents: Sequence[Document],
+    servers: Mapping[str, ToolServer],
+    variables: Variables,
+    problems: list[Problem],
+) -> ConversationStore | None:
+    """The store of the last file that names one, or says `null`: none. A bare name is that of a tool server."""
+    store: ConversationStore | None = None
+    for document in documents:
+        if STORE not in document.data:
+            continue
+        raw = document.data[STORE]
+        try:
+            given = variables.expand({"type": "mcp", "server": raw} if isinstance(raw, str) else raw)
+            store = None if given is None else _store(given, servers)
+        except Wrong as wrong:
+            problems += [place(document, (STORE, *each.at), each, STORE) for each in wrong.findings]
+    return store
+
+
+def _store(given: object, servers: Mapping[str, ToolServer]) -> ConversationStore:
+    made = record(ConversationStore).read(given)
+    needed, useless = {"mcp": ("server", "url"), "http": ("url", "server"), "sql": ("", "server")}[made.type]
+    if needed and not getattr(made, needed):
+        raise Wrong(Finding(f'of type "{made.type}" needs "{needed}"'))
+    if getattr(made, useless):
+        raise Wrong(Finding(f'has no effect on a store of type "{made.type}"', (useless,)))
+    if made.type == "mcp" and (made.server not in servers or servers[made.server].disabled):
+        raise Wrong(Finding(f"names {made.server!r}, and there is no such tool server", ("server",)))
+    if made.url:
+        (database if made.type == "sql" else url).read(made.url)
+    return made
 
 
 def _unknown_keys(document: Document) -> Iterator[Problem]:

@@ -16,6 +16,7 @@ from woollama.config.records import record, required, setting, setting_of
 from woollama.config.values import (
     address,
     base_url,
+    database,
     duration,
     flag,
     headers,
@@ -41,14 +42,13 @@ from woollama.domain.turns import Params
 
 NOT_YET: Mapping[str, Mapping[str, object]] = {
     "recipes": {"compress": "off", "tools_budget_tokens": 0},
-    "mcp.json": {"conversationStore": None},
+    "mcp.json": {},
     "servers": {
         "pin": "",
         "sharing": "shared",
     },
     "woollama.toml": {
         "mcp": {},
-        "state": {},
         "tokens": {},
         "prices": {},
         "compression": {},
@@ -215,6 +215,15 @@ class ToolServer:
     expose: tuple[str, ...] = setting(("*",), texts, "globs over its tools: those that MCP hosts see")
 
 
+@dataclass(frozen=True, slots=True)
+class ConversationStore:
+    """Who owns the transcripts of conversations whose model keeps none: a database, a tool server or a service."""
+
+    type: Literal["sql", "mcp", "http"] = required(one_of("sql", "mcp", "http"), "what it is")
+    server: str = setting("", some_text, "for mcp: the tool server that keeps them")
+    url: str = setting("", some_text, "for http: where it is; for sql: a database of its own, sqlite: or postgresql:")
+
+
 # --- woollama.toml ---------------------------------------------------------------------------------------------------
 
 
@@ -250,6 +259,13 @@ class ApprovalRules:
     notify: tuple[str, ...] = setting((), texts, "a program that is run for each question, with two texts to show")
 
 
+@dataclass(frozen=True, slots=True)
+class StateSettings:
+    url: str = setting("", database, "the database of handles and responses; a file of SQLite where it is not set")
+    keep_days: int = setting(30, whole(), "how long responses in no conversation are kept; 0: for ever")
+    keep_conversations_days: int = setting(0, whole(), "how long conversations are kept; 0: for ever")
+
+
 ENVIRONMENT: Mapping[str, tuple[str, str]] = {
     "WOOLLAMA_ADDRESS": ("server", "address"),
     "WOOLLAMA_ALLOW_HOST": ("server", "allow_hosts"),
@@ -257,6 +273,7 @@ ENVIRONMENT: Mapping[str, tuple[str, str]] = {
     "WOOLLAMA_HEARTBEAT": ("server", "heartbeat"),
     "WOOLLAMA_SHUTDOWN_TIMEOUT": ("server", "shutdown_timeout"),
     "WOOLLAMA_MAX_BODY_BYTES": ("limits", "body"),
+    "WOOLLAMA_STATE_URL": ("state", "url"),
 }
 """Variable -> the key of woollama.toml that it overrides. Several hosts or origins are separated by commas."""
 
@@ -277,6 +294,8 @@ class Config:
     door: Door = Door()
     limits: Limits = Limits()
     approvals: ApprovalRules = ApprovalRules()
+    state: StateSettings = StateSettings()
+    conversation_store: ConversationStore | None = None
 
     def __repr__(self) -> str:
         return (

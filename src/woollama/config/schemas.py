@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from woollama.config.entries import OWN_NAME
-from woollama.config.model import NOT_YET, Inferencer, Patterns, Recipe, ToolServer
+from woollama.config.mcp_json import STORE
+from woollama.config.model import NOT_YET, ConversationStore, Inferencer, Patterns, Recipe, ToolServer
 from woollama.config.records import NO_KEYS, record_schema
 from woollama.config.values import Schema, flag, some_text, text_schema
 from woollama.config.woollama_toml import SECTIONS
@@ -76,6 +77,10 @@ def _servers() -> dict[str, Any]:
         "servers": _entries({"$ref": "#/$defs/server"}, "servers by name, as VS Code has them"),
         "context_servers": _entries({"$ref": "#/$defs/server"}, "servers by name, as Zed has them"),
         "inputs": inputs,
+        STORE: {
+            "description": "who keeps conversations: a tool server by its name, a database, a service, or nobody",
+            "anyOf": [record_schema(ConversationStore), text_schema(r"\S"), {"type": "null"}],
+        },
     }
     made = _closed(properties, NOT_YET["mcp.json"], "Tool servers.")
     del made["additionalProperties"]

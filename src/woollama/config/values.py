@@ -240,6 +240,13 @@ def _ready(value: Any) -> str:
     return str(value) if _text(value).startswith("/") else _url_with_port(value)
 
 
+def _database(value: Any) -> str:
+    text = _some_text(value).strip()
+    if not re.match(r"sqlite:/*[^/]|postgres(ql)?://", text):
+        raise ValueError
+    return text
+
+
 def _origin(value: Any) -> str:
     origin = _some_text(value)
     if "*" not in origin and not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/\s]+/?", origin):
@@ -307,6 +314,12 @@ base_url = kind(
 )
 ready_url = kind(
     "a URL such as http://127.0.0.1:{port}/health, or its path alone", _ready, text_schema(_ONE_URL + "|^/"), word="URL"
+)
+database = kind(
+    "a database: sqlite:///path/to/file or postgresql://user@host/name",
+    _database,
+    text_schema(r"^\s*(sqlite:/*[^/]|postgres(ql)?://)"),
+    word="URL of a database",
 )
 origin = kind(
     "an origin such as http://localhost:3000, or a pattern with *",

@@ -11,19 +11,24 @@ from typing import Any, TypeVar
 from woollama.config.documents import Document
 from woollama.config.entries import place, section_of
 from woollama.config.expand import Variables
-from woollama.config.model import ENVIRONMENT, NOT_YET, ApprovalRules, Door, Limits
+from woollama.config.model import ENVIRONMENT, NOT_YET, ApprovalRules, Door, Limits, StateSettings
 from woollama.config.problems import Finding, Problem, Wrong, did_you_mean, dotted
 from woollama.config.records import NO_KEYS, read_record
 
 T = TypeVar("T")
 _LISTS = frozenset({"allow_hosts", "allow_origins"})
-SECTIONS: Mapping[str, type] = {"server": Door, "limits": Limits, "approvals": ApprovalRules}
+SECTIONS: Mapping[str, type] = {
+    "server": Door,
+    "limits": Limits,
+    "approvals": ApprovalRules,
+    "state": StateSettings,
+}
 
 
 def read_daemon(
     documents: Sequence[Document], variables: Variables, problems: list[Problem]
-) -> tuple[Door, Limits, ApprovalRules, bool]:
-    """How the daemon listens, what it takes and what needs a yes; and whether nothing may start on that.
+) -> tuple[Door, Limits, ApprovalRules, StateSettings, bool]:
+    """How the daemon listens, what it takes, what needs a yes and what is kept; and whether nothing may start on that.
 
     A wrong variable of the environment makes a start impossible, and so does a rule about approvals that cannot be
     read: without it things would be allowed that the owner wanted to prevent.
@@ -33,8 +38,9 @@ def read_daemon(
     door = _section("server", Door, documents, variables, problems, fatal)
     limits = _section("limits", Limits, documents, variables, problems, fatal)
     approvals = _section("approvals", ApprovalRules, documents, variables, fatal, fatal)
+    state = _section("state", StateSettings, documents, variables, problems, fatal)
     problems += fatal
-    return door, limits, approvals, bool(fatal)
+    return door, limits, approvals, state, bool(fatal)
 
 
 def _section(

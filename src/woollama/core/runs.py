@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Self
+from typing import Protocol, Self
 from weakref import WeakSet
 
 from woollama.domain.errors import InternalFault, RouterError, ShuttingDown
@@ -24,6 +24,24 @@ Play = Callable[[Turn, Emit], Awaitable[None]]
 Observer = Callable[["Run", Event], None]
 
 LAG_LIMIT_EVENTS = 256
+
+
+class Keeper(Protocol):
+    """Remembers a run for longer than it lasts."""
+
+    async def prepare(self, turn: Turn) -> Turn:
+        """The turn as it is to be played: with what was said before it. What this raises is the run's failure."""
+        ...
+
+    def see(self, event: Event) -> None:
+        """Every event but the last, before any watcher gets it."""
+        ...
+
+    async def settle(self, ending: Terminal) -> None:
+        """The last event, before any watcher gets it; they wait for this."""
+        ...
+
+
 _log = logging.getLogger("woollama.runs")
 
 
@@ -58,9 +76,12 @@ class Watch:
 class Run:
     """Made by `Runs.start`. `ending` is the terminal event once there is one; `log` holds all events so far."""
 
-    def __init__(self, turn: Turn, *, background: bool, observers: Sequence[Observer]) -> None:
+    def __init__(
+        self, turn: Turn, *, background: bool, observers: Sequence[Observer], keeper: Keeper | None = None
+    ) -> None:
         self.turn = turn
         self.background = background
+        self.keeper = keeper
         self.log: list[Event] = []
         self.ending: Terminal | None = None
         self.holders = 0
@@ -91,6 +112,9 @@ class Run:
         """Append an event and, while a watcher is far behind, wait for it."""
         if self.ending is not None:
             raise RuntimeError(f"{self!r} is over and cannot say {event!r}")
+        if isinstance(event, Stopped | Failed):
+            await self._end(event)
+            return
         self._append(event)
         while self._lag() > LAG_LIMIT_EVENTS:
             self._room.clear()
@@ -110,7 +134,7 @@ class Run:
                 self.task.cancel()
             await asyncio.wait([self.task])
         if self.ending is None:  # a task that is cancelled before its first step never runs at all
-            self._append(self._cancellation())
+            await self._end(self._cancellation())
 
     def begin(self, play: Play) -> asyncio.Task[None]:
         self.task = asyncio.create_task(self._play(play), name=f"run {self.turn.id}")
@@ -119,7 +143,7 @@ class Run:
     async def _play(self, play: Play) -> None:
         ending: Terminal
         try:
-            await play(self.turn, self.emit)
+            await play(self.turn if self.keeper is None else await self.keeper.prepare(self.turn), self.emit)
             if self.ending is not None:
                 return
             raise RuntimeError("the run ended without a terminal event")
@@ -131,7 +155,20 @@ class Run:
             _log.exception("a defect ended run %s", self.turn.id)
             ending = Failed(InternalFault("woollama met a defect of its own; its log has the details"))
         if self.ending is None:
-            self._append(ending)
+            await self._end(ending)
+
+    async def _end(self, ending: Terminal) -> None:
+        """The end is settled whatever comes between: a cancellation is too late by then."""
+        if self.keeper is not None:
+            settling = asyncio.create_task(self.keeper.settle(ending), name=f"end of {self.turn.id}")
+            while not settling.done():
+                try:
+                    await asyncio.wait([settling])
+                except asyncio.CancelledError:
+                    continue
+            if not settling.cancelled() and (error := settling.exception()) is not None:
+                _log.error("a defect at the end of run %s", self.turn.id, exc_info=error)
+        self._append(ending)
 
     def _cancellation(self) -> Terminal:
         return Stopped("cancelled") if self._cancelled_for is None else Failed(self._cancelled_for)
@@ -140,6 +177,8 @@ class Run:
         self.log.append(event)
         if isinstance(event, Stopped | Failed):
             self.ending = event
+        elif self.keeper is not None:
+            self.keeper.see(event)
         for watch in self._watches:
             watch.news.set()
         for observer in self._observers:
@@ -174,11 +213,11 @@ class Runs:
         self._observers.append(observer)
 
     @asynccontextmanager
-    async def start(self, turn: Turn, *, background: bool = False) -> AsyncIterator[Run]:
+    async def start(self, turn: Turn, *, background: bool = False, keeper: Keeper | None = None) -> AsyncIterator[Run]:
         """Play `turn` and hold its run. A foreground run that nobody holds any more is cancelled and awaited."""
         if self._closing:
             raise ShuttingDown("woollama is shutting down and takes no new work")
-        run = Run(turn, background=background, observers=self._observers)
+        run = Run(turn, background=background, observers=self._observers, keeper=keeper)
         self._live[turn.id] = run
         run.begin(self._play).add_done_callback(lambda _: self._live.pop(turn.id, None))
         async with self.hold(run):

@@ -10,6 +10,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from starlette.types import Receive, Scope, Send
@@ -101,8 +102,12 @@ class Exchange:
             elif (at_once := self.without_a_model(head)) is not None:
                 await at_once(send)
             else:
-                turn = self._codec.decode(head.body, turn_id=new_id("turn_"), caller=caller)
-                await self.play(turn, decision, send, note, stream=head.stream)
+                await self._ask(head, caller, decision, send, note)
+
+    async def _ask(self, head: ScannedHead, caller: Caller, decision: Engine, send: Send, note: Note) -> None:
+        """Answer a request by the engine."""
+        turn = self._codec.decode(head.body, turn_id=new_id("turn_"), caller=caller)
+        await self.play(turn, decision, send, note, stream=head.stream)
 
     def without_a_model(self, head: ScannedHead) -> Callable[[Send], Awaitable[None]] | None:
         """What answers a request that asks nothing of its model; none does in most dialects."""
@@ -113,12 +118,11 @@ class Exchange:
         _refuse_state(turn)
         async with self._around.runs.start(turn) as run:
             if stream:
-                await self._stream_run(run, decision, send, note)
+                await self._stream_run(run, self._codec.StreamEncoder(turn), decision, send, note)
             else:
-                await self._answer_run(run, decision, send, note)
+                await self._answer_run(run, partial(self._codec.encode_answer, turn), decision, send, note)
 
-    async def _stream_run(self, run: Run, decision: Engine, send: Send, note: Note) -> None:
-        encoder = self._codec.StreamEncoder(run.turn)
+    async def _stream_run(self, run: Run, encoder: Encoder, decision: Engine, send: Send, note: Note) -> None:
         usage = UsageMeter()
         early: list[Event] = []
         frames: list[bytes] = []
@@ -142,7 +146,9 @@ class Exchange:
             _tell_usage(note, usage)
             await stream.end()
 
-    async def _answer_run(self, run: Run, decision: Engine, send: Send, note: Note) -> None:
+    async def _answer_run(
+        self, run: Run, encode: Callable[[Answer], dict[str, Any]], decision: Engine, send: Send, note: Note
+    ) -> None:
         answer = Answer()
         events: list[Event] = []
         async for event in run.watch():
@@ -153,8 +159,7 @@ class Exchange:
         _tell_usage(note, answer.usage)
         if isinstance(answer.ending, Failed):
             raise answer.ending.error
-        body = self._codec.encode_answer(run.turn, answer)
-        await send_json(send, 200, body, _headers(events, decision))
+        await send_json(send, 200, encode(answer), _headers(events, decision))
 
     def _stream(self, send: Send) -> EventStream:
         around = self._around

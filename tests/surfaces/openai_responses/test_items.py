@@ -25,13 +25,13 @@ from woollama.domain.messages import (
 )
 from woollama.domain.tools import Cancelled, Returned, images_of
 from woollama.surfaces.fields import Fields
-from woollama.surfaces.openai_responses.items import decode_input
+from woollama.surfaces.openai_responses.items import decode_items
 
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
 
 
 def items_of(*items: Any) -> tuple[Item, ...]:
-    return decode_input(Fields({"input": list(items)}))
+    return decode_items(Fields({"input": list(items)}))
 
 
 def test_messages_come_with_bare_text_or_with_parts() -> None:
@@ -205,7 +205,7 @@ def test_a_reference_is_refused_because_nothing_is_stored(item: dict[str, Any]) 
 @pytest.mark.parametrize(
     ("item", "param"),
     [
-        ({"type": "compaction", "encrypted_content": "x"}, "type"),
+        ({"type": "computer_call"}, "type"),
         ({"type": "computer_call_output", "call_id": "c"}, "type"),
         ({"type": "made_up"}, "type"),
         ({"role": "user", "content": [{"type": "input_video"}]}, "content[0].type"),

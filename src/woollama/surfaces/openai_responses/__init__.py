@@ -19,6 +19,7 @@ from woollama.surfaces.event_repair import ResponsesRepair
 from woollama.surfaces.openai_errors import encode_error
 from woollama.surfaces.openai_responses.builder import ResponseBuilder
 from woollama.surfaces.openai_responses.decode import decode
+from woollama.surfaces.openai_responses.frames import frame_of
 from woollama.surfaces.openai_responses.replay import replay
 from woollama.surfaces.sse import DONE, HEARTBEAT, event_frame
 from woollama.surfaces.stream_shape import StreamShape
@@ -44,10 +45,8 @@ class StreamEncoder:
         self._sent = 0
 
     def encode(self, event: Event) -> list[bytes]:
-        frames: list[bytes] = []
-        for wire in self._builder.see(event):
-            frames.append(event_frame(wire["type"], {**wire, "sequence_number": self._sent}))
-            self._sent += 1
+        frames = [frame_of(wire, number) for number, wire in enumerate(self._builder.see(event), self._sent)]
+        self._sent += len(frames)
         return [*frames, DONE] if isinstance(event, Stopped) else frames
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final, TypeVar, assert_never
 
 from woollama.domain.answers import Answer
@@ -83,6 +84,14 @@ class ResponseBuilder:
     def __repr__(self) -> str:
         return f"<ResponseBuilder {response_id(self._turn)} {self._status()}, {len(self._items)} items>"
 
+    def place(self, *, kept: bool, conversation: str | None) -> None:
+        """What became of the wish to have this response remembered, as its object says it."""
+        self._turn = replace(self._turn, state=replace(self._turn.state, store=kept, conversation=conversation))
+
+    def leave_out(self, what: str) -> None:
+        """Something that was asked for and is not done, for the notes of the last object."""
+        self._answer.see(Rewrote(what))
+
     def see(self, event: Event) -> list[Wire]:
         """The stream events that `event` makes, without their sequence numbers."""
         wires = [] if self._begun else list(self._begin())
@@ -113,7 +122,7 @@ class ResponseBuilder:
     def _status(self) -> str:
         match self._answer.ending:
             case None:
-                return "in_progress"
+                return "in_progress" if self._begun or not self._turn.state.background else "queued"
             case Failed():
                 return "failed"
             case Stopped(reason="cancelled"):
@@ -124,8 +133,11 @@ class ResponseBuilder:
                 return "incomplete" if stopped.reason in INCOMPLETE else "completed"
 
     def _begin(self) -> Iterator[Wire]:
-        self._begun = True
+        self._begun = not self._turn.state.background
         yield {"type": "response.created", "response": self.response()}
+        if not self._begun:
+            yield {"type": "response.queued", "response": self.response()}
+            self._begun = True
         yield {"type": "response.in_progress", "response": self.response()}
         for grant in self._turn.tool_grants:
             offered = [tool for tool in self._tools if tool.server == grant.server]
@@ -283,4 +295,4 @@ class ResponseBuilder:
         return item_id
 
     def _leave_out(self, what: str) -> None:
-        self._answer.see(Rewrote(f"{what} was left out: this dialect has no word for it"))
+        self.leave_out(f"{what} was left out: this dialect has no word for it")

@@ -9,7 +9,7 @@ from woollama.domain.errors import BadRequest, UnsupportedField
 from woollama.domain.messages import Answer, Item, Message, Text
 from woollama.domain.turns import Caller, Params, ResponseFormat, StateWish, Turn
 from woollama.surfaces.fields import Fields
-from woollama.surfaces.openai_responses.items import decode_input
+from woollama.surfaces.openai_responses.items import decode_items
 from woollama.surfaces.openai_responses.tools import decode_tools, needed
 from woollama.surfaces.response_format import decode_format
 
@@ -63,7 +63,7 @@ def decode(body: Mapping[str, Any], *, turn_id: str, caller: Caller) -> Turn:
     fields.boolean("stream")
     tools = decode_tools(fields)
     state = _state(fields)
-    items = decode_input(fields)
+    items = decode_items(fields)
     if not items and not (state.previous_response_id or state.conversation or state.key):
         raise BadRequest("`input` must be a non-empty string or array of items", param="input")
     answers_an_ask = any(isinstance(item, Answer) for item in items)

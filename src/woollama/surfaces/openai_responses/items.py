@@ -20,7 +20,7 @@ from woollama.domain.messages import (
 from woollama.domain.tools import Cancelled, Returned, ToolOutcome, wire_name
 from woollama.surfaces.fields import Fields
 from woollama.surfaces.openai_responses.input_parts import decode_parts
-from woollama.surfaces.openai_responses.sealed import unseal
+from woollama.surfaces.openai_responses.sealed import summary_of, unseal
 from woollama.surfaces.openai_responses.tools import OUR_LABEL, custom_arguments, function_name, needed
 from woollama.surfaces.result_blocks import result_blocks
 
@@ -30,17 +30,18 @@ _HOSTED_CALLS = frozenset(
 """Told to targets of this dialect, and left out towards others: each holds all that there is to know of it."""
 
 
-def decode_input(body: Fields) -> tuple[Item, ...]:
-    raw = body.raw("input")
+def decode_items(body: Fields, name: str = "input") -> tuple[Item, ...]:
+    """The items under `name`; a bare string is what the user says."""
+    raw = body.raw(name)
     if raw is None:
         return ()
     if isinstance(raw, str):
         return (Message("user", (Text(raw),)),)
     if not isinstance(raw, list):
-        raise BadRequest("`input` must be a string or an array of items", param="input")
+        raise BadRequest(f"`{name}` must be a string or an array of items", param=name)
     items: list[Item] = []
     for index, each in enumerate(raw):
-        items += _items_of(Fields.of(each, f"input[{index}]"), each)
+        items += _items_of(Fields.of(each, f"{name}[{index}]"), each)
     return tuple(items)
 
 
@@ -63,6 +64,8 @@ def _items_of(item: Fields, raw: Mapping[str, Any]) -> Iterator[Item]:
             yield Ask(needed(item, "id"), "", label, name, item.text("arguments") or "{}")
         case "mcp_approval_response":
             yield _answer(item)
+        case "compaction":
+            yield Message("user", (Text(summary_of(needed(item, "encrypted_content"), item.path)),), id=item.text("id"))
         case "item_reference":
             raise UnsupportedField(
                 f"`{item.path}` refers to a stored item and nothing is stored: send the item itself", param=item.path

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from woollama.surfaces.openapi.operations import EVENTS, FORM, JSON, Answer, Body, Operation, Schema, answers, ref
+from woollama.surfaces.openapi.state import STATE_OPERATIONS
 
 _CHAT = "Chat"
 _MEDIA = "Embeddings, images, audio"
@@ -90,6 +91,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         Body({JSON: ref("ResponsesRequest")}, {"model": "woollama/assistant", "input": "What time is it in Tokyo?"}),
         _streamed(),
     ),
+    **STATE_OPERATIONS,
     ("POST", "/v1/messages"): Operation(
         _CHAT,
         "Messages",

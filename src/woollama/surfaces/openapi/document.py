@@ -65,7 +65,7 @@ def _operation(method: str, path: str) -> dict[str, Any]:
         }
         for name in _PART.findall(path)
     ]
-    parameters += [{"name": name, "in": "query", "schema": dict(schema)} for name, schema in told.query.items()]
+    parameters += [_asked(name, dict(schema)) for name, schema in told.query.items()]
     described = " ".join(filter(None, (told.description, "Over the unix socket only." if told.unix_only else "")))
     return {
         "operationId": _id(method, path),
@@ -80,6 +80,10 @@ def _operation(method: str, path: str) -> dict[str, Any]:
             "default": _answer(Answer(_ERROR, {JSON: ref(told.error)})),
         },
     }
+
+
+def _asked(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": schema.pop("description"), "schema": schema}
 
 
 def _body(body: Body) -> dict[str, Any]:

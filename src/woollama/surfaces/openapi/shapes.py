@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from woollama.surfaces.openapi.operations import Schema, array, flag, maybe, number, ref, table, text, whole
+from woollama.surfaces.openapi.state import STATE_SCHEMAS
 
 _ANY: Schema = {"type": "object"}
 _SEVERITY = text(enum=["error", "warning", "note"])
@@ -199,6 +200,9 @@ OTHERS: Mapping[str, Schema] = {
             "tool_choice": {},
             "store": flag(),
             "previous_response_id": text(),
+            "conversation": {},
+            "key": text("A conversation's name, which the first turn makes"),
+            "background": flag(),
             "max_output_tokens": {"type": "integer"},
             "temperature": {"type": "number"},
             "text": _ANY,
@@ -245,4 +249,4 @@ OTHERS: Mapping[str, Schema] = {
     },
 }
 
-SCHEMAS: Mapping[str, Schema] = {**OWN, **OTHERS}
+SCHEMAS: Mapping[str, Schema] = {**OWN, **OTHERS, **STATE_SCHEMAS}

@@ -1,0 +1,292 @@
+"""Handles: what clients call a conversation, and where its bytes are.
+
+woollama routes handles and backends own state. This module finds a handle by id, by a response in it or by key, knows
+which store has its transcript, and lets one writer at a time change it. What a turn does to a handle is in `claims`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass, replace
+from typing import TypeGuard
+
+from woollama.core.presence import Presence
+from woollama.core.writers import Writers
+from woollama.domain.errors import (
+    Conflict,
+    ConversationBusy,
+    Gone,
+    NoStateOwner,
+    RouterError,
+    StoreUnreachable,
+    UnknownConversation,
+    UnknownResponse,
+)
+from woollama.domain.ids import new_id
+from woollama.domain.messages import Json
+from woollama.domain.ports import EditableStore, StateTables, TranscriptStore
+from woollama.domain.state import UNFINISHED, Handle, Page, Raw, StoredResponse
+
+_log = logging.getLogger("woollama.state")
+STORE = "store"
+"""The backend of models that keep nothing themselves."""
+BUSY_AFTER_S = 10.0
+"""How long a change that is no turn waits for a turn to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """A stored response with its items."""
+
+    response: StoredResponse
+    inputs: Sequence[Raw]
+    outputs: Sequence[Raw]
+
+
+class Conversations:
+    """`store` is unset where none is configured, and then nobody keeps a state: `how_to_keep` says what would."""
+
+    def __init__(
+        self,
+        tables: StateTables,
+        store: TranscriptStore | None,
+        *,
+        instance: str,
+        place: str,
+        how_to_keep: str = "",
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.tables = tables
+        self.store = store
+        self.instance = instance
+        self.writers = Writers(tables, instance)
+        self.presence = Presence(tables, instance, place)
+        self.now = now
+        self._how_to_keep = how_to_keep
+
+    def __repr__(self) -> str:
+        return f"<Conversations in {self.tables!r}, transcripts in {self.store!r}>"
+
+    # --- handles
+
+    async def create(
+        self,
+        *,
+        metadata: Mapping[str, Json],
+        items: Sequence[Raw] = (),
+        key: str | None = None,
+        title: str | None = None,
+    ) -> Handle:
+        """A listed conversation. Raises `Conflict` where another one has its key."""
+        store = self.needed_store("a conversation")
+        now = self.now()
+        handle = Handle(
+            new_id("conv_"), STORE, True, key, title=title, metadata=metadata, created_at=now, updated_at=now
+        )
+        thread = await store.create() if items else None
+        if thread is not None:
+            handle = replace(handle, native_id=self.native(store, thread), length=len(items))
+        async with self.together(store):
+            if thread is not None:
+                await store.append(thread, 0, items)
+            if await self.tables.add_handle(handle):
+                return handle
+        if thread is not None:
+            await store.delete(thread)
+        taken = await self.tables.handle_of_key(key or "")
+        raise Conflict(f"the conversation {taken.id if taken else ''} has the key {key!r}", param="key")
+
+    async def conversation(self, handle_id: str) -> Handle:
+        handle = await self.tables.handle(handle_id)
+        if handle is None or handle.status == "opening":
+            raise UnknownConversation(f"there is no conversation {handle_id!r}", param="conversation")
+        return handle
+
+    async def listing(self, page: Page, *, key_prefix: str, backend: str | None) -> Sequence[Handle]:
+        if page.after is not None:
+            await self.conversation(page.after)
+        return await self.tables.handles(page, key_prefix=key_prefix, backend=backend)
+
+    async def update(self, handle_id: str, **changes: Json) -> Handle:
+        await self.conversation(handle_id)
+        await self.tables.change_handle(handle_id, **changes, updated_at=self.now())
+        return await self.conversation(handle_id)
+
+    async def delete(self, handle_id: str) -> None:
+        """The transcript first: if its backend cannot be reached the handle stays. One that is not there is deleted."""
+        async with self.writing(handle_id):
+            if (handle := await self.tables.handle(handle_id)) is None:
+                return
+            async with self.together(self.store):
+                if handle.native_id is not None and handle.status != "dead":
+                    store, thread = self.thread_of(handle)
+                    await store.delete(thread)
+                await self.tables.remove_handle(handle_id)
+
+    # --- items
+
+    async def items(self, handle_id: str, page: Page) -> Sequence[Raw]:
+        handle = await self.conversation(handle_id)
+        if handle.native_id is None:
+            return ()
+        store, thread = self.thread_of(handle)
+        async with self.noting_loss(handle):
+            if not is_editable(store):
+                return _part(await store.read(thread), page)
+            if page.after is not None:
+                await self.item(handle_id, page.after)
+            return await store.page(thread, page)
+
+    async def item(self, handle_id: str, item_id: str) -> Raw:
+        handle = await self.conversation(handle_id)
+        if handle.native_id is not None:
+            store, thread = self.thread_of(handle)
+            if is_editable(store):
+                found = await store.find(item_id, thread)
+            else:
+                found = next((each for each in await store.read(thread) if each["id"] == item_id), None)
+            if found is not None:
+                return found
+        raise UnknownConversation(f"the conversation {handle_id!r} has no item {item_id!r}", param="item_id")
+
+    async def add_items(self, handle_id: str, items: Sequence[Raw]) -> None:
+        async with self.writing(handle_id):
+            handle = await self.conversation(handle_id)
+            store, thread = await self.opened(handle)
+            async with self.together(store):
+                await store.append(thread, handle.length, items)
+                await self.tables.change_handle(
+                    handle_id,
+                    native_id=self.native(store, thread),
+                    length=handle.length + len(items),
+                    updated_at=self.now(),
+                )
+
+    async def remove_item(self, handle_id: str, item_id: str) -> Handle:
+        async with self.writing(handle_id):
+            handle = await self.conversation(handle_id)
+            await self.item(handle_id, item_id)
+            store, thread = self.thread_of(handle)
+            if not is_editable(store):
+                raise NoStateOwner(f"the store {store.name!r} cannot take out single items", param="item_id")
+            await store.remove(thread, item_id)
+            await self.tables.change_handle(handle_id, updated_at=self.now())
+        return handle
+
+    async def find_item(self, item_id: str) -> Raw | None:
+        """An item of any transcript, where the store can look for it."""
+        return await self.store.find(item_id) if is_editable(self.store) else None
+
+    # --- responses
+
+    async def response(self, response_id: str) -> StoredResponse:
+        response = await self.tables.response(response_id)
+        if response is None:
+            raise UnknownResponse(f"there is no response {response_id!r}", param="response_id")
+        if response.status in UNFINISHED and response.instance != self.instance:
+            await self.presence.look_around()
+            response = await self.tables.response(response_id) or response
+        return response
+
+    async def transcript(self, response_id: str) -> Transcript:
+        response = await self.response(response_id)
+        handle = await self.tables.handle(response.handle) if response.handle else None
+        if handle is None or handle.native_id is None or response.begins_at == response.ends_at:
+            return Transcript(response, (), ())
+        store, thread = self.thread_of(handle)
+        async with self.noting_loss(handle):
+            inputs = await store.read(thread, response.begins_at, response.outputs_at)
+            outputs = await store.read(thread, response.outputs_at, response.ends_at)
+        return Transcript(response, inputs, outputs)
+
+    async def delete_response(self, response_id: str) -> None:
+        """A chain that has no response left goes with its last one; a conversation stays."""
+        response = await self.response(response_id)
+        await self.tables.remove_response(response_id)
+        handle = await self.tables.handle(response.handle) if response.handle else None
+        if handle is not None and not handle.listed and not await self.tables.responses_in(handle.id):
+            await self.delete(handle.id)
+
+    async def forget(self, chain_days: float, conversation_days: float) -> int:
+        """Delete what nothing has happened to for so long, 0 being for ever; how many handles.
+
+        One whose transcript cannot be deleted now is left for the next time.
+        """
+        count = 0
+        for listed, days in ((False, chain_days), (True, conversation_days)):
+            for handle in await self.tables.outdated(listed=listed, days=days) if days else ():
+                try:
+                    await self.delete(handle.id)
+                    count += 1
+                except RouterError as error:
+                    _log.warning("%s cannot be forgotten: %s", handle.id, error.message)
+        if chain_days:
+            await self.tables.forget_lost(chain_days)
+        return count
+
+    # --- for claims
+
+    def needed_store(self, what: str, param: str | None = None) -> TranscriptStore:
+        if self.store is None:
+            raise NoStateOwner(f"nobody keeps {what} here. {self._how_to_keep}", param=param)
+        return self.store
+
+    def thread_of(self, handle: Handle) -> tuple[TranscriptStore, str]:
+        """Where the handle's transcript is. Raises `StoreUnreachable` where that is not the configured store."""
+        name, _, thread = (handle.native_id or "").partition(" ")
+        if self.store is None or self.store.name != name:
+            raise StoreUnreachable(
+                f"the transcript of {handle.id} is in the store {name!r}, and `conversationStore` names"
+                f" {self.store.name if self.store else 'none'!r} now"
+            )
+        return self.store, thread
+
+    async def opened(self, handle: Handle) -> tuple[TranscriptStore, str]:
+        """The handle's thread, made if there is none yet. Who made it notes it in the handle."""
+        if handle.native_id is not None:
+            return self.thread_of(handle)
+        store = self.needed_store("a conversation")
+        return store, await store.create()
+
+    def together(self, store: TranscriptStore | None) -> AbstractAsyncContextManager[object]:
+        """What is written to `store` and to the tables inside is written at once, where the two are one database."""
+        return self.tables.transaction() if store is not None and store.shares(self.tables) else nullcontext()
+
+    @asynccontextmanager
+    async def writing(self, handle_id: str) -> AsyncIterator[None]:
+        """Change a handle when no turn is writing to it. Raises `ConversationBusy` when one goes on for too long."""
+        if not await self.writers.acquire(handle_id, BUSY_AFTER_S):
+            raise ConversationBusy(f"a turn of {handle_id!r} is still running; cancel it or wait for its end")
+        try:
+            yield
+        finally:
+            await self.writers.release(handle_id)
+
+    @asynccontextmanager
+    async def noting_loss(self, handle: Handle) -> AsyncIterator[None]:
+        """A handle whose backend lost the transcript is dead, not empty, from the first time that this is seen."""
+        try:
+            yield
+        except Gone:
+            await self.tables.change_handle(handle.id, status="dead")
+            raise
+
+    @staticmethod
+    def native(store: TranscriptStore, thread: str) -> str:
+        return f"{store.name} {thread}"
+
+
+def is_editable(store: TranscriptStore | None) -> TypeGuard[EditableStore]:
+    return hasattr(store, "find")
+
+
+def _part(items: Sequence[Raw], page: Page) -> Sequence[Raw]:
+    """A page of a transcript that its store can only read whole."""
+    ordered = list(reversed(items)) if page.newest_first else list(items)
+    if page.after is not None:
+        places = [number for number, item in enumerate(ordered) if item["id"] == page.after]
+        ordered = ordered[places[0] + 1 :] if places else []
+    return ordered[: page.limit]

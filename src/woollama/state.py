@@ -1,0 +1,91 @@
+"""From the configuration to what is remembered: the part of the composition root that knows every store."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
+
+from woollama.config.model import Config, ConversationStore
+from woollama.core.conversations import Conversations
+from woollama.domain.ids import new_id
+from woollama.domain.ports import TranscriptStore
+from woollama.platform import config_dir, runtime_dir, state_dir
+from woollama.stores.database import Database, open_database, password_in
+from woollama.stores.sql import SqlStore
+from woollama.stores.tables import Tables
+from woollama.toolservers.fleet import Fleet
+
+FILE = "state.db"
+
+
+class State:
+    """`conversations` is the same through every reload; only the store of new transcripts may change.
+
+    Nothing is opened before something is to be remembered, or `start` finds that something has been.
+    """
+
+    def __init__(self, config: Config, environ: Mapping[str, str], servers: Fleet) -> None:
+        self._environ = environ
+        self._servers = servers
+        self._keep_days = config.state.keep_days
+        self._keep_conversations_days = config.state.keep_conversations_days
+        self._file = state_dir(environ) / FILE
+        self._url = config.state.url
+        self._databases: dict[str, Database] = {}
+        self.conversations = Conversations(
+            Tables(self._database(self._url)),
+            self._store_of(config.conversation_store),
+            instance=new_id("inst_"),
+            place=f"{socket.gethostname()}:{runtime_dir(environ)}",
+            how_to_keep=_how_to_keep(config_dir(environ)),
+        )
+
+    def __repr__(self) -> str:
+        return f"<State {self.conversations!r}>"
+
+    def secrets(self) -> Iterator[str]:
+        if password := password_in(self._url):
+            yield password
+
+    def reconfigure(self, config: Config) -> None:
+        self._keep_days = config.state.keep_days
+        self._keep_conversations_days = config.state.keep_conversations_days
+        self.conversations.store = self._store_of(config.conversation_store)
+
+    def start(self, on_cancel: Callable[[str], Awaitable[None]]) -> None:
+        """Look after what is remembered, from now on if there is something, else from its first use on."""
+        self.conversations.presence.start(on_cancel, self.sweep, at_once=bool(self._url) or self._file.exists())
+
+    async def close(self) -> None:
+        await self.conversations.presence.close()
+        for database in self._databases.values():
+            await database.close()
+
+    async def sweep(self) -> int:
+        """Forget what has been kept for long enough; how many handles."""
+        return await self.conversations.forget(self._keep_days, self._keep_conversations_days)
+
+    def _database(self, url: str) -> Database:
+        if url not in self._databases:
+            self._databases[url] = open_database(url or f"sqlite://{self._file}")
+        return self._databases[url]
+
+    def _store_of(self, entry: ConversationStore | None) -> TranscriptStore | None:
+        if entry is None:
+            return None
+        match entry.type:
+            case "sql":
+                url = entry.url or self._url
+                return SqlStore(self._database(url), "sql" if url == self._url else f"sql:{_without_password(url)}")
+            case _:
+                raise NotImplementedError(entry.type)
+
+
+def _without_password(url: str) -> str:
+    password = password_in(url)
+    return url.replace(f":{password}@", "@") if password else url
+
+
+def _how_to_keep(directory: Path) -> str:
+    return f'This line in {directory / "mcp.json"} makes every model stateful: "conversationStore": {{"type": "sql"}}'

@@ -1,0 +1,1 @@
+"""Where conversations are kept: handles in a database, transcripts in whatever `conversationStore` names."""

@@ -1,0 +1,67 @@
+"""A database as the tables here need it: short statements, one transaction around several, two kinds behind one port.
+
+Statements are written in what SQLite and PostgreSQL have in common, with `?` for values and `NOW()` for the database's
+own clock in seconds of the epoch. Who needs more than that should wonder whether the table is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit
+
+Row = Mapping[str, Any]
+
+
+class Statements(Protocol):
+    async def execute(self, sql: str, *values: Any) -> int:
+        """How many rows it changed."""
+        ...
+
+    async def fetch(self, sql: str, *values: Any) -> Sequence[Row]: ...
+
+
+class Database(Statements, Protocol):
+    """Opened by its first use. Every failure of it is a `StoreUnreachable`.
+
+    `transaction` may be entered inside another one of the same task, which it then is a part of.
+    """
+
+    def transaction(self) -> AbstractAsyncContextManager[Statements]: ...
+
+    async def close(self) -> None: ...
+
+
+def open_database(url: str) -> Database:
+    """The database at `url`: `sqlite:///file` or `postgresql://…`. Nothing is opened yet.
+
+    Raises `ValueError` with what is wrong with the URL; it never repeats a password.
+    """
+    scheme = url.partition(":")[0].lower()
+    if scheme == "sqlite":
+        from woollama.stores.sqlite import Sqlite
+
+        return Sqlite(_file_in(url))
+    if scheme in ("postgresql", "postgres"):
+        from woollama.stores.postgres import Postgres
+
+        return Postgres(url)
+    raise ValueError(f"a database's URL begins with sqlite: or postgresql:, not {scheme!r}")
+
+
+def password_in(url: str) -> str | None:
+    """What must never be seen in a log."""
+    try:
+        return unquote(urlsplit(url).password or "") or None
+    except ValueError:
+        return None
+
+
+def _file_in(url: str) -> Path:
+    """`sqlite:///srv/x.db` and `sqlite:////srv/x.db` are the same file: both are in use elsewhere."""
+    path = unquote(url.partition(":")[2]).removeprefix("//")
+    if not path.strip("/"):
+        raise ValueError("sqlite:///path/to/file names the file")
+    return Path("/" + path.lstrip("/"))

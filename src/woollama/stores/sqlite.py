@@ -1,0 +1,134 @@
+"""SQLite in a thread of its own: the standard library's driver, one connection, write-ahead log.
+
+One thread and one connection make transactions follow one another, so a cancelled task cannot leave one open: its
+rollback comes after whatever the thread still does for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, TypeVar
+
+from woollama.domain.errors import StoreUnreachable
+from woollama.platform import Unsafe, private_dir
+from woollama.stores.database import Row
+from woollama.stores.schema import migrations_after, too_new
+
+T = TypeVar("T")
+BUSY_S = 5.0
+"""How long another process may hold the file; its transactions are short."""
+_NOW = "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+class Sqlite:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread: ThreadPoolExecutor | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._turn = asyncio.Lock()
+        self._inside: ContextVar[bool] = ContextVar("inside a transaction", default=False)
+
+    def __repr__(self) -> str:
+        return f"<Sqlite {self._path}>"
+
+    async def execute(self, sql: str, *values: Any) -> int:
+        if self._inside.get():
+            return await self._run(lambda connection: connection.execute(_spelt(sql), values).rowcount)
+        async with self.transaction():
+            return await self.execute(sql, *values)
+
+    async def fetch(self, sql: str, *values: Any) -> Sequence[Row]:
+        def rows(connection: sqlite3.Connection) -> Sequence[Row]:
+            return connection.execute(_spelt(sql), values).fetchall()
+
+        if self._inside.get():
+            return await self._run(rows)
+        async with self._turn:
+            return await self._run(rows)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Sqlite]:
+        if self._inside.get():
+            yield self
+            return
+        async with self._turn:
+            token = self._inside.set(True)
+            try:
+                await self._run(lambda connection: connection.execute("BEGIN IMMEDIATE"))
+                yield self
+                await self._run(lambda connection: connection.commit())
+            except BaseException:
+                if self._connection is not None:
+                    await asyncio.shield(self._run(lambda connection: connection.rollback()))
+                raise
+            finally:
+                self._inside.reset(token)
+
+    async def close(self) -> None:
+        if self._thread is not None:
+            async with self._turn:
+                await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
+                self._thread.shutdown()
+                self._thread = None
+
+    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="state")
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, work)
+
+    def _work(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            if self._connection is None:
+                self._connection = self._open()
+            return work(self._connection)
+        except sqlite3.Error as error:
+            raise StoreUnreachable(f"the state file {self._path} cannot be used: {error}") from error
+        except Unsafe as error:
+            raise StoreUnreachable(f"the state file {self._path} is not used: {error}") from error
+        except OSError as error:
+            raise StoreUnreachable(f"the state file {self._path} cannot be opened: {error.strerror}") from error
+
+    def _open(self) -> sqlite3.Connection:
+        private_dir(self._path.parent)
+        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))  # the files beside it get the same mode
+        connection = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None)
+        try:
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            _migrate(connection, str(self._path))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _migrate(connection: sqlite3.Connection, name: str) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("CREATE TABLE IF NOT EXISTS woollama_schema (version INTEGER NOT NULL)")
+    row = connection.execute("SELECT max(version) AS version FROM woollama_schema").fetchone()
+    version = row["version"] or 0
+    if problem := too_new(version):
+        connection.rollback()
+        raise StoreUnreachable(f"the state file {name} {problem}")
+    for number, statements in migrations_after(version):
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute("INSERT INTO woollama_schema VALUES (?)", (number,))
+    connection.commit()
+
+
+def _spelt(sql: str) -> str:
+    return sql.replace("NOW()", _NOW)

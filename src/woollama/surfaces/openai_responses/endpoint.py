@@ -1,0 +1,267 @@
+"""`/v1/responses`: turns that are remembered, in the foreground and in the background, and reading them again."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from woollama.core.claims import Claim
+from woollama.core.conversations import Conversations
+from woollama.core.counting import Counting
+from woollama.core.route_of import Engine
+from woollama.core.runs import Run
+from woollama.domain.errors import BadRequest, Conflict, StoreUnreachable
+from woollama.domain.events import Event
+from woollama.domain.ids import new_id
+from woollama.domain.state import UNFINISHED, StoredResponse
+from woollama.domain.tools import Tool
+from woollama.domain.turns import Caller, Turn
+from woollama.surfaces import openai_responses
+from woollama.surfaces.bodies import parse_json, read_json, send_json
+from woollama.surfaces.body_head import ScannedHead
+from woollama.surfaces.departure import Departure
+from woollama.surfaces.exchange import Exchange, Note, Surroundings
+from woollama.surfaces.openai_responses.builder import ResponseBuilder
+from woollama.surfaces.openai_responses.compact import compacted
+from woollama.surfaces.openai_responses.decode import decode
+from woollama.surfaces.openai_responses.object import response_id
+from woollama.surfaces.openai_responses.recording import Recording
+from woollama.surfaces.openai_responses.stored_items import stored_items
+from woollama.surfaces.query import Query, listed
+from woollama.surfaces.sse import DONE
+
+_WISHES = ("previous_response_id", "conversation", "key", "background", "store")
+
+
+class Responses(Exchange):
+    """The endpoints of this dialect. `tools` gives those of all tool servers."""
+
+    def __init__(
+        self,
+        around: Surroundings,
+        conversations: Conversations,
+        counting: Counting,
+        tools: Callable[[], Sequence[Tool]] = lambda: (),
+    ) -> None:
+        super().__init__("responses", openai_responses, "/responses", around)
+        self._all = conversations
+        self._counting = counting
+        self._tools = tools
+
+    # --- a new one
+
+    async def _ask(self, head: ScannedHead, caller: Caller, decision: Engine, send: Send, note: Note) -> None:
+        recording = await self.recorded(head.body, caller)
+        turn = recording.turn
+        async with self.started(recording) as run:
+            if head.stream:
+                await self._stream_run(run, _Told(recording), decision, send, note)
+            elif turn.state.background:
+                await send_json(send, 200, recording.response())
+            else:
+                await self._answer_run(run, lambda _: recording.response(), decision, send, note)
+
+    async def recorded(self, body: Mapping[str, Any], caller: Caller) -> Recording:
+        """A turn that is ready to run: decoded, with its place among what is remembered."""
+        given = await self._with_items(body.get("input"))
+        turn = decode({**body, "input": given}, turn_id=new_id("turn_"), caller=caller)
+        claim = await self._claim(turn)
+        return Recording(turn, stored_items(given), claim, self._tools(), self._around.scrub)
+
+    @asynccontextmanager
+    async def started(self, recording: Recording) -> AsyncIterator[Run]:
+        turn = recording.turn
+        async with self._around.runs.start(turn, background=turn.state.background, keeper=recording) as run:
+            yield run
+
+    async def _claim(self, turn: Turn) -> Claim | None:
+        """The turn's place in a conversation; None where nothing is remembered and nothing was asked for."""
+        state = turn.state
+        asked = [wish for wish in _WISHES if getattr(state, wish)]
+        if self._all.store is None:
+            if asked:
+                self._all.needed_store(f"the state of {turn.model!r}, which `{asked[0]}` asks for", asked[0])
+            return None
+        row = StoredResponse(
+            response_id(turn),
+            turn.model,
+            "queued" if state.background else "in_progress",
+            parent=state.previous_response_id,
+            background=state.background,
+            instance=self._all.instance,
+            body=ResponseBuilder(replace(turn, state=replace(state, store=True))).response(),
+            created_at=self._all.now(),
+        )
+        claim = Claim(self._all, state, row, kept=state.store is not False)
+        try:
+            await claim.find()
+            if claim.kept:
+                await claim.enter()
+        except StoreUnreachable as error:
+            if asked:
+                raise
+            claim.give_up(error)
+        return claim
+
+    async def _with_items(self, given: Any) -> Any:
+        """The input with the items that it refers to in their places."""
+        if not isinstance(given, list):
+            return given
+        return [
+            await self._item(each, index) if isinstance(each, Mapping) and _refers(each) else each
+            for index, each in enumerate(given)
+        ]
+
+    async def _item(self, reference: Mapping[str, Any], index: int) -> Mapping[str, Any]:
+        item_id, param = reference.get("id"), f"input[{index}].id"
+        if not isinstance(item_id, str):
+            raise BadRequest(f"`{param}` must name an item", param=param)
+        item = await self._all.find_item(item_id)
+        if item is None:
+            raise BadRequest(f"there is no stored item {item_id!r}; send the item itself", param=param)
+        return item
+
+    # --- what is asked of a turn that is not run
+
+    async def count(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """`POST …/input_tokens`: the prompt's size, what it continues included."""
+        body = parse_json(await read_json(scope, receive))
+        async with Departure(receive):
+            counted = await self._counting.count(await self.whole_turn(body, scope["state"]["caller"]))
+            scope["state"]["span"].note(surface="input_tokens", model=str(body.get("model")))
+            told: dict[str, Any] = {"object": "response.input_tokens", "input_tokens": counted.input_tokens}
+            if counted.estimated is not None:
+                told["x_woollama"] = {"estimated": True, "why": counted.estimated}
+            await send_json(send, 200, told)
+
+    async def compact(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = parse_json(await read_json(scope, receive))
+        caller = scope["state"]["caller"]
+        scope["state"]["span"].note(surface="compact", model=str(body.get("model")), by="engine")
+        async with Departure(receive):
+            turn = await self.whole_turn(body, caller)
+            await send_json(send, 200, await compacted(turn, self._around.runs))
+
+    async def whole_turn(self, body: Mapping[str, Any], caller: Caller) -> Turn:
+        """A turn with all that it continues, of which nothing will be written."""
+        recording = await self.recorded({**body, "store": False}, caller)
+        return await recording.prepare(recording.turn)
+
+    # --- those that there are
+
+    async def retrieve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        query, wanted = Query(scope), scope["path_params"]["response_id"]
+        if query.flag("stream"):
+            await self._stream_again(wanted, query.whole("starting_after", 0), receive, send)
+        else:
+            await send_json(send, 200, await self._response(wanted))
+
+    async def delete(self, scope: Scope, receive: Receive, send: Send) -> None:
+        wanted = scope["path_params"]["response_id"]
+        if (run := self._run(wanted)) is not None:
+            await run.cancel()
+        await self._all.delete_response(wanted)
+        await send_json(send, 200, {"id": wanted, "object": "response", "deleted": True})
+
+    async def cancel(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Only what runs in the background: a response in the foreground ends when its client leaves."""
+        wanted = scope["path_params"]["response_id"]
+        response = await self._all.response(wanted)
+        if not response.background:
+            raise BadRequest(f"{wanted!r} does not run in the background: only such can be cancelled")
+        if response.status in UNFINISHED:
+            await self.cancel_run(wanted)
+            if response.instance != self._all.instance:
+                await self._all.tables.change_response(wanted, cancelling=True)
+        await send_json(send, 200, await self._response(wanted))
+
+    async def cancel_run(self, wanted: str) -> None:
+        """Cancel a response that runs in this process; nothing where it does not."""
+        if (run := self._run(wanted)) is not None:
+            await run.cancel()
+
+    async def input_items(self, scope: Scope, receive: Receive, send: Send) -> None:
+        page, wanted = Query(scope).page(), scope["path_params"]["response_id"]
+        recording = self._recording(wanted)
+        inputs = list(recording.inputs if recording else (await self._all.transcript(wanted)).inputs)
+        if page.newest_first:
+            inputs.reverse()
+        if page.after is not None:
+            ids = [item["id"] for item in inputs]
+            if page.after not in ids:
+                raise BadRequest(f"{wanted!r} has no input item {page.after!r}", param="after")
+            inputs = inputs[ids.index(page.after) + 1 :]
+        await send_json(send, 200, listed([dict(item) for item in inputs[: page.limit]], page))
+
+    async def _response(self, wanted: str) -> dict[str, Any]:
+        recording = self._recording(wanted)
+        if recording is not None and not recording.ended:
+            return recording.response()
+        transcript = await self._all.transcript(wanted)
+        row = transcript.response
+        body = dict(row.body)
+        output = list(transcript.outputs) or body.pop("output", [])
+        return {**body, "status": row.status, "output": output}
+
+    async def _stream_again(self, wanted: str, after: int | None, receive: Receive, send: Send) -> None:
+        begin = 0 if after is None else after + 1
+        run = self._run(wanted)
+        recording = self._recording(wanted)
+        if run is not None and recording is not None:
+            async with self._around.runs.hold(run), Departure(receive), self._stream(send) as stream:
+                told = _Told(recording, begin)
+                async for event in run.watch():
+                    await stream.write(b"".join(told.encode(event)))
+                await stream.write(b"".join(told.encode()))
+                await stream.end()
+            return
+        response = await self._all.response(wanted)
+        frames = await self._all.tables.frames(wanted)
+        if frames is None:
+            if response.status in UNFINISHED:
+                raise Conflict(f"{wanted!r} runs in another instance; poll it, and stream it when it has ended")
+            raise BadRequest(f"{wanted!r} was not made in the background: only such can be streamed", param="stream")
+        async with Departure(receive), self._stream(send) as stream:
+            await stream.write(b"".join([*_split(frames)[begin:], *_ending(response)]))
+            await stream.end()
+
+    def _run(self, wanted: str) -> Run | None:
+        return self._around.runs.get(wanted.replace("resp_", "turn_", 1))
+
+    def _recording(self, wanted: str) -> Recording | None:
+        run = self._run(wanted)
+        return run.keeper if run is not None and isinstance(run.keeper, Recording) else None
+
+
+class _Told:
+    """What a recording tells, as the encoder of one who listens: from frame `at` on, whatever the event."""
+
+    def __init__(self, recording: Recording, at: int = 0) -> None:
+        self._recording = recording
+        self._at = at
+        self._done = False
+
+    def encode(self, event: Event | None = None) -> list[bytes]:
+        recording = self._recording
+        frames = recording.frames[self._at :]
+        self._at += len(frames)
+        if recording.answered and not self._done:
+            self._done = True
+            frames.append(DONE)
+        return frames
+
+
+def _refers(item: Mapping[str, Any]) -> bool:
+    return item.get("type") == "item_reference" or (item.get("type") is None and "role" not in item and "id" in item)
+
+
+def _split(frames: bytes) -> list[bytes]:
+    return [frame + b"\n\n" for frame in frames.split(b"\n\n")[:-1]]
+
+
+def _ending(row: StoredResponse) -> list[bytes]:
+    return [] if row.status == "failed" else [DONE]

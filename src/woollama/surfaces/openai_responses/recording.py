@@ -1,0 +1,110 @@
+"""One run as this dialect tells it: told once, whoever listens and whenever, and kept if it was claimed.
+
+The frames are made here and nowhere else, so a client that streams, one that polls and one that reads the response a
+week later see the same ids, the same numbers and the same object.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from woollama.core.claims import Claim
+from woollama.domain.errors import RouterError, StoreUnreachable
+from woollama.domain.events import Event, Failed, Stopped, Terminal
+from woollama.domain.state import Raw
+from woollama.domain.tools import Tool
+from woollama.domain.turns import Turn
+from woollama.surfaces.openai_responses.builder import ResponseBuilder
+from woollama.surfaces.openai_responses.frames import frame_of
+from woollama.surfaces.openai_responses.parts import Wire
+from woollama.surfaces.openai_responses.stored_items import replayed, title_of
+
+_log = logging.getLogger("woollama.state")
+
+
+class Recording:
+    """The keeper of a run. `inputs` are the turn's own items, `frames` the stream so far, `claim` its place if any.
+
+    `answered` when it has ended, and not as a failure.
+    """
+
+    def __init__(
+        self,
+        turn: Turn,
+        inputs: Sequence[Raw],
+        claim: Claim | None = None,
+        tools: Sequence[Tool] = (),
+        scrub: Callable[[RouterError], RouterError] = lambda error: error,
+    ) -> None:
+        self.turn = turn
+        self.inputs = inputs
+        self.frames: list[bytes] = []
+        self.ended = False
+        self.answered = False
+        self._claim = claim
+        self._builder = ResponseBuilder(turn, tools)
+        self._scrub = scrub
+        self._place()
+
+    def __repr__(self) -> str:
+        return f"<Recording {self._builder!r}, {len(self.frames)} frames>"
+
+    def response(self) -> dict[str, Any]:
+        return self._builder.response()
+
+    async def prepare(self, turn: Turn) -> Turn:
+        if self._claim is None:
+            return turn
+        history = await self._claim.begin()
+        self._place()
+        known = {item["id"] for item in history}
+        self.inputs = [item for item in self.inputs if item["id"] not in known]  # sent again, or referred to
+        instructions = turn.items[:1] if turn.echo.get("instructions") else ()
+        return replace(turn, items=(*instructions, *replayed(history), *replayed(self.inputs)))
+
+    def see(self, event: Event) -> None:
+        self._tell(self._builder.see(event))
+
+    async def settle(self, ending: Terminal) -> None:
+        if isinstance(ending, Failed):
+            ending = Failed(self._scrub(ending.error))
+        wires = self._builder.see(ending)
+        if self._claim is not None:
+            await self._keep(self._claim, ending, wires)
+        self._tell(wires)
+        self.ended, self.answered = True, isinstance(ending, Stopped)
+
+    def _tell(self, wires: Sequence[Wire]) -> None:
+        self.frames += [frame_of(wire, number) for number, wire in enumerate(wires, len(self.frames))]
+
+    async def _keep(self, claim: Claim, ending: Terminal, wires: list[Wire]) -> None:
+        try:
+            if claim.kept:
+                await self._write(claim, ending, wires)
+        except StoreUnreachable as error:
+            _log.warning("%s was answered and is not stored: %s", self.response()["id"], error.message)
+            claim.give_up(error)
+            self._place()
+            wires[-1]["response"] = self.response()
+        finally:
+            await claim.release()
+
+    async def _write(self, claim: Claim, ending: Terminal, wires: Sequence[Wire]) -> None:
+        response = self.response()
+        frames = b"".join([*self.frames, *(frame_of(w, n) for n, w in enumerate(wires, len(self.frames)))])
+        again = frames if self.turn.state.background else None
+        if isinstance(ending, Stopped) and ending.reason != "cancelled":
+            outputs = response.pop("output")
+            title = title_of(self.inputs)
+            await claim.keep(self.inputs, outputs, status=response["status"], body=response, title=title, frames=again)
+        else:
+            await claim.drop(status=response["status"], body=response, frames=again)
+
+    def _place(self) -> None:
+        claim = self._claim
+        self._builder.place(kept=claim is not None and claim.kept, conversation=claim.conversation if claim else None)
+        if claim is not None and claim.why_not is not None:
+            self._builder.leave_out(claim.why_not)

@@ -1,0 +1,78 @@
+"""A daemon that remembers, between the official SDK and a scripted upstream."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from openai import AsyncOpenAI
+
+from tests.daemon import daemon
+from tests.upstream import ScriptedUpstream
+
+MODEL = "mock/m"
+PATIENCE_S = 20.0
+
+
+@dataclass
+class Table:
+    client: AsyncOpenAI
+    http: httpx2.AsyncClient
+    upstream: ScriptedUpstream
+    directory: Path
+
+    def asked(self, number: int = -1) -> list[tuple[str, Any]]:
+        """What a request to the upstream said: role and content of each message, and the names of called functions."""
+        messages = self.upstream.requests[number].json["messages"]
+        return [
+            (message["role"], message.get("content") or [c["function"]["name"] for c in message.get("tool_calls", ())])
+            for message in messages
+        ]
+
+    async def ended(self, response_id: str) -> Any:
+        """The response, once it has left the background."""
+        while True:
+            response = await self.client.responses.retrieve(response_id)
+            if response.status not in ("queued", "in_progress"):
+                return response
+
+
+def write_config(directory: Path, base_url: str, mcp: Mapping[str, Any], recipes: str = "", daemon: str = "") -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "inferencers.toml").write_text(
+        f'[inferencers.mock]\nbase_url = "{base_url}"\nmodels = ["m"]\ndiscover = false\nretries = 0\n'
+    )
+    off = {name: {"disabled": True} for name in ("hello", "clock", "textops")}
+    servers = {**off, **mcp.get("mcpServers", {})}
+    (directory / "mcp.json").write_text(json.dumps({**mcp, "mcpServers": servers}))
+    (directory / "recipes.toml").write_text(recipes)
+    (directory / "woollama.toml").write_text(daemon)
+
+
+@asynccontextmanager
+async def table(
+    directory: Path,
+    *,
+    upstream: ScriptedUpstream | None = None,
+    environ: Mapping[str, str] | None = None,
+    recipes: str = "",
+    daemon_toml: str = "",
+    **mcp: Any,
+) -> AsyncIterator[Table]:
+    """`directory` holds configuration and state; the same one again is the same daemon after a restart."""
+    own = ScriptedUpstream()
+    async with own:
+        asked = upstream or own
+        write_config(directory / "config", asked.base_url, mcp, recipes, daemon_toml)
+        around = {"HOME": str(directory), "WOOLLAMA_STATE_DIR": str(directory / "state"), **(environ or {})}
+        async with (
+            daemon(directory / "config", around) as running,
+            httpx2.AsyncClient(base_url=running.url, timeout=PATIENCE_S, trust_env=False) as http,
+            AsyncOpenAI(base_url=f"{running.url}/v1", api_key="unused", max_retries=0, timeout=PATIENCE_S) as client,
+        ):
+            yield Table(client, http, asked, directory)

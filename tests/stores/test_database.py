@@ -1,0 +1,146 @@
+"""A database as the tables need it: whole transactions, private files, sentences for what goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from woollama.domain.errors import StoreUnreachable
+from woollama.stores.database import Database, open_database, password_in
+
+HANDLE = "INSERT INTO handles (id, listed, backend, metadata, status, length, created_at, updated_at, locked_until)"
+ROW = HANDLE + " VALUES (?, 1, 'store', '{}', 'active', 0, 1.5, 2, 0)"
+
+
+async def ids(database: Database) -> list[str]:
+    return [row["id"] for row in await database.fetch("SELECT id FROM handles ORDER BY id")]
+
+
+async def test_a_statement_alone_is_kept(database: Database, url: str) -> None:
+    assert await database.execute(ROW, "a") == 1
+    again = open_database(url)
+    assert await ids(again) == ["a"]
+    assert (await again.fetch("SELECT created_at FROM handles"))[0]["created_at"] == 1.5
+    await again.close()
+
+
+async def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
+    async def fails() -> None:
+        async with database.transaction():
+            await database.execute(ROW, "a")
+            async with database.transaction():
+                await database.execute(ROW, "b")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fails()
+    assert await ids(database) == []
+
+
+async def test_a_task_that_is_cancelled_in_a_transaction_leaves_nothing_and_holds_up_nobody(database: Database) -> None:
+    inside = asyncio.Event()
+
+    async def stuck() -> None:
+        async with database.transaction():
+            await database.execute(ROW, "a")
+            inside.set()
+            await asyncio.get_running_loop().create_future()
+
+    task = asyncio.create_task(stuck())
+    await inside.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    assert await database.execute(ROW, "b") == 1
+    assert await ids(database) == ["b"]
+
+
+async def test_concurrent_transactions_follow_one_another(database: Database) -> None:
+    await database.execute(ROW, "a")
+
+    async def add_one() -> None:
+        async with database.transaction():
+            await database.execute("UPDATE handles SET length = length + 1 WHERE id = 'a'")
+
+    await asyncio.gather(*(add_one() for _ in range(20)))
+    assert (await database.fetch("SELECT length FROM handles"))[0]["length"] == 20
+
+
+async def test_the_databases_own_clock_goes_on(database: Database) -> None:
+    first, second = [(await database.fetch("SELECT NOW() AS now"))[0]["now"] for _ in range(2)]
+    assert 1.7e9 < first <= second
+
+
+async def test_what_was_made_by_a_newer_version_is_left_alone(database: Database, url: str) -> None:
+    await database.execute("INSERT INTO woollama_schema VALUES (99)")
+    again = open_database(url)
+    with pytest.raises(StoreUnreachable, match="made by a newer woollama"):
+        await again.execute(ROW, "a")
+    await again.close()
+
+
+async def test_two_that_open_an_empty_database_at_once_make_one_schema(url: str) -> None:
+    both = [open_database(url) for _ in range(2)]
+    await asyncio.gather(*(each.execute(ROW, f"h{number}") for number, each in enumerate(both)))
+    assert await ids(both[0]) == ["h0", "h1"]
+    for each in both:
+        await each.close()
+
+
+async def test_the_file_is_its_owners_alone_from_the_first_instant(tmp_path: Path) -> None:
+    database = open_database(f"sqlite://{tmp_path / 'deep' / 'state.db'}")
+    await database.execute(ROW, "a")
+    files = sorted((tmp_path / "deep").iterdir())
+    assert [file.name for file in files] == ["state.db", "state.db-shm", "state.db-wal"]
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+    assert (tmp_path / "deep").stat().st_mode & 0o777 == 0o700
+    await database.close()
+
+
+async def test_nothing_is_opened_before_something_is_asked(tmp_path: Path) -> None:
+    database = open_database(f"sqlite://{tmp_path / 'state.db'}")
+    await database.close()
+    assert not (tmp_path / "state.db").exists()
+
+
+@pytest.mark.parametrize("broken", ["no database", "another program's"])
+async def test_a_file_that_cannot_be_used_is_told_in_a_sentence(tmp_path: Path, broken: str) -> None:
+    file = tmp_path / "state.db"
+    if broken == "no database":
+        file.write_bytes(b"this is a letter to my aunt, and no database" * 50)
+    else:
+        other = sqlite3.connect(file)
+        other.execute("CREATE TABLE handles (theirs TEXT)")
+        other.close()
+    database = open_database(f"sqlite://{file}")
+    with pytest.raises(StoreUnreachable, match=r"state\.db cannot be used"):
+        await database.execute(ROW, "a")
+    await database.close()
+
+
+async def test_a_server_that_is_not_there_is_told_without_the_password() -> None:
+    url = "postgresql://me:sesame-open@127.0.0.1:1/woollama"
+    assert password_in(url) == "sesame-open"
+    database = open_database(url)
+    with pytest.raises(StoreUnreachable, match=r"postgresql://127\.0\.0\.1/woollama cannot be reached") as refused:
+        await database.execute(ROW, "a")
+    assert "sesame" not in refused.value.message + repr(database)
+    await database.close()
+
+
+@pytest.mark.parametrize("url", ["mysql://x/y", "sqlite:", "sqlite:///"])
+def test_what_is_no_database_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="sqlite"):
+        open_database(url)
+
+
+def test_opening_loads_no_driver_of_a_server() -> None:
+    source = "import sys, woollama.stores.tables, woollama.stores.database as d; d.open_database('postgresql://x/y')"
+    shown = subprocess.run(
+        [sys.executable, "-c", f"{source}; print('asyncpg' in sys.modules)"], capture_output=True, text=True, check=True
+    )
+    assert shown.stdout == "False\n"
