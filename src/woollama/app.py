@@ -52,7 +52,7 @@ from woollama.surfaces.feed import Feed
 from woollama.surfaces.listings import Models, Probes, Processes, Tools
 from woollama.surfaces.mcp_server.endpoint import McpEndpoint
 from woollama.surfaces.mcp_server.offer import Offer
-from woollama.surfaces.metrics import Gauge, Metrics
+from woollama.surfaces.metrics import Metrics, usual_gauges
 from woollama.surfaces.ollama import chat as ollama_chat
 from woollama.surfaces.ollama import generate as ollama_generate
 from woollama.surfaces.ollama.embed import Embed
@@ -240,7 +240,7 @@ class Daemon:
         heartbeat_s = core.config.door.heartbeat_s
         self._mcp = McpEndpoint(core.offer(), max_body_bytes=core.config.limits.body_bytes)
         self._feed = Feed(heartbeat_s=heartbeat_s, scrub=scrubber.scrub, request_id=request_id.get)
-        self._metrics = Metrics(self._gauges())
+        self._metrics = Metrics(usual_gauges(core.tool_servers, core.runs, __version__))
         core.runs.observe(self._feed.see_run)
         core.approvals.observe(self._feed.see_ask)
         core.toolbox.watch(lambda what, fields: self._feed.tell(what, **fields))
@@ -374,17 +374,6 @@ class Daemon:
     def _scrubbed(self, error: RouterError) -> RouterError:
         error.message = self._scrubber.scrub(error.message)
         return error
-
-    def _gauges(self) -> list[Gauge]:
-        servers = self._core.tool_servers
-        up = Gauge(
-            "woollama_tool_server_up",
-            "Whether a tool server can be called.",
-            lambda: [(server.health == "ready", {"server": server.name}) for server in servers.health()],
-        )
-        runs = Gauge("woollama_runs", "Turns in progress.", lambda: [(len(self._core.runs), {})])
-        info = Gauge("woollama_info", "What runs here.", lambda: [(1, {"version": __version__})])
-        return [up, runs, info]
 
     def _waits_for(self) -> list[str]:
         """A tool server that is down is told by its health; it does not make the daemon unready."""

@@ -7,9 +7,11 @@ in this process; nothing is sent anywhere.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 
 from starlette.types import Receive, Scope, Send
+
+from woollama.domain.ports import ToolServers
 
 Labels = Mapping[str, str]
 Field = str | int | float | bool | None
@@ -131,3 +133,15 @@ def _preamble(name: str, doc: str, kind: str) -> Iterator[str]:
 
 def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def usual_gauges(servers: ToolServers, runs: Sized, version: str) -> list[Gauge]:
+    """What can be read off at any time: how the tool servers are, how many turns there are, and what runs here."""
+    up = Gauge(
+        "woollama_tool_server_up",
+        "Whether a tool server can be called.",
+        lambda: [(server.health == "ready", {"server": server.name}) for server in servers.health()],
+    )
+    turns = Gauge("woollama_runs", "Turns in progress.", lambda: [(len(runs), {})])
+    info = Gauge("woollama_info", "What runs here.", lambda: [(1, {"version": version})])
+    return [up, turns, info]

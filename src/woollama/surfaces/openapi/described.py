@@ -182,6 +182,9 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         answers={202: Answer("It is on its way")},
         parameters={"pipe": _part("the name that the pipe's first line told", "PIPE")},
     ),
+    ("GET", "/w1/processes"): Operation(
+        _DAEMON, "Every child process, of tool servers and models", answers=answers(_OPAQUE)
+    ),
     ("GET", "/w1/status"): Operation(_DAEMON, "How everything is, in one answer", answers=answers(ref("Status"))),
     ("GET", "/w1/approvals"): Operation(_DAEMON, "What waits for a person's yes", answers=answers(ref("Approvals"))),
     ("POST", "/w1/approvals/{id}"): Operation(
