@@ -19,7 +19,7 @@ TOOLS = {
 }
 
 
-@pytest.mark.parametrize("words", [["models"], ["tools"], ["status"], ["run", "demo", "hi"]])
+@pytest.mark.parametrize("words", [["models"], ["tools"], ["status"], ["ps"], ["run", "demo", "hi"]])
 def test_without_a_daemon_it_says_so(home: Home, words: list[str]) -> None:
     finished = home.woollama(*words)
     assert finished.returncode == 1
@@ -139,6 +139,32 @@ def test_status_tells_what_a_person_wants_to_know(home: Home, daemon: FakeDaemon
     ]
     told = json.loads(home.woollama("status", "--json").stdout)
     assert told == {**STATUS, "url": "http://127.0.0.1:11435", "socket": f"{home.runtime}/woollama.sock"}
+
+
+PROCESSES = {
+    "data": [
+        {"name": "git", "kind": "tool_server", "state": "ready", "pid": 11, "keeper_pid": 10, "uptime_s": 8000.0}
+        | {"memory_bytes": 45_000_000, "restarts": 1, "idle_stop_in_s": None, "last_error": "was killed"},
+        {"name": "coder", "kind": "model", "state": "ready", "pid": 21, "keeper_pid": 20, "uptime_s": 42.5}
+        | {"memory_bytes": 4_200_000_000, "restarts": 0, "idle_stop_in_s": 540.2, "last_error": None},
+        {"name": "seer", "kind": "model", "state": "down", "pid": None, "keeper_pid": None, "uptime_s": None}
+        | {"memory_bytes": None, "restarts": 2, "idle_stop_in_s": None, "last_error": "it ended\nno \x1b[2J"},
+        {"name": "supervisor", "kind": "supervisor", "state": "ready", "pid": 9, "keeper_pid": None, "uptime_s": 8001.0}
+        | {"memory_bytes": 900_000, "restarts": 0, "idle_stop_in_s": None, "last_error": None},
+    ]
+}
+
+
+def test_ps_shows_every_process(home: Home, daemon: FakeDaemon) -> None:
+    daemon.answers["/w1/processes"] = (200, PROCESSES)
+    assert home.woollama("ps").stdout.splitlines() == [
+        "NAME        KIND         STATE  PID  KEEPER  UP          MEMORY  RESTARTS",
+        "git         tool server  ready  11   10      2 h 13 min  45 MB   1",
+        "coder       model        ready  21   20      42 s        4.2 GB  0         idle, stops in 9 min",
+        "seer        model        down   -    -       -           -       2         no \\x1b[2J",
+        "supervisor  supervisor   ready  9    -       2 h 13 min  900 kB  0",
+    ]
+    assert json.loads(home.woollama("ps", "--json").stdout) == PROCESSES
 
 
 def test_status_tells_what_waits_for_a_reload(home: Home, daemon: FakeDaemon) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from woollama.cli.arguments import SubParsers
 from woollama.cli.daemon import Daemon, NotRunning, Refused
-from woollama.cli.screen import complain, table
+from woollama.cli.screen import complain, duration, size, table
 
 _HEAD = ("NAME", "KIND", "STATE", "PID", "KEEPER", "UP", "MEMORY", "RESTARTS", "")
 
@@ -61,20 +61,3 @@ def _remark(process: Mapping[str, Any]) -> str:
 
 def _or_dash(value: Any, shown: Any = str) -> str:
     return "-" if value is None else str(shown(value))
-
-
-def duration(seconds: float) -> str:
-    """The two largest units: `42s`, `3m 5s`, `2h 10m`, `4d 1h`."""
-    left, words = int(seconds), list[str]()
-    for unit, unit_s in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
-        if left >= unit_s or (unit == "s" and not words):
-            words.append(f"{left // unit_s}{unit}")
-        left %= unit_s
-    return " ".join(words[:2])
-
-
-def size(count: int) -> str:
-    """`812 kB`, `45 MB`, `4.2 GB`."""
-    if count >= 10**9:
-        return f"{count / 10**9:.1f} GB"
-    return f"{count / 10**6:.0f} MB" if count >= 10**6 else f"{count / 10**3:.0f} kB"

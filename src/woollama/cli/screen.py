@@ -62,6 +62,25 @@ def counted(count: int, word: str) -> str:
     return f"{count} {word if count == 1 else plural}"
 
 
+def duration(seconds: float) -> str:
+    """`42 s`, `3 min`, `2 h 13 min`, `5 d 2 h`."""
+    minutes, s = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min" if minutes else f"{s} s"
+
+
+def size(count: int) -> str:
+    """Bytes as `812 kB`, `45 MB`, `4.2 GB`."""
+    if count >= 10**9:
+        return f"{count / 10**9:.1f} GB"
+    return f"{count / 10**6:.0f} MB" if count >= 10**6 else f"{count / 10**3:.0f} kB"
+
+
 def fits(name: str, patterns: Sequence[str]) -> bool:
     """Whether a name is meant by one of `patterns`, each a glob over all of it or a part of it; by none: yes."""
     return not patterns or any(fnmatchcase(name, each) or each.lower() in name.lower() for each in patterns)

@@ -11,7 +11,7 @@ from typing import Any
 
 from woollama.cli.arguments import SubParsers
 from woollama.cli.daemon import Daemon, NotRunning, Refused
-from woollama.cli.screen import complain, counted, one_line, styled, table
+from woollama.cli.screen import complain, counted, duration, one_line, styled, table
 
 _NAMED_MODELS = 4
 """How many inferencers are told with the number of their models."""
@@ -47,18 +47,6 @@ def run(args: argparse.Namespace) -> int:
     for line in _attention(told):
         print(line)
     return 0
-
-
-def duration(seconds: float) -> str:
-    """`42 s`, `3 min`, `2 h 13 min`, `5 d 2 h`."""
-    minutes, s = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days} d {hours} h"
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min" if minutes else f"{s} s"
 
 
 def _facts(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

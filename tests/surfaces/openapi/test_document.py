@@ -97,6 +97,7 @@ async def test_every_shape_is_used_and_every_part_of_a_path_is_explained(describ
         ("GET", "/v1/models/gone", "/v1/models/{model}", None),
         ("GET", "/v1/tools", "/v1/tools", None),
         ("GET", "/w1/servers", "/w1/servers", None),
+        ("GET", "/w1/processes", "/w1/processes", None),
         ("GET", "/w1/status", "/w1/status", None),
         ("GET", "/w1/config", "/w1/config", None),
         ("POST", "/w1/reload", "/w1/reload", None),

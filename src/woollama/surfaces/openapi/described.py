@@ -183,7 +183,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         parameters={"pipe": _part("the name that the pipe's first line told", "PIPE")},
     ),
     ("GET", "/w1/processes"): Operation(
-        _DAEMON, "Every child process, of tool servers and models", answers=answers(_OPAQUE)
+        _DAEMON, "Every child process, of tool servers and models", answers=answers(ref("Processes"))
     ),
     ("GET", "/w1/status"): Operation(_DAEMON, "How everything is, in one answer", answers=answers(ref("Status"))),
     ("GET", "/w1/approvals"): Operation(_DAEMON, "What waits for a person's yes", answers=answers(ref("Approvals"))),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from woollama.domain.capabilities import CAPABILITIES
 from woollama.surfaces.openapi.operations import Schema, array, flag, maybe, number, ref, table, text, whole
 from woollama.surfaces.openapi.state import STATE_SCHEMAS
 
@@ -34,6 +35,21 @@ OWN: Mapping[str, Schema] = {
         last_error=maybe(text("Why it is down")),
     ),
     "Servers": table(data=array(ref("Server"))),
+    "Process": table(
+        "A process that the daemon has started, or may start.",
+        name=text(),
+        kind=text(enum=["tool_server", "model", "supervisor"]),
+        state=text(enum=["starting", "ready", "down", "stopped", "stopping"]),
+        pid=maybe(whole()),
+        keeper_pid=maybe(whole("The process that ends it with all that it started")),
+        started_at=maybe(number("Unix time")),
+        uptime_s=maybe(number("How long it has been running")),
+        memory_bytes=maybe(whole("Resident memory with all that it started; null where that is not known")),
+        restarts=whole("How often it was started after the first time"),
+        idle_stop_in_s=maybe(number("When it is stopped, if nobody uses it until then")),
+        last_error=maybe(text("Why it is down")),
+    ),
+    "Processes": table(data=array(ref("Process"))),
     "Tool": table(name=text("server.tool"), server=text(), tool=text(), description=text()),
     "Tools": table(tools=array(text("server.tool")), data=array(ref("Tool")), servers=array(ref("Server"))),
     "Approval": table(
@@ -157,6 +173,12 @@ OTHERS: Mapping[str, Schema] = {
         created_at=text(),
         owned_by=text("The inferencer, or woollama for recipes"),
         display_name=text(),
+        optional={
+            "x_woollama": table(
+                "Only where something is declared.",
+                capabilities=array(text("What is declared of it", enum=[*CAPABILITIES])),
+            )
+        },
     ),
     "Models": table(
         opened=True,
