@@ -22,7 +22,9 @@ from woollama.config.model import (
     ConversationStore,
     Inferencer,
     Patterns,
+    Price,
     Recipe,
+    Token,
     ToolServer,
     Variable,
     WorkedCall,
@@ -37,6 +39,7 @@ VARIABLES: Mapping[str, str] = {
     "WOOLLAMA_CONFIG_DIR": "where the four files are, instead of `$XDG_CONFIG_HOME/woollama` or `~/.config/woollama`",
     "WOOLLAMA_STATE_DIR": "what the daemon keeps, instead of `$XDG_STATE_HOME/woollama` or `~/.local/state/woollama`",
     "WOOLLAMA_TOKEN": "what clients over TCP must present; without it only this machine can connect",
+    "WOOLLAMA_TOKEN_<NAME>": "the value of `[tokens.NAME]`; `-` and the like become `_`",
     "WOOLLAMA_OLLAMA_URL": "where Ollama is, for the shipped `[inferencers.ollama]`",
     "WOOLLAMA_LOG": "a filter such as `info,woollama.toolservers=debug`",
     "WOOLLAMA_LOG_FORMAT": "`text` or `json`",
@@ -62,7 +65,11 @@ def page() -> str:
         ),
         "inferencers": _table("`[inferencers.NAME]`", Inferencer, _reserved("inferencers")),
         "daemon": "\n\n".join(
-            _table(f"`[{name}]`", cls, _reserved(name), environment=name) for name, cls in SECTIONS.items()
+            [
+                *(_table(f"`[{name}]`", cls, _reserved(name), environment=name) for name, cls in SECTIONS.items()),
+                _table("`[tokens.NAME]`", Token),
+                _table('`[prices]`, a table for each `"inferencer/model"`', Price),
+            ]
         ),
         "variables": _variables(),
         "flags": _flags(),
@@ -111,7 +118,7 @@ def _default(item: dataclasses.Field[object], how: Setting) -> str:
     if how.kind.unit == "s":
         return f"`{value:g}s`"
     if how.kind.unit == "bytes":
-        return f"`{value // 2**20}MiB`"
+        return f"`{value // 2**20}MiB`" if value >= 2**20 else f"`{value // 2**10}KiB`"
     return f"`{json.dumps(value)}`"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,7 +13,7 @@ from anyio.from_thread import start_blocking_portal
 from woollama.app import Core, Daemon
 from woollama.config import load
 from woollama.observe import Scrubber
-from woollama.server import InProcess, ServeOptions, serve_in_process
+from woollama.server import InProcess, ServeOptions, options_of, serve_in_process
 
 
 @asynccontextmanager
@@ -21,19 +22,26 @@ async def daemon(
     environ: Mapping[str, str],
     options: ServeOptions | None = None,
     scrubber: Scrubber | None = None,
+    *,
+    problems_expected: bool = False,
 ) -> AsyncIterator[InProcess]:
     with TemporaryDirectory(prefix="woollama-state-") as state_dir:
-        async with _daemon(config_dir, {"WOOLLAMA_STATE_DIR": state_dir, **environ}, options, scrubber) as running:
+        environ = {"WOOLLAMA_STATE_DIR": state_dir, **environ}
+        async with _daemon(config_dir, environ, options, scrubber, problems_expected) as running:
             yield running
 
 
 @asynccontextmanager
 async def _daemon(
-    config_dir: Path, environ: Mapping[str, str], options: ServeOptions | None, scrubber: Scrubber | None
+    config_dir: Path,
+    environ: Mapping[str, str],
+    options: ServeOptions | None,
+    scrubber: Scrubber | None,
+    problems_expected: bool,
 ) -> AsyncIterator[InProcess]:
     loaded = load(config_dir, environ)
-    assert not loaded.errors, loaded.errors
-    options = options or ServeOptions(shutdown_timeout_s=1.0)
+    assert problems_expected or not loaded.errors, loaded.errors
+    options = options or replace(options_of(loaded.config, environ), shutdown_timeout_s=1.0)
     scrubber = scrubber or Scrubber()
     served = Daemon(
         Core(loaded.config, environ, scrubber),

@@ -77,6 +77,8 @@ def test_a_runnable_snippet_runs(snippet: Snippet, place: Place) -> None:
 def test_a_configuration_snippet_loads_without_a_problem(snippet: Snippet, tmp_path: Path) -> None:
     (tmp_path / snippet.info.split()[1]).write_text(snippet.text)
     variables = dict.fromkeys(re.findall(r"\$\{(?:env:)?(\w+)", snippet.text), "x")
+    tokens = re.findall(r"^\[tokens\.(\w+)\]", snippet.text, re.MULTILINE)
+    variables |= {f"WOOLLAMA_TOKEN_{name.upper()}": f"the-token-of-{name}" for name in tokens}
     for directory in re.findall(r'"~/([^"]+)"', snippet.text):  # what the snippet takes for granted
         (tmp_path / directory).mkdir(parents=True)
     loaded = load(tmp_path, {"HOME": str(tmp_path), **variables})

@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "inferencing": DOMAIN | {"config", "core", "inferencers", "observe", "processes"},
     "found_models": DOMAIN,
     "reloading": DOMAIN | {"config"},
-    "generation": DOMAIN | {"config", "core", "inferencing", "found_models"},
+    "generation": DOMAIN | {"config", "core", "inferencing", "found_models", "toolservers"},
     "app": ALL | COMPOSITION,
     "server": ALL | COMPOSITION | {"app"},
     "cli": ALL | COMPOSITION | {"app", "server", "connect"},

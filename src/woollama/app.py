@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import fields
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -18,21 +17,22 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from woollama import __version__
 from woollama.config import Config, Loaded
-from woollama.config.model import ToolServer
-from woollama.config.secrets import secrets_in, secrets_of
+from woollama.config.secrets import secrets_of
 from woollama.core.approvals import Approvals
 from woollama.core.approved import Approved
+from woollama.core.bounded_results import BoundedResults
 from woollama.core.catalog import Catalog
 from woollama.core.continuations import Continuations
 from woollama.core.names import Names
 from woollama.core.remembered import Remembered
 from woollama.core.runs import Emit, Run, Runs
+from woollama.core.toolboxes import Scoped
 from woollama.domain.errors import RouterError
 from woollama.domain.ports import ProcessState
 from woollama.domain.tools import Tool
 from woollama.domain.turns import Turn
 from woollama.found_models import FoundModels
-from woollama.generation import Generation
+from woollama.generation import Generation, server_spec
 from woollama.inferencers.managed.roster import Roster
 from woollama.inferencing import Inferencing
 from woollama.observe import LoggedToolbox, Scrubber, request_id
@@ -67,7 +67,7 @@ from woollama.surfaces.relay import Relayer
 from woollama.surfaces.reload import Reload
 from woollama.surfaces.status import Status
 from woollama.surfaces.watched import Watched
-from woollama.toolservers.fleet import Fleet, ServerSpec
+from woollama.toolservers.fleet import Fleet
 
 _LASTING = frozenset({"/mcp", "/mcp/", "/mcp/pipe", "/w1/events"})
 """Streams that a client may hold for days; they use nothing that a reload replaces."""
@@ -90,9 +90,11 @@ class Core:
         self.model_processes = Roster()
         self._kin = Kin(lambda: self.supervisor.pid)
         self.tool_servers = Fleet(
-            map(_server, config.servers.values()), spawner=self.supervisor, environment=private_environment(environ)
+            map(server_spec, config.servers.values()), spawner=self.supervisor, environment=private_environment(environ)
         )
-        self.toolbox = LoggedToolbox(self.tool_servers)
+        self.toolbox = LoggedToolbox(
+            Scoped(BoundedResults(self.tool_servers, lambda: self.config.limits.tool_result_bytes))
+        )
         self._environ = environ
         self._scrubber = scrubber
         self._found = found or FoundModels()
@@ -103,6 +105,7 @@ class Core:
         scrubber.add(*self.state.secrets())
         self._generation = self._next(config)
         self.runs = Runs(self._play)
+        self.runs.limit(config.limits.runs, config.limits.output_bytes)
         self._following: asyncio.Task[None] | None = None
         self._retiring: set[asyncio.Task[None]] = set()
 
@@ -184,7 +187,8 @@ class Core:
         generation, before = self._next(config, self._generation), self._generation
         self._generation = generation
         self.approvals.timeout_s = config.approvals.timeout_s
-        self.tool_servers.update(map(_server, config.servers.values()))
+        self.runs.limit(config.limits.runs, config.limits.output_bytes)
+        self.tool_servers.update(map(server_spec, config.servers.values()))
         self.model_processes.keep_only(config.inferencers)
         self.state.reconfigure(config)
         self._follow()
@@ -210,8 +214,8 @@ class Core:
         await self._generation.play(turn, emit)
 
     def _next(self, config: Config, before: Generation | None = None) -> Generation:
-        inferencing = Inferencing(config.inferencers, self._environ, self.supervisor, self.model_processes)
-        self._scrubber.add(*inferencing.secrets(), *secrets_of(config.servers.values()), *secrets_in(self._environ))
+        inferencing = Inferencing(config, self._environ, self.supervisor, self.model_processes)
+        self._scrubber.add(*inferencing.secrets(), *secrets_of(config, self._environ))
         return Generation(
             config,
             inferencing,
@@ -309,6 +313,8 @@ class Daemon:
                 inferencing.forwarder,
                 core.generation.attempts,
                 {name: entry.extra_body for name, entry in config.inferencers.items()},
+                places=core.runs.places,
+                prices=core.generation.prices,
                 heartbeat_s=config.door.heartbeat_s,
                 scrub=self._scrubbed,
                 scrub_text=self._scrubber.scrub,
@@ -391,8 +397,3 @@ async def open_core(
         yield core
     finally:
         await core.close()
-
-
-def _server(entry: ToolServer) -> ServerSpec:
-    same = {field.name for field in fields(ServerSpec)} & {field.name for field in fields(ToolServer)}
-    return ServerSpec(**{name: getattr(entry, name) for name in same})

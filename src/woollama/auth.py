@@ -3,13 +3,14 @@
 A web page can make its visitor's browser send requests to this machine, and so can another user of it; both would
 spend the owner's keys and run the owner's tools. `Host` (against DNS rebinding), `Origin` and `Sec-Fetch-Site` (against
 pages of other sites), the content type (against forms, which need no permission to post) and the peer's uid stand
-between. A token is asked for in addition, over TCP, when there is one.
+between. A token is asked for in addition, over TCP, when there is one; a named one also says what its bearer may use.
 
 Over the unix socket any `Host` will do: no browser and no DNS name leads there, and clients invent one.
 """
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import re
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from woollama.domain.errors import BadRequest, Forbidden, NotAuthorized, WrongContentType, WrongHost
-from woollama.domain.turns import Caller
+from woollama.domain.turns import EVERYTHING, Caller, Scope
 from woollama.platform import Peer, is_loopback
 
 _SINGLE = frozenset({b"host", b"origin", b"sec-fetch-site", b"content-type", b"content-length"})
@@ -30,6 +31,17 @@ _MULTIPART = "multipart/form-data"
 _NAME = re.compile(r"[\w.+-]{1,40}", re.ASCII)
 
 
+@dataclass(frozen=True, slots=True)
+class ClientToken:
+    """A named token: `scope` is what it opens and what it is called.
+
+    Without a `value` nobody can present it. That it is asked for all the same keeps a door shut whose key is missing.
+    """
+
+    scope: Scope
+    value: str | None = field(repr=False)
+
+
 @dataclass(frozen=True)
 class Policy:
     """Who is let in. `uid` is ours; `allow_hosts` are names without a port; `*` in `allow_origins` stands for anything.
@@ -39,10 +51,24 @@ class Policy:
 
     uid: int
     token: str | None = field(default=None, repr=False)
+    named_tokens: tuple[ClientToken, ...] = ()
     check_tcp_owner: bool = True
     allow_hosts: Sequence[str] = ()
     allow_origins: Sequence[str] = ()
     max_body_bytes: int = 32 * 2**20
+    max_media_bytes: int = 256 * 2**20
+    body_timeout_s: float = 30.0
+
+    @property
+    def wants_token(self) -> bool:
+        return self.token is not None or bool(self.named_tokens)
+
+    @cached_property
+    def tokens(self) -> tuple[tuple[bytes, Scope], ...]:
+        """The digest of each token, and what it opens."""
+        own = [(self.token, EVERYTHING)]
+        every = [*own, *((named.value, named.scope) for named in self.named_tokens)]
+        return tuple((_digest(value.encode()), scope) for value, scope in every if value)
 
     @cached_property
     def hosts(self) -> frozenset[str]:
@@ -70,6 +96,10 @@ class Head:
     user_agent: str = ""
     preflight: bool = False
     server: str | None = None
+
+    @property
+    def is_form(self) -> bool:
+        return self.content_type == _MULTIPART
 
     @property
     def has_body(self) -> bool:
@@ -115,17 +145,19 @@ class Head:
 def authorize(head: Head, peer: Peer, policy: Policy) -> Caller:
     """The caller that a request comes from; raises `Forbidden`, `WrongHost`, `NotAuthorized` or `WrongContentType`.
 
-    A preflight carries neither key nor body, so only where it comes from is looked at. The caller's name is what the
-    client calls itself (the product in its `User-Agent`) and proves nothing.
+    A preflight carries neither key nor body, so only where it comes from is looked at. The caller's name is that of its
+    token; without one it is what the client calls itself (the product in its `User-Agent`) and proves nothing.
     """
     _check_peer(peer, policy)
     _check_host(head, peer, policy)
     _check_origin(head, policy)
+    scope = EVERYTHING
     if not head.preflight:
-        _check_key(head, peer, policy)
+        scope = _check_key(head, peer, policy)
         _check_content(head)
     named = _NAME.match(head.user_agent)
-    return Caller(named[0] if named else peer.via, peer.via, peer.uid, peer.pid)
+    name = scope.token or (named[0] if named else peer.via)
+    return Caller(name, peer.via, peer.uid, peer.pid, scope=scope)
 
 
 def presented_key(name: bytes, value: bytes) -> bytes | None:
@@ -138,13 +170,16 @@ def presented_key(name: bytes, value: bytes) -> bytes | None:
     return None
 
 
-def is_token(key: bytes, policy: Policy) -> bool:
-    return policy.token is not None and hmac.compare_digest(key, policy.token.encode())
+def scope_of(key: bytes, policy: Policy) -> Scope | None:
+    """What a key opens, `None` if it is no token of ours. The time taken does not tell which one it was near to."""
+    digest = _digest(key)
+    opened = [scope for known, scope in policy.tokens if hmac.compare_digest(digest, known)]
+    return opened[0] if opened else None
 
 
 def own_key(head: Head, policy: Policy) -> str | None:
     """The first key of a request that is no token of ours: the caller's own at somebody else's."""
-    return next((key.decode("latin-1") for key in head.keys if key and not is_token(key, policy)), None)
+    return next((key.decode("latin-1") for key in head.keys if key and scope_of(key, policy) is None), None)
 
 
 def origin_allowed(head: Head, policy: Policy) -> bool:
@@ -163,7 +198,7 @@ def _check_peer(peer: Peer, policy: Policy) -> None:
         if peer.uid != policy.uid:
             raise Forbidden(f"this socket serves uid {policy.uid} alone, and you are uid {peer.uid}")
     elif not peer.local:
-        if policy.token is None:
+        if not policy.tokens:
             raise Forbidden("connections from other machines need a token, and this daemon has none")
     elif policy.check_tcp_owner and peer.uid != policy.uid:
         if peer.uid is None:
@@ -195,22 +230,29 @@ def _check_origin(head: Head, policy: Policy) -> None:
         raise Forbidden("a page of another site may not use this daemon", param="sec-fetch-site")
 
 
-def _check_key(head: Head, peer: Peer, policy: Policy) -> None:
-    if policy.token is None or peer.via == "unix":
-        return
+def _check_key(head: Head, peer: Peer, policy: Policy) -> Scope:
+    """What the request's token opens. Over the unix socket none is needed, and one that is none of ours is nothing."""
     # All are compared, so that the time taken does not tell which header was right.
-    if not any([is_token(key, policy) for key in head.keys]):  # noqa: C419
+    opened = [scope for scope in [scope_of(key, policy) for key in head.keys] if scope is not None]
+    if opened:
+        return opened[0]
+    if policy.wants_token and peer.via != "unix":
         wrong = "is not the right one" if head.keys else "is missing"
         raise NotAuthorized(f"the token {wrong}: send it as Authorization: Bearer TOKEN, or as x-api-key")
+    return EVERYTHING
 
 
 def _check_content(head: Head) -> None:
-    if not head.has_body or _JSON.match(head.content_type) or head.content_type == _MULTIPART:
+    if not head.has_body or _JSON.match(head.content_type) or head.is_form:
         return
     if head.content_type == _FORM and head.origin is None and head.path.startswith("/api/"):
         return
     sent = f"not {head.content_type}" if head.content_type else "and the request does not say what it is"
     raise WrongContentType(f"the body must be application/json, {sent}", param="content-type")
+
+
+def _digest(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()
 
 
 def _trusted(host: str | None, head: Head, policy: Policy) -> bool:

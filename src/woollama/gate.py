@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from woollama.auth import Head, Policy, authorize, is_token, origin_allowed, own_key, presented_key
-from woollama.domain.errors import InternalFault, RouterError, ShuttingDown, TooLarge
+from woollama.auth import Head, Policy, authorize, origin_allowed, own_key, presented_key, scope_of
+from woollama.domain.errors import InternalFault, RouterError, ShuttingDown, SlowRequest, TooLarge
 from woollama.domain.ids import new_id
 from woollama.observe import request_id
 from woollama.platform import Peer
@@ -82,13 +82,14 @@ class Gate:
             if head.preflight:
                 await answer.whole(204, _preflight(scope), b"")
                 return
-            if (head.content_length or 0) > self._policy.max_body_bytes:
-                raise self._too_large()
+            limit_bytes = self._policy.max_media_bytes if head.is_form else self._policy.max_body_bytes
+            if (head.content_length or 0) > limit_bytes:
+                raise _too_large(limit_bytes, head)
         except RouterError as error:
             await self._refuse(scope, receive, answer, error)
             return
-        if head.chunked:
-            receive = self._counted(receive)
+        if head.has_body and scope["type"] == "http":
+            receive = self._bounded(receive, head, limit_bytes)
         await self._pass(self._without_token(scope), receive, answer)
 
     async def _pass(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
@@ -128,32 +129,40 @@ class Gate:
             extra.append((b"www-authenticate", b"Bearer"))
         await answer.whole(status, [*headers, *extra], body)
 
-    def _counted(self, receive: Receive) -> Receive:
-        """A body of unknown length: the application's reading of it fails with `TooLarge` at the limit."""
-        taken = 0
+    def _bounded(self, receive: Receive, head: Head, limit_bytes: int) -> Receive:
+        """Reading the body fails with `TooLarge` at the limit, and with `SlowRequest` when it stands still.
 
-        async def counting() -> Message:
-            nonlocal taken
-            message = await receive()
+        It may take its time as long as it moves: the limit is on silence.
+        """
+        taken, complete = 0, False
+        silence_s = self._policy.body_timeout_s
+
+        async def reading() -> Message:
+            nonlocal taken, complete
+            if complete:
+                return await receive()
+            try:
+                async with asyncio.timeout(silence_s):
+                    message = await receive()
+            except TimeoutError:
+                raise SlowRequest(f"the body stood still for {silence_s:g} s; see --body-timeout") from None
             if message["type"] == "http.request":
+                complete = not message.get("more_body", False)
                 taken += len(message.get("body", b""))
-                if taken > self._policy.max_body_bytes:
-                    raise self._too_large()
+                if taken > limit_bytes:
+                    raise _too_large(limit_bytes, head)
             return message
 
-        return counting
-
-    def _too_large(self) -> TooLarge:
-        return TooLarge(f"the body is larger than {self._policy.max_body_bytes} bytes; see --max-body-bytes")
+        return reading
 
     def _without_token(self, scope: Scope) -> Scope:
-        """Our own token has done its work here; nothing behind the gate can forward it."""
-        if self._policy.token is None:
+        """A token of ours has done its work here; nothing behind the gate can forward it."""
+        if not self._policy.tokens:
             return scope
         kept = [
             (name, value)
             for name, value in scope["headers"]
-            if (key := presented_key(name, value)) is None or not is_token(key, self._policy)
+            if (key := presented_key(name, value)) is None or scope_of(key, self._policy) is None
         ]
         return {**scope, "headers": kept}
 
@@ -179,6 +188,11 @@ class _Answer:
         length = [] if status == 204 else [(b"content-length", b"%d" % len(body))]
         await self({"type": f"{kind}.start", "status": status, "headers": [*headers, *length]})
         await self({"type": f"{kind}.body", "body": body, "more_body": False})
+
+
+def _too_large(limit_bytes: int, head: Head) -> TooLarge:
+    flag = "--max-media-bytes" if head.is_form else "--max-body-bytes"
+    return TooLarge(f"the body is larger than {limit_bytes} bytes; see {flag}")
 
 
 def _request_id(scope: Scope) -> str:

@@ -11,8 +11,9 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 
-from woollama.config.model import Config
+from woollama.config.model import Config, ToolServer
 from woollama.config.model import Inferencer as InferencerEntry
+from woollama.config.model import Price as PriceEntry
 from woollama.config.model import Recipe as RecipeEntry
 from woollama.core.approvals import Approvals
 from woollama.core.attempts import Attempts
@@ -23,6 +24,7 @@ from woollama.core.engine import Engine
 from woollama.core.lease import LeasePolicy
 from woollama.core.names import Names
 from woollama.core.policy import Policy, ServerPolicy
+from woollama.core.prices import Price, Prices
 from woollama.core.recipes import Recipe, Variable
 from woollama.core.runs import Emit
 from woollama.domain.capabilities import Declared
@@ -31,6 +33,7 @@ from woollama.domain.tools import Example
 from woollama.domain.turns import Turn
 from woollama.found_models import FoundModels
 from woollama.inferencing import Inferencing
+from woollama.toolservers.spec import ServerSpec
 
 
 class Generation:
@@ -66,6 +69,7 @@ class Generation:
             capabilities={name: _capabilities(entry) for name, entry in config.inferencers.items()},
         )
         self.policy = _tool_policy(config)
+        self.prices = Prices({glob: _price(entry) for glob, entry in config.prices.items()})
         self._engine = Engine(
             self.names,
             inferencing.inferencers,
@@ -75,6 +79,7 @@ class Generation:
             ready,
             approvals=approvals,
             policy=self.policy,
+            prices=self.prices,
         )
         self.counting = Counting(self.names, inferencing.inferencers, toolbox, continuations, ready, policy=self.policy)
         self._users = 0
@@ -153,5 +158,15 @@ def _tool_policy(config: Config) -> Policy:
     return Policy(config.approvals.confirm, config.approvals.deny, servers)
 
 
+def _price(entry: PriceEntry) -> Price:
+    return Price(**{field.name: getattr(entry, field.name) for field in fields(Price)})
+
+
 def _policy(entry: InferencerEntry) -> LeasePolicy:
     return LeasePolicy(**{field.name: getattr(entry, field.name) for field in fields(LeasePolicy)})
+
+
+def server_spec(entry: ToolServer) -> ServerSpec:
+    """A tool server as the fleet takes it."""
+    same = {field.name for field in fields(ServerSpec)} & {field.name for field in fields(ToolServer)}
+    return ServerSpec(**{name: getattr(entry, name) for name in same})

@@ -6,10 +6,10 @@ import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 from urllib.parse import urlsplit
 
+from woollama.config.model import Config
 from woollama.config.model import Inferencer as Entry
 from woollama.core.route_of import Traits
 from woollama.domain.ports import Forwarder, Inferencer, Spawner
@@ -28,7 +28,7 @@ from woollama.inferencers.ollama.encode import OWN_KEYS as OLLAMA_KEYS
 from woollama.inferencers.ollama.inferencer import OllamaInferencer, root_of
 from woollama.inferencers.openai.inferencer import OpenAIInferencer
 from woollama.inferencers.scripted import ScriptedInferencer
-from woollama.platform import data_dir
+from woollama.platform import data_dir, secret_of
 from woollama.processes.environment import model_environment
 
 if TYPE_CHECKING:
@@ -46,10 +46,9 @@ class Inferencing:
     `domain.ports.ModelProcesses`. Keys are read from the environment, or from systemd's credentials, at each call.
     """
 
-    def __init__(
-        self, entries: Mapping[str, Entry], environ: Mapping[str, str], spawner: Spawner, roster: Roster
-    ) -> None:
-        self._entries = entries
+    def __init__(self, config: Config, environ: Mapping[str, str], spawner: Spawner, roster: Roster) -> None:
+        self._entries = entries = config.inferencers
+        self._frame_limit_bytes = config.limits.frame_bytes
         self._environ = environ
         self._spawner = spawner
         self._roster = roster
@@ -176,6 +175,7 @@ class Inferencing:
             extra_body=entry.extra_body,
             max_tokens_field=_max_tokens_field(base_url),
             **(_messages_headers(base_url) if entry.api == "anthropic" else {}),
+            frame_limit_bytes=self._frame_limit_bytes,
         )
 
     def _anthropic(self, entry: Entry, base_url: str) -> Inferencer:
@@ -191,6 +191,7 @@ class Inferencing:
             connect_timeout_s=entry.connect_timeout_s,
             first_byte_timeout_s=entry.first_byte_timeout_s,
             idle_timeout_s=entry.idle_timeout_s,
+            frame_limit_bytes=self._frame_limit_bytes,
         )
         self._closing.append(inferencer.aclose)
         return inferencer
@@ -219,11 +220,7 @@ class Inferencing:
         return lambda: self._key(name) if name else None
 
     def _key(self, name: str) -> str | None:
-        if value := self._environ.get(name):
-            return value
-        directory = self._environ.get("CREDENTIALS_DIRECTORY")
-        file = Path(directory, name) if directory else None
-        return file.read_text().strip() or None if file and file.is_file() else None
+        return secret_of(self._environ, name)
 
 
 def _relay_url(entry: Entry, base_url: str) -> str:

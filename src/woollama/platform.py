@@ -222,6 +222,19 @@ def runtime_dir(environ: Mapping[str, str]) -> Path:
     return _absolute(environ.get("XDG_RUNTIME_DIR")) or state_dir(environ) / "run"
 
 
+def secret_of(environ: Mapping[str, str], name: str) -> str | None:
+    """A secret by the name of its variable: from the environment, or from systemd's credentials."""
+    if value := environ.get(name):
+        return value
+    directory = environ.get("CREDENTIALS_DIRECTORY")
+    if not directory:
+        return None
+    try:
+        return Path(directory, name).read_text(encoding="utf-8").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
 def private_dir(path: Path) -> Path:
     """Make a directory that is ours alone (0700), or check that an existing one is safe: raises `Unsafe`.
 

@@ -17,8 +17,14 @@ from typing import Any, Literal
 from woollama.config import Loaded, Problem
 from woollama.config.changes import Change, Pending, cautious, changes
 from woollama.config.model import Config
+from woollama.config.records import settings_of
 
 LOOK_EVERY_S = 2.0
+_AT_ONCE = frozenset(
+    {"server.heartbeat", "limits.output", "limits.frame", "limits.tool_result", "limits.runs"}
+    | {"state.keep_days", "state.keep_conversations_days"}
+)
+"""The keys of the daemon itself that a running one takes over."""
 _log = logging.getLogger("woollama.config")
 
 Asker = Literal["owner", "file"]
@@ -122,13 +128,21 @@ class Reloading:
         return Outcome(True, changed, pending, loaded.problems, self._restart(wanted))
 
     def _restart(self, wanted: Config) -> tuple[str, ...]:
-        """Sockets are bound once, and a store is opened once."""
+        """Sockets are bound once, and whom they let in, with how much, is settled then."""
         before = self._started_on
-        fixed = {
-            "server.address": (before.door.address, wanted.door.address),
-            "state.url": (before.state.url, wanted.state.url),
+        sections = {
+            "server": (before.door, wanted.door),
+            "limits": (before.limits, wanted.limits),
+            "state": (before.state, wanted.state),
         }
-        return tuple(key for key, (old, new) in fixed.items() if old != new)
+        keys = [
+            f"{section}.{key}"
+            for section, (old, new) in sections.items()
+            for key, (item, _) in settings_of(type(old)).items()
+            if getattr(old, item.name) != getattr(new, item.name)
+        ]
+        tokens = ["tokens"] if before.tokens != wanted.tokens else []
+        return (*(key for key in keys if key not in _AT_ONCE), *tokens)
 
     def _say(self, outcome: Outcome, asked_by: Asker) -> None:
         for problem in outcome.problems:

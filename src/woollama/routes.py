@@ -23,6 +23,7 @@ from woollama.surfaces import anthropic_messages, openai_errors
 from woollama.surfaces.approvals import ApprovalRoutes
 from woollama.surfaces.bodies import header_value
 from woollama.surfaces.exchange import Exchange
+from woollama.surfaces.for_owner import ForOwner
 from woollama.surfaces.listings import Models, Probes, Processes, Tools
 from woollama.surfaces.mcp_server.endpoint import McpEndpoint
 from woollama.surfaces.ollama import words
@@ -131,11 +132,11 @@ def routes(
         Route("GET", "/w1/servers", tools.servers),
         Route("GET", "/w1/status", status),
         Route("GET", "/w1/processes", processes.listing),
-        Route("GET", "/w1/approvals", approvals.listing),
-        Route("POST", "/w1/approvals/{id}", approvals.answer),
-        Route("GET", "/w1/events", feed),
+        Route("GET", "/w1/approvals", ForOwner(approvals.listing)),
+        Route("POST", "/w1/approvals/{id}", ForOwner(approvals.answer)),
+        Route("GET", "/w1/events", ForOwner(feed)),
         Route("GET", "/w1/config", reload.state),
-        Route("POST", "/w1/reload", reload.reload),
+        Route("POST", "/w1/reload", ForOwner(reload.reload)),
         Route("GET", "/metrics", metrics),
         Route("GET", "/healthz", probes.healthz),
         Route("GET", "/readyz", probes.readyz),

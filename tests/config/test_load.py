@@ -191,8 +191,6 @@ def test_a_section_or_entry_of_another_type_is_told(files: Files) -> None:
     [
         ("recipes.toml", '[recipes.r]\ninferencer = "a/b"\ncompress = "auto"\n', "recipes.r.compress"),
         ("mcp.json", '{"mcpServers": {"x": {"command": "x", "pin": "warn"}}}', "mcpServers.x.pin"),
-        ("woollama.toml", "[prices]\ninput = 5\n", "prices"),
-        ("woollama.toml", '[limits]\nmedia = "1MB"\n', "limits.media"),
     ],
 )
 def test_what_this_version_cannot_honour_is_an_error(files: Files, name: str, text: str, key: str) -> None:

@@ -12,6 +12,7 @@ from starlette.types import Message, Scope
 
 from woollama.core.attempts import Attempts
 from woollama.core.catalog import Catalog
+from woollama.core.lease import Gate, turns_policy
 from woollama.core.names import Names
 from woollama.core.route_of import Traits
 from woollama.core.runs import Emit, Runs
@@ -28,6 +29,7 @@ from woollama.surfaces.sse import DONE, HEARTBEAT
 
 BEGAN = RoundBegan(0, Target("fake", "m"), attempts=2)
 NEVER_S = 3600.0
+UNBOUNDED = Gate("woollama", turns_policy(0))
 
 
 class Client:
@@ -43,7 +45,9 @@ class Client:
             names=Names(inferencers=["fake"], recipes={}, aliases={}, catalog=Catalog({})),
             runs=self.runs,
             traits={"fake": Traits()},
-            relayer=Relayer(UpstreamForwarder(HttpClient(), []), Attempts({}), {}, heartbeat_s=NEVER_S),
+            relayer=Relayer(
+                UpstreamForwarder(HttpClient(), []), Attempts({}), {}, places=UNBOUNDED, heartbeat_s=NEVER_S
+            ),
             heartbeat_s=NEVER_S,
             commit_after_s=commit_after_s,
         )

@@ -15,7 +15,7 @@ from starlette.types import Message
 from tests.chat_wire import DONE
 from tests.upstream import Scripted, ScriptedUpstream, chat_stream, error, head, raw
 from woollama.core.attempts import Attempts
-from woollama.core.lease import FAILURES_BEFORE_COOLDOWN, LeasePolicy
+from woollama.core.lease import FAILURES_BEFORE_COOLDOWN, Gate, LeasePolicy, turns_policy
 from woollama.domain.ports import Forwarded, RequestHead
 from woollama.domain.turns import INTERNAL, Target
 from woollama.inferencers.http.endpoint import Endpoint
@@ -29,6 +29,7 @@ from woollama.surfaces.sse import HEARTBEAT
 
 UP = Target("up", "m")
 SOON_S = 0.01
+UNBOUNDED = Gate("woollama", turns_policy(0))
 
 
 @dataclass
@@ -95,7 +96,11 @@ async def client() -> AsyncIterator[Client]:
     async with ScriptedUpstream() as upstream:
         attempts = Attempts({"up": LeasePolicy(retries=0)})
         forwarder = UpstreamForwarder(http, [Endpoint("up", upstream.base_url)])
-        yield Client(Relayer(forwarder, attempts, {}, heartbeat_s=60, commit_after_s=SOON_S), upstream, attempts)
+        yield Client(
+            Relayer(forwarder, attempts, {}, places=UNBOUNDED, heartbeat_s=60, commit_after_s=SOON_S),
+            upstream,
+            attempts,
+        )
         await http.aclose()
 
 
@@ -137,7 +142,7 @@ class SlowBody:
 
 
 async def test_a_refusal_whose_body_comes_slowly_keeps_its_status(client: Client) -> None:
-    client.relayer = Relayer(SlowBody(), client.attempts, {}, heartbeat_s=60, commit_after_s=SOON_S)
+    client.relayer = Relayer(SlowBody(), client.attempts, {}, places=UNBOUNDED, heartbeat_s=60, commit_after_s=SOON_S)
     await client.ask()
     assert client.statuses == [400]
     assert json.loads(client.body)["error"]["message"] == "no such thing"

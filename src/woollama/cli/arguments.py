@@ -41,16 +41,17 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\nTry: {self.prog} --help\n")
 
 
-def checked(kind: str, **given: Any) -> Callable[[str], str]:
+def checked(named: str, **given: Any) -> Callable[[str], str]:
     """An argparse type: the text itself, if it can be read as that kind (or maker of kinds) of `config.values`."""
 
     def check(text: str) -> str:
         from woollama.config import values
         from woollama.config.problems import Wrong
 
-        found = getattr(values, kind)
+        found = getattr(values, named)
         try:
-            (found if isinstance(found, values.Kind) else found(**given)).read(text)
+            kind = found if isinstance(found, values.Kind) else found(**given)
+            kind.read(values.written(kind, text))
         except Wrong as wrong:
             raise argparse.ArgumentTypeError(wrong.findings[0].message) from None
         return text

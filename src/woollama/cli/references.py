@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 from woollama.config import Config, Loaded, Problem
 from woollama.config.defaults import defaults_dir
@@ -20,7 +19,8 @@ from woollama.core.catalog import Catalog, Source
 from woollama.core.names import Names
 from woollama.core.recipes import Recipe
 from woollama.domain.errors import RouterError
-from woollama.platform import is_loopback
+from woollama.domain.turns import EVERYTHING
+from woollama.platform import is_loopback, secret_of
 from woollama.server.listening import parse_address
 
 
@@ -54,10 +54,7 @@ def names_of(config: Config) -> Names:
 
 def has_key(variable: str | None, environ: Mapping[str, str]) -> bool:
     """Whether a key is there, or none is needed. Keys also come as credentials of the service manager."""
-    if variable is None or environ.get(variable):
-        return True
-    credentials = environ.get("CREDENTIALS_DIRECTORY")
-    return credentials is not None and (Path(credentials) / variable).is_file()
+    return variable is None or secret_of(environ, variable) is not None
 
 
 def _names(loaded: Loaded, names: Names, environ: Mapping[str, str]) -> Iterator[Problem]:
@@ -68,7 +65,7 @@ def _names(loaded: Loaded, names: Names, environ: Mapping[str, str]) -> Iterator
         leads += [(("recipes", recipe.name, "fallbacks", index), name) for index, name in enumerate(recipe.fallbacks)]
     for path, name in leads:
         try:
-            target = names.resolve(name).targets[0]
+            target = names.resolve(name, EVERYTHING).targets[0]
         except RouterError as error:
             written = config.aliases[name] if path[0] == "aliases" else _written(config, path)
             bare = "/" not in written and written not in config.aliases and written not in config.recipes

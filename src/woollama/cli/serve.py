@@ -16,13 +16,28 @@ if TYPE_CHECKING:
     from woollama.config import Loaded
     from woollama.domain.errors import RouterError
 
+LIMITS: Mapping[str, tuple[str, str, str]] = {
+    "max_body_bytes": ("SIZE", "size", "the largest request body (32MiB)"),
+    "max_media_bytes": ("SIZE", "size", "the largest form with files (256MiB)"),
+    "max_output_bytes": ("SIZE", "size", "what one turn may hold in memory (64MiB)"),
+    "max_frame_bytes": ("SIZE", "size", "the largest event or line of an upstream's stream (32MiB)"),
+    "max_tool_result_bytes": ("SIZE", "size", "the largest result of a tool (16MiB)"),
+    "max_runs": ("COUNT", "whole", "turns at once, others wait; 0: any number (256)"),
+    "max_connections": ("COUNT", "whole", "open connections (512)"),
+    "max_header_bytes": ("SIZE", "size", "the largest head of a request (64KiB)"),
+    "max_headers": ("COUNT", "whole", "the most headers of a request (128)"),
+    "header_timeout": ("TIME", "duration", "how long the head of a request may take (10s)"),
+    "body_timeout": ("TIME", "duration", "how long a body may stand still on its way (30s)"),
+    "write_timeout": ("TIME", "duration", "how long a client may read nothing of its answer (5m)"),
+}
+"""Flag -> what its value is called, the kind that reads it, and what it is for."""
 FLAGS: Mapping[str, str] = {
     "address": "WOOLLAMA_ADDRESS",
-    "max_body_bytes": "WOOLLAMA_MAX_BODY_BYTES",
     "allow_host": "WOOLLAMA_ALLOW_HOST",
     "allow_origin": "WOOLLAMA_ALLOW_ORIGIN",
     "heartbeat": "WOOLLAMA_HEARTBEAT",
     "shutdown_timeout": "WOOLLAMA_SHUTDOWN_TIMEOUT",
+    **{name: f"WOOLLAMA_{name.upper()}" for name in LIMITS},
 }
 """A flag is another spelling of its variable, and wins over it."""
 
@@ -41,9 +56,6 @@ def add_parser(subparsers: SubParsers) -> None:
         help="where to listen for TCP (127.0.0.1:11435, or any free port when that is taken)",
     )
     parser.add_argument(
-        "--max-body-bytes", metavar="SIZE", type=checked("size"), help="the largest request body (32MiB)"
-    )
-    parser.add_argument(
         "--allow-host", metavar="NAME", action="append", help="a further name for the Host header; may be repeated"
     )
     parser.add_argument(
@@ -58,6 +70,8 @@ def add_parser(subparsers: SubParsers) -> None:
         type=checked("duration", positive=False),
         help="how long running turns get at the end (10s)",
     )
+    for name, (metavar, kind, doc) in LIMITS.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", metavar=metavar, type=checked(kind), help=doc)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -79,8 +93,8 @@ def _serve(loaded: Loaded, environ: MutableMapping[str, str]) -> int:
     from woollama import observe, server
     from woollama.config import load
 
-    token = environ.get("WOOLLAMA_TOKEN") or None
-    scrubber = observe.Scrubber([token] if token else [])
+    options = server.options_of(loaded.config, environ)
+    scrubber = observe.Scrubber(options.tokens())
     log_format = environ.get("WOOLLAMA_LOG_FORMAT") or "text"
     if log_format not in ("text", "json"):
         complain("WOOLLAMA_LOG_FORMAT: must be text or json")
@@ -107,14 +121,4 @@ def _serve(loaded: Loaded, environ: MutableMapping[str, str]) -> int:
     def render_error(path: str, error: RouterError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         return daemon().render_error(path, error)
 
-    door = loaded.config.door
-    options = server.ServeOptions(
-        address=door.address,
-        token=token,
-        any_local_user=door.any_local_user,
-        allow_hosts=door.allow_hosts,
-        allow_origins=door.allow_origins,
-        max_body_bytes=loaded.config.limits.body_bytes,
-        shutdown_timeout_s=door.shutdown_timeout_s,
-    )
     return server.run(options, daemon, render_error=render_error, environ=environ)

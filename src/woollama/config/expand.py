@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from woollama.config.problems import Finding, Wrong
+from woollama.platform import secret_of
 
 _REFERENCE = re.compile(r"\$\{([^{}]*)\}")
 _PARTS = re.compile(
@@ -98,10 +99,8 @@ class Variables:
     def _input(self, name: str) -> str | None:
         """From the environment, from a credential of the service manager, or from a file that only its owner reads."""
         variable = input_variable(name)
-        if variable in self.environ:
-            return self.environ[variable]
-        credentials = self.environ.get("CREDENTIALS_DIRECTORY")
-        if credentials is not None and (found := _text_of(Path(credentials) / variable)) is not None:
+        found = self.environ.get(variable, secret_of(self.environ, variable))
+        if found is not None:
             return found
         if self.secrets is None or (found := _text_of(self.secrets / name)) is None:
             return None

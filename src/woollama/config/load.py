@@ -16,7 +16,8 @@ from woollama.config.model import NOT_YET, Config
 from woollama.config.patterns import patterns_dir, read_patterns
 from woollama.config.problems import Finding, Problem, did_you_mean, dotted
 from woollama.config.recipes_toml import read_aliases, read_recipes
-from woollama.config.woollama_toml import read_daemon
+from woollama.config.tokens import read_tokens
+from woollama.config.woollama_toml import read_daemon, read_prices
 from woollama.platform import config_dir
 
 SHIPPED = ("recipes.toml", "mcp.json", "inferencers.toml")
@@ -91,6 +92,8 @@ def load(directory: Path | None, environ: Mapping[str, str]) -> Loaded:
         approvals=approvals,
         state=state,
         conversation_store=read_conversation_store(documents["mcp.json"], servers, variables, problems),
+        prices=read_prices(documents["woollama.toml"], variables, problems),
+        tokens=read_tokens(documents["woollama.toml"], variables, problems),
     )
     read = tuple(document for name in FILES for document in documents[name])
     patterns = patterns_dir(documents["recipes.toml"], variables)

@@ -6,6 +6,7 @@ because an option without an effect is worse than none.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -19,10 +20,10 @@ from woollama.config.values import (
     database,
     duration,
     flag,
-    headers,
     list_of,
     map_of,
     ms_or_s,
+    number,
     one_of,
     origin,
     ready_url,
@@ -37,6 +38,7 @@ from woollama.config.values import (
     variable,
     whole,
 )
+from woollama.config.values import headers as header_values
 from woollama.domain.capabilities import CAPABILITIES
 from woollama.domain.turns import Params
 
@@ -49,11 +51,8 @@ NOT_YET: Mapping[str, Mapping[str, object]] = {
     },
     "woollama.toml": {
         "mcp": {},
-        "tokens": {},
-        "prices": {},
         "compression": {},
     },
-    "limits": {"media": None, "output": None, "frame": None, "tool_result": None, "runs": None},
 }
 """File or table -> key -> the value that asks for nothing, and so is fine."""
 
@@ -132,7 +131,7 @@ class Inferencer:
     auth: Literal["key", "client"] = setting(
         "key", one_of("key", "client"), "client: it is asked with the key that whoever asks has sent"
     )
-    headers: Mapping[str, str] = setting_of(dict, headers, "sent with every request", secret=True)
+    headers: Mapping[str, str] = setting_of(dict, header_values, "sent with every request", secret=True)
     models: tuple[str, ...] = setting((), texts, "listed without asking")
     discover: bool = setting(True, flag, "ask it in the background for what it has")
     model_patterns: tuple[str, ...] = setting(("*",), texts, "globs that found models must fit to be listed")
@@ -193,7 +192,7 @@ class ToolServer:
     env_file: str | None = setting(None, some_text, "a file with NAME=value lines", key="envFile")
     server_url: str = setting("", url, "its url, as Windsurf calls it", key="serverUrl")
     url: str = setting("", url, "where it listens")
-    headers: Mapping[str, str] = setting_of(dict, headers, "sent with every request", secret=True)
+    headers: Mapping[str, str] = setting_of(dict, header_values, "sent with every request", secret=True)
     type: str | None = setting(
         None,
         one_of("stdio", "http", "streamable-http", "streamableHttp", "sse"),
@@ -246,7 +245,52 @@ class Door:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
+    """What one client, one upstream or one tool may use up. Those of the door hold from the next start on."""
+
     body_bytes: int = setting(32 * 2**20, size, "the largest request body", key="body")
+    media_bytes: int = setting(256 * 2**20, size, "the largest form with files; kept on disk from 1MiB on", key="media")
+    output_bytes: int = setting(
+        64 * 2**20, size, "what one turn may hold of its answers and results in memory", key="output"
+    )
+    frame_bytes: int = setting(32 * 2**20, size, "the largest event or line of an upstream's stream", key="frame")
+    tool_result_bytes: int = setting(
+        16 * 2**20, size, "the largest result of a tool; of a larger one the rest is cut off", key="tool_result"
+    )
+    runs: int = setting(256, whole(), "turns at once, others wait a while; 0: as many as there are")
+    connections: int = setting(512, whole(1), "open connections; idle ones are closed to make room")
+    header_bytes: int = setting(64 * 2**10, size, "the largest head of a request")
+    headers: int = setting(128, whole(1), "the most headers of a request")
+    header_timeout_s: float = setting(
+        10.0, duration(), "how long the head of a request may take to come", key="header_timeout"
+    )
+    body_timeout_s: float = setting(30.0, duration(), "how long a body may stand still on its way", key="body_timeout")
+    write_timeout_s: float = setting(
+        300.0, duration(), "how long a client may read nothing of its answer", key="write_timeout"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A client's own token. Its value is in the environment and nowhere else."""
+
+    name: str
+    models: tuple[str, ...] = setting(("*",), texts, "globs over inferencer/model, woollama/recipe and aliases")
+    tools: tuple[str, ...] = setting(("*",), tool_globs, "globs over server.tool")
+    token_env: str | None = setting(None, variable, "the variable with the value, instead of WOOLLAMA_TOKEN_<NAME>")
+
+    @property
+    def variable(self) -> str:
+        return self.token_env or "WOOLLAMA_TOKEN_" + re.sub(r"[^A-Z0-9]", "_", self.name.upper())
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """In US dollars per million tokens. What a cache read or takes costs as much as other input, where not written."""
+
+    input: float = required(number(0), "US dollars per million tokens of input")
+    output: float = required(number(0), "US dollars per million tokens of output")
+    cache_read: float | None = setting(None, number(0), "the same for input that comes from a cache")
+    cache_write: float | None = setting(None, number(0), "the same for input that goes into a cache")
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +318,17 @@ ENVIRONMENT: Mapping[str, tuple[str, str]] = {
     "WOOLLAMA_SHUTDOWN_TIMEOUT": ("server", "shutdown_timeout"),
     "WOOLLAMA_MAX_BODY_BYTES": ("limits", "body"),
     "WOOLLAMA_STATE_URL": ("state", "url"),
+    "WOOLLAMA_MAX_MEDIA_BYTES": ("limits", "media"),
+    "WOOLLAMA_MAX_OUTPUT_BYTES": ("limits", "output"),
+    "WOOLLAMA_MAX_FRAME_BYTES": ("limits", "frame"),
+    "WOOLLAMA_MAX_TOOL_RESULT_BYTES": ("limits", "tool_result"),
+    "WOOLLAMA_MAX_RUNS": ("limits", "runs"),
+    "WOOLLAMA_MAX_CONNECTIONS": ("limits", "connections"),
+    "WOOLLAMA_MAX_HEADER_BYTES": ("limits", "header_bytes"),
+    "WOOLLAMA_MAX_HEADERS": ("limits", "headers"),
+    "WOOLLAMA_HEADER_TIMEOUT": ("limits", "header_timeout"),
+    "WOOLLAMA_BODY_TIMEOUT": ("limits", "body_timeout"),
+    "WOOLLAMA_WRITE_TIMEOUT": ("limits", "write_timeout"),
 }
 """Variable -> the key of woollama.toml that it overrides. Several hosts or origins are separated by commas."""
 
@@ -296,6 +351,8 @@ class Config:
     approvals: ApprovalRules = ApprovalRules()
     state: StateSettings = StateSettings()
     conversation_store: ConversationStore | None = None
+    tokens: Mapping[str, Token] = field(default_factory=_none)
+    prices: Mapping[str, Price] = field(default_factory=_none)
 
     def __repr__(self) -> str:
         return (

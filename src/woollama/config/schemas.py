@@ -10,7 +10,7 @@ from typing import Any
 
 from woollama.config.entries import OWN_NAME
 from woollama.config.mcp_json import STORE
-from woollama.config.model import NOT_YET, ConversationStore, Inferencer, Patterns, Recipe, ToolServer
+from woollama.config.model import NOT_YET, ConversationStore, Inferencer, Patterns, Price, Recipe, Token, ToolServer
 from woollama.config.records import NO_KEYS, record_schema
 from woollama.config.values import Schema, flag, some_text, text_schema
 from woollama.config.woollama_toml import SECTIONS
@@ -56,7 +56,16 @@ def _inferencers() -> dict[str, Any]:
 
 
 def _daemon() -> dict[str, Any]:
-    sections = {name: record_schema(cls, not_yet=NOT_YET.get(name, NO_KEYS)) for name, cls in SECTIONS.items()}
+    sections: dict[str, Schema] = {
+        name: record_schema(cls, not_yet=NOT_YET.get(name, NO_KEYS)) for name, cls in SECTIONS.items()
+    }
+    token = record_schema(Token, more={"disabled": _OFF})
+    sections["tokens"] = _entries(token, "tokens of clients by name; their values are in the environment")
+    sections["prices"] = {
+        "type": "object",
+        "description": "what tokens cost, by globs over inferencer/model",
+        "additionalProperties": record_schema(Price),
+    }
     return _closed(sections, NOT_YET["woollama.toml"], "The daemon itself.")
 
 

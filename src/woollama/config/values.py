@@ -66,6 +66,15 @@ def kind(
     return Kind(says, reading, schema, word or says.removeprefix("a ").removeprefix("an "), unit)
 
 
+def written(kind: Kind[Any], text: str) -> str | int:
+    """What a variable or a flag says: always a text, and the number in it where only a number will do."""
+    try:
+        kind.read(text)
+    except Wrong:
+        return int(text) if text.strip().isdecimal() else text
+    return text
+
+
 def duration_s(value: Any) -> float:
     """Seconds of `500ms`, `10s`, `1.5h`, or of a bare number, which counts seconds. Raises `ValueError`."""
     if isinstance(value, str) and (found := _DURATION.fullmatch(value.strip())):

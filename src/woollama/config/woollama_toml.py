@@ -11,9 +11,19 @@ from typing import Any, TypeVar
 from woollama.config.documents import Document
 from woollama.config.entries import place, section_of
 from woollama.config.expand import Variables
-from woollama.config.model import ENVIRONMENT, NOT_YET, ApprovalRules, Door, Limits, StateSettings
+from woollama.config.model import (
+    ENVIRONMENT,
+    NOT_YET,
+    ApprovalRules,
+    Door,
+    Limits,
+    Price,
+    StateSettings,
+    Token,
+)
 from woollama.config.problems import Finding, Problem, Wrong, did_you_mean, dotted
-from woollama.config.records import NO_KEYS, read_record
+from woollama.config.records import NO_KEYS, read_record, record, settings_of
+from woollama.config.values import written
 
 T = TypeVar("T")
 _LISTS = frozenset({"allow_hosts", "allow_origins"})
@@ -23,6 +33,8 @@ SECTIONS: Mapping[str, type] = {
     "approvals": ApprovalRules,
     "state": StateSettings,
 }
+TABLES: Mapping[str, type] = {"tokens": Token, "prices": Price}
+"""Sections whose keys are names of the user's, each with a table of its own."""
 
 
 def read_daemon(
@@ -67,9 +79,11 @@ def _section(
         except Wrong as wrong:
             del raw[key]
             problems += [place(sources[key], (name, key), finding, dotted((name, key))) for finding in wrong.findings]
+    kinds = {key: how.kind for key, (_, how) in settings_of(cls).items()}
     for key, variable in from_environment.items():
         value = variables.environ[variable]
-        raw[key] = [part.strip() for part in value.split(",") if part.strip()] if key in _LISTS else value
+        several = [part.strip() for part in value.split(",") if part.strip()]
+        raw[key] = several if key in _LISTS else written(kinds[key], value)
     while True:
         made, findings = read_record(cls, raw, not_yet=NOT_YET.get(name, NO_KEYS))
         if made is not None:
@@ -83,12 +97,25 @@ def _section(
                 problems.append(place(sources[key], (name, *finding.at), finding, dotted((name, key))))
 
 
+def read_prices(documents: Sequence[Document], variables: Variables, problems: list[Problem]) -> Mapping[str, Price]:
+    """What tokens cost, by globs over `inferencer/model`."""
+    prices: dict[str, Price] = {}
+    for document in documents:
+        for glob, raw in section_of("prices", document, problems).items():
+            path = ("prices", glob)
+            try:
+                prices[glob] = record(Price).read(variables.expand(raw))
+            except Wrong as wrong:
+                problems += [place(document, (*path, *each.at), each, dotted(path)) for each in wrong.findings]
+    return prices
+
+
 def _tell_unknown_sections(documents: Sequence[Document], problems: list[Problem]) -> None:
     not_yet = NOT_YET["woollama.toml"]
     for document in documents:
         for key, value in document.data.items():
             if key in not_yet and value != not_yet[key]:
                 problems.append(place(document, (key,), Finding("is not supported in this version"), key))
-            elif key not in not_yet and key not in SECTIONS:
-                hint = did_you_mean(key, [*SECTIONS, *not_yet])
+            elif key not in not_yet and key not in SECTIONS and key not in TABLES:
+                hint = did_you_mean(key, [*SECTIONS, *TABLES, *not_yet])
                 problems.append(place(document, (key,), Finding("is no known section", suggestion=hint), key))

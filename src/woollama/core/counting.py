@@ -56,7 +56,7 @@ class Counting:
 
     async def count(self, turn: Turn) -> Counted:
         """The first round's input at the first target. Raises `RouterError` for a turn that could not be played."""
-        route = self._names.resolve(turn.model, turn.recipe)
+        route = self._names.resolve(turn.model, turn.caller.scope, turn.recipe)
         if self._ready is not None and route.recipe is not None and route.recipe.tools:
             await self._ready(route.recipe.tools)
         plan = plan_of(turn, route, self._toolbox, self._policy)

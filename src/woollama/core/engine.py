@@ -41,6 +41,7 @@ from woollama.core.continuations import Continuations
 from woollama.core.names import Names
 from woollama.core.plan import Plan, plan_of
 from woollama.core.policy import NO_POLICY, Policy
+from woollama.core.prices import NO_PRICES, Prices
 from woollama.core.runs import Emit
 from woollama.core.tool_round import ToolRound
 from woollama.domain.answers import Answer
@@ -69,6 +70,7 @@ class Engine:
         *,
         approvals: Approvals | None = None,
         policy: Policy = NO_POLICY,
+        prices: Prices = NO_PRICES,
     ) -> None:
         """`ready` waits a moment for tool servers that are still starting, given the globs of a recipe's tools.
 
@@ -82,13 +84,14 @@ class Engine:
         self._ready = ready
         self._approvals = approvals or Approvals()
         self._policy = policy
+        self._prices = prices
 
     def __repr__(self) -> str:
         return f"<Engine over {len(self._inferencers)} inferencers, {self._toolbox!r}>"
 
     async def play(self, turn: Turn, emit: Emit) -> None:
         """Answer `turn`, telling every event to `emit`; the last one is a `Stopped`. Raises `RouterError`."""
-        route = self._names.resolve(turn.model, turn.recipe, needs=needs_of(turn))
+        route = self._names.resolve(turn.model, turn.caller.scope, turn.recipe, needs=needs_of(turn))
         if self._ready is not None and route.recipe is not None and route.recipe.tools:
             await self._ready(route.recipe.tools)
         plan = plan_of(turn, route, self._toolbox, self._policy)
@@ -185,7 +188,8 @@ class Engine:
             case RoundBegan():
                 event = replace(event, round=number, target=trial.target, attempts=trial.number)
             case UsageSeen():
-                event = replace(event, round=number)
+                cost_usd = self._prices.cost_usd(trial.target, event.usage)
+                event = replace(event, round=number, cost_usd=cost_usd)
             case CallOpened():
                 event = plan.placed(event)
             case Failed():

@@ -16,6 +16,9 @@ from dataclasses import dataclass
 from woollama.domain.errors import Backpressure, RouterError, UpstreamRefused
 
 FAILURES_BEFORE_COOLDOWN = 3
+TURNS_WAITING = 256
+TURN_WAITS_S = 30.0
+TURN_AGAIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +36,13 @@ class LeasePolicy:
     swap_group: str = ""
 
 
+def turns_policy(at_once: int) -> LeasePolicy:
+    """How many turns there may be at once over all inferencers; others wait in the same fair way, not for long."""
+    return LeasePolicy(0, at_once, TURNS_WAITING, TURN_WAITS_S, TURN_AGAIN_S)
+
+
 class Gate:
-    """Places for concurrent attempts at one inferencer, with a bounded queue."""
+    """Places for what runs at once, at one inferencer or over all, with a bounded queue."""
 
     def __init__(self, name: str, policy: LeasePolicy) -> None:
         self._name = name

@@ -11,14 +11,14 @@ import contextlib
 import difflib
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from woollama.core.catalog import Catalog
 from woollama.core.recipes import Recipe
 from woollama.domain.capabilities import CAPABILITIES, Declared, can, capabilities_of
 from woollama.domain.errors import BadRequest, Forbidden, RouterError, UnknownModel
-from woollama.domain.turns import Target
+from woollama.domain.turns import EVERYTHING, Scope, Target
 
 OWN_PREFIX = "woollama"
 LATEST = ":latest"
@@ -32,12 +32,14 @@ _control = re.compile(r"[\x00-\x1f\x7f]")
 class Route:
     """Who may answer: `targets` in the order in which they are to be tried, never empty.
 
-    `recipe` is set when the name stands for one; a recipe over a recipe is already one recipe here.
+    `recipe` is set when the name stands for one; a recipe over a recipe is already one recipe here. `known_as` are the
+    names by which a scope can allow it: the aliases on the way, and the recipe's or the target's own.
     """
 
     requested: str
     targets: tuple[Target, ...]
     recipe: Recipe | None = None
+    known_as: tuple[str, ...] = field(default=(), compare=False)
 
 
 class Names:
@@ -81,12 +83,13 @@ class Names:
         """Whether nothing that is declared of a model speaks against it."""
         return can(target.model, self._capabilities.get(target.inferencer, {}), needs)
 
-    def resolve(self, model: object, recipe: str | None = None, *, needs: Collection[str] = ()) -> Route:
+    def resolve(self, model: object, scope: Scope, recipe: str | None = None, *, needs: Collection[str] = ()) -> Route:
         """The route of a request's `model`, whatever it holds; with a `recipe` that of this recipe on that model.
 
         `needs` are the capabilities that the request asks for: targets that are declared without them are no targets.
         Raises `BadRequest` for what is no name at all and where no target can do it, `UnknownModel` for a name that
-        nothing has (with the nearest that exist), `Forbidden` where a private recipe has no inferencer on this machine.
+        nothing has (with the nearest that `scope` allows), `Forbidden` for one that it does not allow, and where a
+        private recipe has no inferencer on this machine.
         """
         if model is None:
             raise BadRequest("the request names no model: 'model' is required", param="model")
@@ -96,11 +99,29 @@ class Names:
             raise BadRequest("'model' must not be empty", param="model")
         if _control.search(model):
             raise BadRequest("'model' must not contain control characters", param="model")
-        if recipe is None:
-            route = self._resolve(model, ())
-        else:
-            route = self._of_recipe(replace(self._recipes[recipe], inferencer=model, fallbacks=()), ())
+        route = self._allowed(model, scope)
+        if recipe is not None:
+            self.check_recipe(recipe, scope)
+            route = self._of_recipe(replace(self._recipes[recipe], inferencer=model, fallbacks=()), (), scope)
         return replace(self._able(self._kept_private(route), needs), requested=model)
+
+    def allows(self, name: str, scope: Scope) -> bool:
+        """Whether a listing may show `name`."""
+        if scope == EVERYTHING:
+            return True
+        try:
+            known_as = self._resolve(name, (), EVERYTHING).known_as
+        except RouterError:
+            known_as = (name,)
+        return scope.allows_model(known_as)
+
+    def allows_recipe(self, name: str, scope: Scope) -> bool:
+        return scope.allows_model(_names_of_recipe(name))
+
+    def check_recipe(self, name: str, scope: Scope) -> None:
+        """Raises `Forbidden` for a recipe that `scope` does not allow."""
+        if not self.allows_recipe(name, scope):
+            raise _forbidden(f"{OWN_PREFIX}/{name}", scope)
 
     def broken(self) -> Iterable[tuple[str, str, RouterError]]:
         """The aliases and recipes that lead nowhere: `alias` or `recipe`, its name, and the reason."""
@@ -114,30 +135,38 @@ class Names:
 
     def _error_of(self, name: str) -> RouterError | None:
         try:
-            self.resolve(name)
+            self.resolve(name, EVERYTHING)
         except RouterError as error:
             return error
         return None
 
-    def _resolve(self, name: str, trail: tuple[str, ...]) -> Route:
+    def _allowed(self, model: str, scope: Scope) -> Route:
+        route = self._resolve(model, (), scope)
+        if not scope.allows_model(route.known_as):
+            raise _forbidden(model, scope)
+        return route
+
+    def _resolve(self, name: str, trail: tuple[str, ...], scope: Scope) -> Route:
         """`trail` is the aliases and recipes that led here; coming back to one of them would never end."""
         step = f"alias {name}"
         if name in self._aliases and step not in trail:
-            return self._resolve(self._aliases[name], (*trail, step))
+            route = self._resolve(self._aliases[name], (*trail, step), scope)
+            return replace(route, known_as=(name, *route.known_as))
         recipe = self._recipe_called(name)
         if recipe is not None:
-            return self._of_recipe(recipe, trail)
+            return self._of_recipe(recipe, trail, scope)
         inferencer, slash, model = name.partition("/")
         if slash and model and inferencer in self._inferencers:
-            return Route(name, (self._target(inferencer, model),))
+            target = self._target(inferencer, model)
+            return Route(name, (target,), known_as=(str(target),))
         having = self._catalog.having(name) or self._catalog.having(name + LATEST)
         if len(having) == 1:
-            return Route(name, tuple(having))
+            return Route(name, tuple(having), known_as=(str(having[0]),))
         if (untagged := self._untagged(name)) is not None:
-            return self._resolve(untagged, trail)
+            return self._resolve(untagged, trail, scope)
         if step in trail:
             raise _circle(trail, step)
-        raise self._unknown(name, having, trail)
+        raise self._unknown(name, having, trail, scope)
 
     def _target(self, inferencer: str, model: str) -> Target:
         target, untagged = Target(inferencer, model), Target(inferencer, model.removesuffix(LATEST))
@@ -158,18 +187,18 @@ class Names:
         prefix, slash, rest = name.partition("/")
         return self._recipes.get(rest if slash and prefix == OWN_PREFIX else name)
 
-    def _of_recipe(self, recipe: Recipe, trail: tuple[str, ...]) -> Route:
+    def _of_recipe(self, recipe: Recipe, trail: tuple[str, ...], scope: Scope) -> Route:
         step = f"recipe {recipe.name}"
         if step in trail:
             raise _circle(trail, step)
-        inner = self._resolve(recipe.inferencer, (*trail, step))
+        inner = self._resolve(recipe.inferencer, (*trail, step), scope)
         whole = recipe if inner.recipe is None else recipe.over(inner.recipe)
         targets = dict.fromkeys(inner.targets)
         for name in recipe.fallbacks:
             # A fallback that leads nowhere is told by `broken`; it must not take the recipe along.
             with contextlib.suppress(UnknownModel):
-                targets |= dict.fromkeys(self._resolve(name, (*trail, step)).targets)
-        return Route(recipe.name, tuple(targets), whole)
+                targets |= dict.fromkeys(self._resolve(name, (*trail, step), scope).targets)
+        return Route(recipe.name, tuple(targets), whole, _names_of_recipe(recipe.name))
 
     def _kept_private(self, route: Route) -> Route:
         if route.recipe is None or not route.recipe.private:
@@ -198,12 +227,12 @@ class Names:
             code="model_lacks_capability",
         )
 
-    def _unknown(self, name: str, having: Collection[Target], trail: tuple[str, ...]) -> UnknownModel:
-        shown = repr(name if len(name) <= _SHOWN_CHARS else f"{name[:_SHOWN_CHARS]}…")
-        if having:
+    def _unknown(self, name: str, having: Collection[Target], trail: tuple[str, ...], scope: Scope) -> UnknownModel:
+        shown = _shown(name)
+        if having := [target for target in having if scope.allows_model([str(target)])]:
             message = f"several inferencers have a model {shown}; say which: {', '.join(map(str, having))}"
         else:
-            nearest = self._nearest(name)
+            nearest = [each for each in self._nearest(name) if self.allows(each, scope)]
             message = f"there is no model {shown}" + (f"; the nearest are {', '.join(nearest)}" if nearest else "")
         led_here = f"{' -> '.join(trail)}: " if trail else ""
         return UnknownModel(led_here + message, param="model", code="model_not_found")
@@ -222,6 +251,18 @@ class Names:
             *dict.fromkeys(target.model for target in known),
         ]
         return difflib.get_close_matches(name, candidates, n=_NEAREST, cutoff=0.5)
+
+
+def _names_of_recipe(name: str) -> tuple[str, ...]:
+    return f"{OWN_PREFIX}/{name}", name
+
+
+def _shown(name: str) -> str:
+    return repr(name if len(name) <= _SHOWN_CHARS else f"{name[:_SHOWN_CHARS]}…")
+
+
+def _forbidden(model: str, scope: Scope) -> Forbidden:
+    return Forbidden(f"the token {scope.token!r} may not use the model {_shown(model)}", param="model")
 
 
 def _circle(trail: tuple[str, ...], step: str) -> UnknownModel:

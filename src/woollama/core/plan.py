@@ -68,7 +68,8 @@ def plan_of(turn: Turn, route: Route, toolbox: Toolbox, policy: Policy = NO_POLI
         )
     # A call that waits for a yes takes nobody's place, so people are asked outside of `Paced`.
     paced = Paced(toolbox, recipe.max_parallel_tools, recipe.tool_timeout_s)
-    allowed = WithExamples(Filtered(Validated(Approved(paced, policy, recipe)), recipe.tools), recipe.examples)
+    in_scope = Filtered(Validated(Approved(paced, policy, recipe)), turn.caller.scope.tools)
+    allowed = WithExamples(Filtered(in_scope, recipe.tools), recipe.examples)
     functions = _offered(turn, allowed.functions())
     choice = turn.choice or _choice_of(recipe, functions)
     if turn.choice is None and turn.items and isinstance(turn.items[-1], ToolResult):

@@ -15,8 +15,9 @@ from contextlib import asynccontextmanager
 from typing import Protocol, Self
 from weakref import WeakSet
 
+from woollama.core.lease import Gate, turns_policy
 from woollama.domain.errors import InternalFault, RouterError, ShuttingDown
-from woollama.domain.events import Event, Failed, Stopped, Terminal
+from woollama.domain.events import Event, Failed, Rewrote, Stopped, Terminal, weight_bytes
 from woollama.domain.turns import Turn
 
 Emit = Callable[[Event], Awaitable[None]]
@@ -24,6 +25,9 @@ Play = Callable[[Turn, Emit], Awaitable[None]]
 Observer = Callable[["Run", Event], None]
 
 LAG_LIMIT_EVENTS = 256
+OUTPUT_LIMIT_BYTES = 64 * 2**20
+OUTPUT_LIMIT = "limits.output"
+"""The word for an end that the log's own limit made."""
 
 
 class Keeper(Protocol):
@@ -77,7 +81,13 @@ class Run:
     """Made by `Runs.start`. `ending` is the terminal event once there is one; `log` holds all events so far."""
 
     def __init__(
-        self, turn: Turn, *, background: bool, observers: Sequence[Observer], keeper: Keeper | None = None
+        self,
+        turn: Turn,
+        *,
+        background: bool,
+        observers: Sequence[Observer],
+        keeper: Keeper | None = None,
+        output_bytes: int = OUTPUT_LIMIT_BYTES,
     ) -> None:
         self.turn = turn
         self.background = background
@@ -91,6 +101,9 @@ class Run:
         self.task: asyncio.Task[None] | None = None
         self._is_cancelled = False
         self._cancelled_for: RouterError | None = None
+        self._is_cut_off = False
+        self._output_bytes = output_bytes
+        self._bytes_left = output_bytes
 
     def __repr__(self) -> str:
         state = "running" if self.ending is None else type(self.ending).__name__.lower()
@@ -109,16 +122,29 @@ class Run:
         self._room.set()
 
     async def emit(self, event: Event) -> None:
-        """Append an event and, while a watcher is far behind, wait for it."""
+        """Append an event and, while a watcher is far behind, wait for it.
+
+        A log that has grown beyond its limit ends the run, as an answer that became too long.
+        """
         if self.ending is not None:
             raise RuntimeError(f"{self!r} is over and cannot say {event!r}")
         if isinstance(event, Stopped | Failed):
             await self._end(event)
             return
         self._append(event)
+        self._bytes_left -= weight_bytes(event)
+        if self._bytes_left < 0:
+            self._cut_off()
+            await asyncio.sleep(0)  # where that cancellation arrives, if this is the run's own task
         while self._lag() > LAG_LIMIT_EVENTS:
             self._room.clear()
             await self._room.wait()
+
+    def _cut_off(self) -> None:
+        if not self._is_cancelled and self.task is not None:
+            self._is_cancelled = self._is_cut_off = True
+            self._append(Rewrote(f"cut off after {self._output_bytes} bytes of output ({OUTPUT_LIMIT})"))
+            self.task.cancel()
 
     async def cancel(self, why: RouterError | None = None) -> None:
         """End the run and wait until everything that it held is released.
@@ -171,6 +197,8 @@ class Run:
         self._append(ending)
 
     def _cancellation(self) -> Terminal:
+        if self._is_cut_off:
+            return Stopped("length", OUTPUT_LIMIT)
         return Stopped("cancelled") if self._cancelled_for is None else Failed(self._cancelled_for)
 
     def _append(self, event: Event) -> None:
@@ -192,9 +220,21 @@ class Run:
 
 
 class Runs:
-    """All runs of a daemon. Only after `close` may what they use be closed."""
+    """All runs of a daemon. Only after `close` may what they use be closed.
 
-    def __init__(self, play: Play, observers: Sequence[Observer] = ()) -> None:
+    `places` are those of all turns at once; `output_bytes` is what the log of one run may hold.
+    """
+
+    def __init__(
+        self,
+        play: Play,
+        observers: Sequence[Observer] = (),
+        *,
+        places: Gate | None = None,
+        output_bytes: int = OUTPUT_LIMIT_BYTES,
+    ) -> None:
+        self.places = places or Gate("woollama", turns_policy(0))
+        self.output_bytes = output_bytes
         self._play = play
         self._observers = list(observers)
         self._live: dict[str, Run] = {}
@@ -209,6 +249,11 @@ class Runs:
     def get(self, run_id: str) -> Run | None:
         return self._live.get(run_id)
 
+    def limit(self, at_once: int, output_bytes: int) -> None:
+        """How many turns there may be at once (0: any number), and what the log of each may hold, from now on."""
+        self.places.renew(turns_policy(at_once))
+        self.output_bytes = output_bytes
+
     def observe(self, observer: Observer) -> None:
         self._observers.append(observer)
 
@@ -217,11 +262,15 @@ class Runs:
         """Play `turn` and hold its run. A foreground run that nobody holds any more is cancelled and awaited."""
         if self._closing:
             raise ShuttingDown("woollama is shutting down and takes no new work")
-        run = Run(turn, background=background, observers=self._observers, keeper=keeper)
+        run = Run(turn, background=background, observers=self._observers, keeper=keeper, output_bytes=self.output_bytes)
         self._live[turn.id] = run
-        run.begin(self._play).add_done_callback(lambda _: self._live.pop(turn.id, None))
+        run.begin(self._placed).add_done_callback(lambda _: self._live.pop(turn.id, None))
         async with self.hold(run):
             yield run
+
+    async def _placed(self, turn: Turn, emit: Emit) -> None:
+        async with self.places.place(turn.caller.name):
+            await self._play(turn, emit)
 
     @asynccontextmanager
     async def hold(self, run: Run) -> AsyncIterator[Run]:

@@ -50,6 +50,25 @@ class Filtered:
         return tool is not None and any(fnmatchcase(tool.qualified, glob) for glob in self._allow)
 
 
+class Scoped:
+    """Calls only what the caller's own scope allows. Around everything that is called, whoever offers it."""
+
+    def __init__(self, inner: Toolbox) -> None:
+        self._inner = inner
+
+    def __repr__(self) -> str:
+        return f"<Scoped {self._inner!r}>"
+
+    def functions(self) -> Sequence[Function]:
+        return self._inner.functions()
+
+    async def call(self, function: Function, arguments: Mapping[str, Json], context: ToolContext) -> ToolOutcome:
+        scope = context.caller.scope
+        if function.tool is not None and not scope.allows_tool([function.tool.qualified]):
+            return Denied(f"the token {scope.token!r}", f"It may not use {function.tool.qualified}.")
+        return await self._inner.call(function, arguments, context)
+
+
 class Validated:
     """Arguments that do not fit a tool's schema never reach it: the model is told what is wrong."""
 

@@ -112,6 +112,12 @@ class WrongMethod(RouterError):
     at_fault: Fault = "client"
 
 
+class SlowRequest(RouterError):
+    kind = "request_timeout"
+    status_hint = 408
+    at_fault: Fault = "client"
+
+
 class Conflict(RouterError):
     kind = "conflict"
     status_hint = 409

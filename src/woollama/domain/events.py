@@ -8,7 +8,7 @@ from typing import Literal
 
 from woollama.domain.errors import RouterError
 from woollama.domain.messages import Answer, Ask, Extra, Json, Opaque, Runner, Sealed, no_extra
-from woollama.domain.tools import ToolOutcome
+from woollama.domain.tools import Returned, ToolOutcome
 from woollama.domain.turns import Target
 
 StopReason = Literal[
@@ -169,10 +169,11 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class UsageSeen:
-    """Cumulative for its round: a later one of the same round replaces the earlier."""
+    """Cumulative for its round: a later one of the same round replaces the earlier. The engine knows what it cost."""
 
     round: int
     usage: Usage
+    cost_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,14 +225,33 @@ Event = (
 Terminal = Stopped | Failed
 
 
+EVENT_BYTES = 200
+"""About what an event takes in memory beside its text."""
+
+
+def weight_bytes(event: Event) -> int:
+    """About how much memory an event holds on to."""
+    match event:
+        case TextDelta() | ThinkingDelta() | RefusalDelta() | ArgumentsDelta():
+            return EVENT_BYTES + len(event.text)
+        case CallClosed():
+            return EVENT_BYTES + len(event.arguments)
+        case ToolReturned(outcome=Returned() as outcome):
+            return EVENT_BYTES + outcome.size_bytes
+        case _:
+            return EVENT_BYTES
+
+
 class UsageMeter:
     """Sums the rounds of a run; the last round stands alone for clients that steer by the last prompt's size."""
 
     def __init__(self) -> None:
         self._rounds: dict[int, Usage] = {}
+        self._costs_usd: dict[int, float | None] = {}
 
     def see(self, event: UsageSeen) -> None:
         self._rounds[event.round] = event.usage
+        self._costs_usd[event.round] = event.cost_usd
 
     @property
     def seen(self) -> bool:
@@ -244,6 +264,12 @@ class UsageMeter:
     @property
     def total(self) -> Usage:
         return sum(self._rounds.values(), Usage())
+
+    @property
+    def cost_usd(self) -> float | None:
+        """What all rounds cost; `None` where that of any is not known."""
+        known = [cost for cost in self._costs_usd.values() if cost is not None]
+        return round(sum(known), 9) if known and len(known) == len(self._costs_usd) else None
 
     @property
     def last_round(self) -> Usage:

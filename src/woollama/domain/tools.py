@@ -116,6 +116,12 @@ class Returned:
     def of_text(cls, text: str, *, is_error: bool = False) -> Returned:
         return cls(({"type": "text", "text": text},), is_error=is_error)
 
+    @property
+    def size_bytes(self) -> int:
+        """About what it takes: its texts, its data and what else it says."""
+        size = sum(block_bytes(block) for block in self.content)
+        return size + (len(json.dumps(self.structured, ensure_ascii=False)) if self.structured is not None else 0)
+
     def for_model(self) -> str:
         text = "\n".join(filter(None, (_block_text(block) for block in self.content)))
         if not text and self.structured is not None:
@@ -192,6 +198,13 @@ def images_of(outcome: ToolOutcome) -> Iterable[str]:
         for block in outcome.content:
             if block.get("type") == "image" and block.get("data"):
                 yield f"data:{block.get('mimeType') or 'image/png'};base64,{block['data']}"
+
+
+def block_bytes(block: Mapping[str, Json]) -> int:
+    """Without writing all of a large block anew: what is long in one is a text of its own."""
+    long = [value for value in block.values() if isinstance(value, str)]
+    rest = {key: value for key, value in block.items() if not isinstance(value, str)}
+    return sum(len(value.encode("utf-8", "surrogatepass")) for value in long) + len(json.dumps(rest))
 
 
 def _block_text(block: Mapping[str, Json]) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from woollama.domain.messages import Answer, Ask, Dialect, Extra, Item, Json, ToolCall, no_extra
@@ -21,10 +22,24 @@ class Abilities:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a named token may use; `None` is everything."""
+    """What a caller may use, as globs over the names of models and over `server.tool`.
 
-    models: tuple[str, ...] | None = None
-    tools: tuple[str, ...] | None = None
+    `token` is the name of the client token that says so; without one everything may be used.
+    """
+
+    models: tuple[str, ...] = ("*",)
+    tools: tuple[str, ...] = ("*",)
+    token: str | None = None
+
+    def allows_model(self, known_as: Iterable[str]) -> bool:
+        """Whether a model may be used that goes by any of these names."""
+        return _fits(known_as, self.models)
+
+    def allows_tool(self, known_as: Iterable[str]) -> bool:
+        return _fits(known_as, self.tools)
+
+
+EVERYTHING = Scope()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +54,13 @@ class Caller:
     uid: int | None = None
     pid: int | None = None
     can: Abilities = Abilities()
-    scope: Scope = Scope()
+    scope: Scope = EVERYTHING
     key: str | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def label(self) -> str:
+        """Who it is for a metric: of names that clients give themselves there is no end."""
+        return self.scope.token or self.via
 
 
 INTERNAL = Caller("woollama", "internal")
@@ -211,3 +231,7 @@ class Call:
     dialect: Dialect = "chat"
     extra: Extra = field(default_factory=no_extra)
     key: str | None = field(default=None, repr=False)
+
+
+def _fits(names: Iterable[str], globs: tuple[str, ...]) -> bool:
+    return "*" in globs or any(fnmatchcase(name, glob) for name in names for glob in globs)

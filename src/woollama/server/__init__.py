@@ -5,7 +5,7 @@ Importing this loads neither uvicorn nor an application: both come when serving 
 
 from woollama.server.in_process import InProcess, serve_in_process
 from woollama.server.listening import AddressUnusable, AlreadyRunning, Listening, parse_address
-from woollama.server.options import JustApp, Served, ServeOptions
+from woollama.server.options import JustApp, Served, ServeOptions, options_of
 from woollama.server.process import EXIT_PROBLEM, EXIT_RUNNING, EXIT_UNSAFE, EXIT_USAGE, run
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Listening",
     "ServeOptions",
     "Served",
+    "options_of",
     "parse_address",
     "run",
     "serve_in_process",

@@ -1,12 +1,14 @@
-"""uvicorn's httptools protocol with what it lacks: who the peer is, and limits on the head of a request.
+"""uvicorn's httptools protocol with what it lacks: who the peer is, and limits on heads and connections.
 
 httptools takes headers of any size and number and waits for the end of a request line for ever; one client, or one
-program that connects by mistake, could fill the memory of the daemon or hold a connection until it ends.
+program that connects by mistake, could fill the memory of the daemon or hold a connection until it ends. When too many
+connections are open, the one that has been idle for longest makes room; only when all are at work is a new one refused.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,19 +22,28 @@ from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from woollama.domain.errors import BadRequest, RouterError
+from woollama.domain.errors import Backpressure, BadRequest, RouterError
 from woollama.domain.ids import new_id
 from woollama.gate import RenderError
 from woollama.platform import OwnerOf, Peer, tcp_peer, unix_peer
 
+CROWDED_S = 5
+"""When a client may try again that found all connections taken."""
+_log = logging.getLogger("woollama.server")
+
 
 @dataclass(frozen=True, slots=True)
-class HeadLimits:
-    """`timeout_s` runs from the first byte (or the connection) to the end of the head."""
+class ConnectionLimits:
+    """`head_timeout_s` runs from the first byte (or the connection) to the end of the head of a request.
 
-    max_bytes: int = 64 * 2**10
-    max_headers: int = 128
-    timeout_s: float = 10.0
+    `write_timeout_s` is how long a client may take nothing of an answer that waits for it.
+    """
+
+    connections: int = 512
+    head_bytes: int = 64 * 2**10
+    headers: int = 128
+    head_timeout_s: float = 10.0
+    write_timeout_s: float = 300.0
 
 
 class PeerProtocol(HttpToolsProtocol):
@@ -44,7 +55,7 @@ class PeerProtocol(HttpToolsProtocol):
         server_state: ServerState,
         app_state: dict[str, Any],
         *,
-        limits: HeadLimits,
+        limits: ConnectionLimits,
         owner_of: OwnerOf | None,
         render_error: RenderError,
     ) -> None:
@@ -56,6 +67,8 @@ class PeerProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._refusal = 0
         self._head_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+        self.idle_since: float | None = 0.0
 
     # --- the connection ---
 
@@ -63,11 +76,28 @@ class PeerProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         # A copy of this dictionary is the state of every request of this connection, and of its WebSocket.
         self.app_state = {**self.app_state, "peer": self._peer(transport)}
+        self.idle_since = self.loop.time()
+        if len(self.connections) > self._limits.connections and not self._made_room():
+            self._refuse(503)
+            return
         self._start_head_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_head_timer()
+        self._stop_write_timer()
         super().connection_lost(exc)
+
+    def _made_room(self) -> bool:
+        """Close the connection that has been idle for longest; False if all of them are at work."""
+        others = (other for other in self.connections if isinstance(other, PeerProtocol) and other is not self)
+        idle = [(other.idle_since, other) for other in others if other.idle_since is not None]
+        if not idle:
+            return False
+        _, longest = min(idle, key=lambda each: each[0])
+        longest.idle_since = None
+        self.connections.discard(longest)
+        longest.transport.close()
+        return True
 
     def _peer(self, transport: asyncio.Transport) -> Peer:
         sock = transport.get_extra_info("socket")
@@ -80,6 +110,30 @@ class PeerProtocol(HttpToolsProtocol):
         except OSError:
             return Peer("tcp")
 
+    # --- the answer ---
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._write_timer = self.loop.call_later(self._limits.write_timeout_s, self._write_timed_out)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_write_timer()
+
+    def _write_timed_out(self) -> None:
+        _log.info("a client took nothing of its answer for %g s and is cut off", self._limits.write_timeout_s)
+        self.transport.abort()
+
+    def _stop_write_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if not self._answering():
+            self.idle_since = self.loop.time()
+
     # --- the head of a request ---
 
     def data_received(self, data: bytes) -> None:
@@ -87,22 +141,23 @@ class PeerProtocol(HttpToolsProtocol):
             self._head_bytes += len(data)
             self._start_head_timer()
         super().data_received(data)
-        if self._in_head and self._head_bytes > self._limits.max_bytes:
+        if self._in_head and self._head_bytes > self._limits.head_bytes:
             self._refuse(431)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:
             return  # a trailer must not become a header of a request that has been judged already
         super().on_header(name, value)
-        if len(self.headers) > self._limits.max_headers:
+        if len(self.headers) > self._limits.headers:
             self._refusal = 431
             raise ValueError("too many headers")  # the parser stops and reports a broken request
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        self.idle_since = None
         self._stop_head_timer()
         # A request that came whole in one read has not been measured yet.
-        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > self._limits.max_bytes:
+        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > self._limits.head_bytes:
             self._refusal = 431
             raise ValueError("headers too large")
         self.server_state.default_headers = _date_header(int(time()))
@@ -115,7 +170,7 @@ class PeerProtocol(HttpToolsProtocol):
 
     def _start_head_timer(self) -> None:
         if self._head_timer is None:
-            self._head_timer = self.loop.call_later(self._limits.timeout_s, self._head_timed_out)
+            self._head_timer = self.loop.call_later(self._limits.head_timeout_s, self._head_timed_out)
 
     def _stop_head_timer(self) -> None:
         if self._head_timer is not None:
@@ -143,10 +198,11 @@ class PeerProtocol(HttpToolsProtocol):
         if self._answering():
             self.transport.abort()  # an answer is being written: a second status line inside it would be a lie
             return
-        error: RouterError = BadRequest(_WHY[status])
+        error: RouterError = Backpressure(_WHY[status]) if status == 503 else BadRequest(_WHY[status])
         error.status_hint = status
         _, headers, body = self._render_error("", error)
         headers = [*headers, (b"x-request-id", new_id("req_").encode()), (b"connection", b"close")]
+        headers += [(b"retry-after", b"%d" % CROWDED_S)] if status == 503 else []
         lines = [b"HTTP/1.1 %d %s" % (status, HTTPStatus(status).phrase.encode())]
         lines += [name + b": " + value for name, value in [*headers, (b"content-length", b"%d" % len(body))]]
         self.transport.write(b"\r\n".join([*lines, b"", body]))
@@ -160,6 +216,7 @@ _WHY = {
     400: "this is not an HTTP request",
     408: "the request did not come to the end of its headers in time",
     431: "the headers of the request are too large or too many",
+    503: "too many connections are open; try again later",
 }
 
 
@@ -172,7 +229,7 @@ def protocol_factory(
     config: Config,
     server_state: ServerState,
     *,
-    limits: HeadLimits,
+    limits: ConnectionLimits,
     owner_of: OwnerOf | None,
     render_error: RenderError,
 ) -> Callable[[], PeerProtocol]:

@@ -45,7 +45,7 @@ async def serve_in_process(
     async with AsyncExitStack() as stack:
         directory = options.runtime_dir or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="woollama-")))
         listening = stack.enter_context(Listening(private_dir(directory)))
-        listening.open(parse_address(options.address or ""), allow_remote=options.token is not None)
+        listening.open(parse_address(options.address or ""), allow_remote=any(options.tokens()))
         whole: Any = served if hasattr(served, "drain") else JustApp(served)
         serving = Serving(whole, listening, options, owner_of=tcp_owners(), render_error=render_error)
         stack.push_async_callback(serving.end, options.shutdown_timeout_s)

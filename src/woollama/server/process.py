@@ -50,7 +50,7 @@ def run(
         directory = private_dir(options.runtime_dir or runtime_dir(environ))
         listening = Listening(directory)
         with _Signals(listening, options.shutdown_timeout_s).handled() as signals, listening:
-            listening.open(wanted, passed=passed_sockets(environ), allow_remote=options.token is not None)
+            listening.open(wanted, passed=passed_sockets(environ), allow_remote=any(options.tokens()))
             serve = _serve(build(), listening, options, signals, render_error, announce)
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
                 code = runner.run(serve)

@@ -41,15 +41,18 @@ class Serving:
         from uvicorn import Config
         from uvicorn.server import ServerState
 
-        from woollama.server.connection import HeadLimits, protocol_factory
+        from woollama.server.connection import ConnectionLimits, protocol_factory
 
         policy = Policy(
             uid=os.geteuid(),
             token=options.token,
+            named_tokens=options.named_tokens,
             check_tcp_owner=owner_of is not None and not options.any_local_user,
             allow_hosts=options.allow_hosts,
             allow_origins=options.allow_origins,
             max_body_bytes=options.max_body_bytes,
+            max_media_bytes=options.max_media_bytes,
+            body_timeout_s=options.body_timeout_s,
         )
         config = Config(
             RequestLog(Gate(served.app, policy, render_error)),
@@ -71,7 +74,13 @@ class Serving:
         self._new_connection = protocol_factory(
             config,
             self._state,
-            limits=HeadLimits(options.max_header_bytes, options.max_headers, options.header_timeout_s),
+            limits=ConnectionLimits(
+                connections=options.max_connections,
+                head_bytes=options.max_header_bytes,
+                headers=options.max_headers,
+                head_timeout_s=options.header_timeout_s,
+                write_timeout_s=options.write_timeout_s,
+            ),
             owner_of=owner_of,
             render_error=render_error,
         )

@@ -88,11 +88,12 @@ class Exchange:
         raw = await read_json(scope, receive)
         head = scan(raw, self._dialect, header_of(scope, b"content-type"))
         around = self._around
-        route = around.names.resolve(head.model, needs=_needs_of(head, raw))
-        decision = route_of(head, route, around.traits)
         note: Note = scope["state"]["span"].note
-        note(surface=self._dialect, model=str(head.model), by=type(decision).__name__.lower())
+        note(surface=self._dialect, model=head.model if isinstance(head.model, str) else None)
         caller: Caller = scope["state"]["caller"]
+        route = around.names.resolve(head.model, caller.scope, needs=_needs_of(head, raw))
+        decision = route_of(head, route, around.traits)
+        note(by=type(decision).__name__.lower())
         async with _told_on_failure(decision, note), Departure(receive) as departure:
             if isinstance(decision, Relay):
                 body, path = JsonBody(raw, head), self._path + _passed_query(scope)
@@ -235,4 +236,4 @@ def _tell(note: Note, event: Event) -> None:
 
 def _tell_usage(note: Note, usage: UsageMeter) -> None:
     if usage.seen:
-        note(tokens_in=usage.total.input_tokens, tokens_out=usage.total.output_tokens)
+        note(tokens_in=usage.total.input_tokens, tokens_out=usage.total.output_tokens, cost_usd=usage.cost_usd)

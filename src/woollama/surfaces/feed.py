@@ -167,6 +167,7 @@ class Feed:
                     message=event.error.message if isinstance(event, Failed) else None,
                     tokens_in=usage.total.input_tokens if usage.seen else None,
                     tokens_out=usage.total.output_tokens if usage.seen else None,
+                    cost_usd=usage.cost_usd,
                 )
             case _:
                 pass

@@ -8,14 +8,17 @@ from woollama.domain.tools import Returned
 
 
 def footnotes(answer: Answer) -> dict[str, Json]:
-    """Rewrites, the calls that we ran, and the last round's own usage; empty when there is nothing to tell.
+    """Rewrites, the calls that we ran, the last round's own usage and what all cost; empty with nothing to tell.
 
-    `{"rounds": 2, "last_round": {"input_tokens", "output_tokens"}, "tool_calls": [{"name", "arguments", "result"}],
-    "rewrites": ["…"]}`, each only where it says something. `arguments` is the model's text, `result` what it was told.
+    `{"cost_usd": 0.0012, "rounds": 2, "last_round": {"input_tokens", "output_tokens"}, "tool_calls": [{"name",
+    "arguments", "result"}], "rewrites": ["…"]}`, each only where it says something. `arguments` is the model's text,
+    `result` what it was told.
     """
     notes: dict[str, Json] = {}
     if answer.rewrites:
         notes["rewrites"] = list(answer.rewrites)
+    if (cost_usd := answer.usage.cost_usd) is not None:
+        notes["cost_usd"] = cost_usd
     if len(answer.rounds) > 1:
         last = answer.usage.last_round
         notes["rounds"] = len(answer.rounds)

@@ -12,6 +12,7 @@ from woollama.core.catalog import Catalog, Listed
 from woollama.core.names import Names
 from woollama.domain.errors import UnknownModel
 from woollama.domain.ports import ToolServers
+from woollama.domain.turns import Scope as Allowed
 from woollama.domain.turns import Target
 from woollama.surfaces.bodies import send_json
 
@@ -24,7 +25,7 @@ class Models:
         self._names = names
 
     async def listing(self, scope: Scope, receive: Receive, send: Send) -> None:
-        data = [self._told(listed) for listed in self._catalog.listing()]
+        data = [self._told(listed) for listed in allowed_models(self._catalog, self._names, scope)]
         first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
         body = {"object": "list", "data": data, "has_more": False, "first_id": first, "last_id": last}
         await send_json(send, 200, body)
@@ -34,9 +35,11 @@ class Models:
         if not wanted:
             await self.listing(scope, receive, send)
             return
-        found = next((listed for listed in self._catalog.listing() if listed.id == wanted), None)
+        allowed = allowed_models(self._catalog, self._names, scope)
+        found = next((listed for listed in allowed if listed.id == wanted), None)
         if found is None:
-            target = self._names.resolve(wanted).targets[0]  # refuses an unknown name with the nearest ones
+            # It refuses an unknown name with the nearest ones.
+            target = self._names.resolve(wanted, _scope_of(scope)).targets[0]
             if wanted == str(target) and target not in self._catalog.targets():
                 raise UnknownModel(f"there is no model {wanted!r}", param="model", code="model_not_found")
             found = Listed(wanted, target.inferencer, 0)
@@ -60,7 +63,8 @@ class Tools:
         self._scrub = scrub
 
     async def listing(self, scope: Scope, receive: Receive, send: Send) -> None:
-        tools = self._servers.tools()
+        allowed = _scope_of(scope)
+        tools = [tool for tool in self._servers.tools() if allowed.allows_tool([tool.qualified])]
         body = {
             "tools": [tool.qualified for tool in tools],
             "data": [
@@ -119,6 +123,17 @@ class Probes:
     def readiness(self) -> dict[str, Any]:
         waiting = self._waits_for()
         return {"ready": not waiting, "waiting_for": waiting}
+
+
+def allowed_models(catalog: Catalog, names: Names, scope: Scope) -> list[Listed]:
+    """The listing, as far as the caller of a request may use what is in it."""
+    allowed = _scope_of(scope)
+    return [listed for listed in catalog.listing() if names.allows(listed.id, allowed)]
+
+
+def _scope_of(scope: Scope) -> Allowed:
+    allowed: Allowed = scope["state"]["caller"].scope
+    return allowed
 
 
 def _model(listed: Listed) -> dict[str, Any]:

@@ -7,7 +7,7 @@ in this process; nothing is sent anywhere.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
 
 from starlette.types import Receive, Scope, Send
 
@@ -37,9 +37,7 @@ class Histogram:
         return f"<Histogram {self.name}, {len(self._series)} series>"
 
     def observe(self, value: float, labels: Labels) -> None:
-        key = tuple(labels.items())
-        if key not in self._series and len(self._series) >= SERIES_LIMIT:
-            key = tuple((name, OTHER) for name in labels)
+        key = _bounded(labels, self._series)
         series = self._series.setdefault(key, [0] * (len(self._bounds) + 2))
         series[bisect_left(self._bounds, value)] += 1
         series[-1] += value
@@ -53,6 +51,24 @@ class Histogram:
                 yield sample(f"{self.name}_bucket", count, {**dict(key), "le": f"{bound}"})
             yield sample(f"{self.name}_sum", series[-1], dict(key))
             yield sample(f"{self.name}_count", count, dict(key))
+
+
+class Counter:
+    """A sum by labels."""
+
+    def __init__(self, name: str, doc: str) -> None:
+        self.name = name
+        self._doc = doc
+        self._series: dict[tuple[tuple[str, str], ...], float] = {}
+
+    def add(self, value: float, labels: Labels) -> None:
+        key = _bounded(labels, self._series)
+        self._series[key] = self._series.get(key, 0) + value
+
+    def lines(self) -> Iterator[str]:
+        yield from _preamble(self.name, self._doc, "counter")
+        for key, value in self._series.items():
+            yield sample(self.name, value, dict(key))
 
 
 class Gauge:
@@ -77,7 +93,10 @@ class Metrics:
         )
         self._tokens = Histogram("gen_ai_client_token_usage", "Tokens of a request, by kind.", TOKENS)
         self._tools = Histogram("mcp_client_operation_duration_seconds", "Calls of tools.", SECONDS)
-        self._parts: tuple[Histogram | Gauge, ...] = (self._http, self._operations, self._tokens, self._tools, *gauges)
+        self._by_caller = Counter("woollama_caller_tokens_total", "Tokens by who asked, and by kind.")
+        self._cost = Counter("woollama_cost_usd_total", "What answers of models with a price cost, in US dollars.")
+        counted = (self._http, self._operations, self._tokens, self._tools, self._by_caller, self._cost)
+        self._parts: tuple[Histogram | Counter | Gauge, ...] = (*counted, *gauges)
 
     def __repr__(self) -> str:
         return f"<Metrics {', '.join(part.name for part in self._parts)}>"
@@ -91,8 +110,11 @@ class Metrics:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    def see_request(self, method: str, status: int, seconds: float, fields: Mapping[str, Field]) -> None:
-        """A request is over. `fields` are those of its log line; one with a `surface` was for a model."""
+    def see_request(self, method: str, status: int, seconds: float, fields: Mapping[str, Field], caller: str) -> None:
+        """A request is over. `fields` are those of its log line; one with a `surface` was for a model.
+
+        `caller` is one of few: the name of a token, or the way in.
+        """
         error = str(fields.get("error") or "")
         http = {"http_request_method": method, "http_response_status_code": str(status), "error_type": error}
         self._http.observe(seconds, http)
@@ -109,6 +131,9 @@ class Metrics:
         for kind, name in (("input", "tokens_in"), ("output", "tokens_out")):
             if isinstance(count := fields.get(name), int):
                 self._tokens.observe(count, {**labels, "gen_ai_token_type": kind})
+                self._by_caller.add(count, {"caller": caller, "gen_ai_token_type": kind})
+        if isinstance(cost_usd := fields.get("cost_usd"), float):
+            self._cost.add(cost_usd, {**labels, "caller": caller})
 
     def see_tool(self, fields: Mapping[str, Field]) -> None:
         """A call of a tool is over. `fields` are those of its log line."""
@@ -119,6 +144,13 @@ class Metrics:
             "outcome": str(fields.get("outcome") or "cancelled"),
         }
         self._tools.observe(float(fields.get("ms") or 0) / 1000, labels)
+
+
+def _bounded(labels: Labels, series: Collection[tuple[tuple[str, str], ...]]) -> tuple[tuple[str, str], ...]:
+    key = tuple(labels.items())
+    if key not in series and len(series) >= SERIES_LIMIT:
+        return tuple((name, OTHER) for name in labels)
+    return key
 
 
 def sample(name: str, value: float, labels: Labels) -> str:

@@ -45,16 +45,16 @@ class Passage:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with _read(scope, receive) as (model, body):
             around = self._around
-            route = around.names.resolve(model, needs=(self._capability,))
+            note = scope["state"]["span"].note
+            note(surface=self._path.removeprefix("/"), model=model if isinstance(model, str) else None, by="relay")
+            caller: Caller = scope["state"]["caller"]
+            route = around.names.resolve(model, caller.scope, needs=(self._capability,))
             targets = [target for target in route.targets if "chat" in around.traits[target.inferencer].dialects]
             if not targets:
                 raise UnsupportedField(
                     f"{route.targets[0].inferencer!r} has no {self._path.removeprefix('/')} of OpenAI's shape",
                     param="model",
                 )
-            note = scope["state"]["span"].note
-            note(surface=self._path.removeprefix("/"), model=str(model), by="relay")
-            caller: Caller = scope["state"]["caller"]
             relayed = Relayed(
                 body,
                 targets,

@@ -14,6 +14,8 @@ from woollama.core.recipes import Recipe, Variable
 from woollama.core.route_of import Engine
 from woollama.domain.errors import BadRequest, RouterError, UnknownPattern
 from woollama.domain.ids import new_id
+from woollama.domain.turns import EVERYTHING
+from woollama.domain.turns import Scope as Allowed
 from woollama.surfaces import openai_chat
 from woollama.surfaces.bodies import parse_json, read_json, send_json
 from woollama.surfaces.departure import Departure
@@ -29,7 +31,9 @@ class Patterns:
         self._chat = chat
 
     async def listing(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send_json(send, 200, {"data": [self._listed(recipe) for recipe in self._names.recipes.values()]})
+        allowed = scope["state"]["caller"].scope
+        recipes = [each for each in self._names.recipes.values() if self._names.allows_recipe(each.name, allowed)]
+        await send_json(send, 200, {"data": [self._listed(recipe) for recipe in recipes]})
 
     async def render(self, scope: Scope, receive: Receive, send: Send) -> None:
         """`{input?, variables?}` gives `{"prompt"}`: the system text, a blank line and the input."""
@@ -58,17 +62,20 @@ class Patterns:
 
     def _called(self, scope: Scope) -> Recipe:
         name = scope["path_params"]["name"]
+        allowed: Allowed = scope["state"]["caller"].scope
         recipe = self._names.recipes.get(name)
         if recipe is None:
-            nearest = difflib.get_close_matches(name, list(self._names.recipes), n=3)
+            known = [each for each in self._names.recipes if self._names.allows_recipe(each, allowed)]
+            nearest = difflib.get_close_matches(name, known, n=3)
             hint = f"; the nearest are {', '.join(nearest)}" if nearest else ""
             raise UnknownPattern(f"there is no pattern {name!r}{hint}", code="pattern_not_found")
+        self._names.check_recipe(name, allowed)
         return recipe
 
     def _whole(self, recipe: Recipe) -> Recipe:
         """A recipe over another has that one's words and variables, too."""
         try:
-            return self._names.resolve(f"{OWN_PREFIX}/{recipe.name}").recipe or recipe
+            return self._names.resolve(f"{OWN_PREFIX}/{recipe.name}", EVERYTHING).recipe or recipe
         except RouterError:  # it cannot be run now; what it says can still be read
             return recipe
 

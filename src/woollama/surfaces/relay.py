@@ -16,6 +16,8 @@ from typing import Any, Protocol
 from starlette.types import Message, Send
 
 from woollama.core.attempts import RETRYABLE_STATUS, Attempts, Try
+from woollama.core.lease import Gate
+from woollama.core.prices import NO_PRICES, Prices
 from woollama.domain.errors import RouterError, ShuttingDown, UpstreamBroke, UpstreamRefused
 from woollama.domain.ports import Forwarded, Forwarder, ReplayableBody, RequestHead
 from woollama.domain.turns import Caller, Target
@@ -26,6 +28,7 @@ from woollama.surfaces.departure import Departure
 from woollama.surfaces.event_stream import COMMIT_AFTER_S, EventStream
 from woollama.surfaces.relay_repair import Tap
 from woollama.surfaces.stream_shape import CHAT, StreamShape
+from woollama.surfaces.usage import usage_of
 
 REFUSAL_LIMIT_BYTES = 64 * 1024
 HOLD_LIMIT_BYTES = 4 * 1024 * 1024
@@ -72,7 +75,8 @@ class Relayed:
 
 
 class Relayer:
-    """`extra_bodies` are each inferencer's own additions to a body, used where the client says nothing.
+    """`extra_bodies` are each inferencer's own additions to a body, used where the client says nothing. `places` are
+    those of all turns at once.
 
     `scrub` takes known secrets out of an error of ours, `scrub_text` out of one that an upstream wrote: some repeat
     what they were sent.
@@ -84,6 +88,8 @@ class Relayer:
         attempts: Attempts,
         extra_bodies: Mapping[str, Mapping[str, Any]],
         *,
+        places: Gate,
+        prices: Prices = NO_PRICES,
         heartbeat_s: float,
         commit_after_s: float = COMMIT_AFTER_S,
         scrub: Callable[[RouterError], RouterError] = lambda error: error,
@@ -91,6 +97,8 @@ class Relayer:
     ) -> None:
         self._forwarder = forwarder
         self._attempts = attempts
+        self._places = places
+        self._prices = prices
         self._extra_bodies = extra_bodies
         self._heartbeat_s = heartbeat_s
         self._commit_after_s = commit_after_s
@@ -142,7 +150,11 @@ class Relayer:
                     raise await refusal(answer, target)
                 yield answer
 
-        async with self._attempts.first_to_answer(request.targets, request.caller.name, attempt, _failure) as found:
+        caller = request.caller.name
+        async with (
+            self._places.place(caller),
+            self._attempts.first_to_answer(request.targets, caller, attempt, _failure) as found,
+        ):
             trial, answer = found
             request.note(target=str(trial.target), attempts=trial.number)
             own = [
@@ -153,14 +165,20 @@ class Relayer:
             if stream is not None and answer.status == 200 and _is_stream(answer):
                 await stream.begin([*_without(answer.headers, b"content-type", b"cache-control"), *own])
                 tap = await _pass_stream(answer, stream, request, self._scrubbed)
-                request.note(**_noted(tap))
+                request.note(**self._counted(trial.target, tap.usage))
+                if tap.error:
+                    request.note(error="upstream_broke")
             elif stream is None or await stream.stand_aside():
                 held = await _pass_whole(answer, trial.target, own, send, self._scrubbed)
-                request.note(**_tokens(request.shape.usage(held)))
+                request.note(**self._counted(trial.target, request.shape.usage(held)))
             elif answer.status == 200 and _is_json(answer):
                 raise UpstreamBroke(f"{trial.target} answered in one piece where a stream was asked for")
             else:
                 raise await refusal(answer, trial.target)
+
+    def _counted(self, target: Target, said: Mapping[str, Any] | None) -> dict[str, Any]:
+        usage = usage_of(said)
+        return {**_tokens(said), "cost_usd": self._prices.cost_usd(target, usage) if usage else None}
 
     def _scrubbed(self, data: bytes) -> bytes:
         return self._scrub_text(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
@@ -197,10 +215,6 @@ async def _read_out(answer: Forwarded) -> None:
         async with asyncio.timeout(READ_OUT_S):
             async for _ in answer.frames:
                 pass
-
-
-def _noted(tap: Tap) -> dict[str, Any]:
-    return {**_tokens(tap.usage), **({"error": "upstream_broke"} if tap.error else {})}
 
 
 def _tokens(usage: Mapping[str, Any] | None) -> dict[str, Any]:

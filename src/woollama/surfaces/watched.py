@@ -7,10 +7,11 @@ import time
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from woollama.domain.errors import RouterError
+from woollama.domain.turns import Caller
 from woollama.surfaces.feed import Feed
 from woollama.surfaces.metrics import Metrics
 
-_TOLD = ("surface", "model", "by", "target", "attempts", "tokens_in", "tokens_out")
+_TOLD = ("surface", "model", "by", "target", "attempts", "tokens_in", "tokens_out", "cost_usd")
 
 
 class Watched:
@@ -49,9 +50,11 @@ class Watched:
                 fields["error"] = failure.kind if isinstance(failure, RouterError) else type(failure).__name__
                 status = status or (failure.status_hint if isinstance(failure, RouterError) else 500)
             seconds = time.monotonic() - began
-            self._metrics.see_request(scope["method"], status, seconds, fields)
+            caller: Caller = scope["state"]["caller"]
+            self._metrics.see_request(scope["method"], status, seconds, fields, caller.label)
             if "surface" in fields:
                 told = {name: fields.get(name) for name in _TOLD}
+                ms = round(seconds * 1000)
                 self._feed.tell(
-                    "request.ended", status=status, error=fields.get("error"), ms=round(seconds * 1000), **told
+                    "request.ended", status=status, error=fields.get("error"), caller=caller.name, ms=ms, **told
                 )

@@ -21,6 +21,7 @@ from woollama.inferencers.anthropic.decode import MessagesStreamDecoder
 from woollama.inferencers.anthropic.encode import DEFAULT_MAX_TOKENS, encode
 from woollama.inferencers.anthropic.errors import mapped
 from woollama.inferencers.http.endpoint import Auth, key_for
+from woollama.inferencers.http.frames import FRAME_LIMIT_BYTES
 
 if TYPE_CHECKING:
     import httpx2
@@ -59,8 +60,10 @@ class AnthropicInferencer:
         connect_timeout_s: float = 5.0,
         first_byte_timeout_s: float = 120.0,
         idle_timeout_s: float = 120.0,
+        frame_limit_bytes: int = FRAME_LIMIT_BYTES,
     ) -> None:
         self.name = name
+        self._frame_limit_bytes = frame_limit_bytes
         self._key = key
         self._auth: Auth = auth
         self._base_url = base_url.rstrip("/").removesuffix("/v1")
@@ -162,12 +165,15 @@ class AnthropicInferencer:
         import anthropic  # noqa: F401
         import httpx2
 
+        from woollama.inferencers.anthropic.bounded import bounding
+
         silence_s = max(self._first_byte_timeout_s, self._idle_timeout_s)
         loopback = httpx2.URL(self._base_url).host in _LOOPBACK
         return httpx2.AsyncClient(
             timeout=httpx2.Timeout(silence_s, connect=self._connect_timeout_s),
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=_IDLE_CONNECTIONS),
             trust_env=not loopback,
+            event_hooks={"response": [bounding(self._frame_limit_bytes)]},
         )
 
 

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from woollama.domain.errors import NotAuthorized
+from woollama.inferencers.http.frames import FRAME_LIMIT_BYTES
 from woollama.inferencers.http.request import Headers, Origin, Patience, split_base_url
 
 Auth = Literal["key", "client"]
@@ -37,6 +38,7 @@ class Endpoint:
     `api_key` is asked at every call, so a key that changes needs no restart; it is never kept. With `auth="client"` the
     caller's own key takes its place. `max_tokens_field` is the name under which it takes the output limit.
     `key_headers` are where it looks for the key; `usual_headers` are sent where the caller says nothing of the kind.
+    `frame_limit_bytes` bounds one event or line of its streams.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Endpoint:
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     key_headers: tuple[Literal["authorization", "x-api-key"], ...] = ("authorization",)
     usual_headers: Headers = ()
+    frame_limit_bytes: int = FRAME_LIMIT_BYTES
     origin: Origin = field(init=False, repr=False)
     base_path: str = field(init=False, repr=False)
     configured: Headers = field(init=False, repr=False)

@@ -83,9 +83,9 @@ class Forwarding:
         if status >= 400 and (secret := (self._key or "").strip().encode()):
             chunks = _scrubbed(chunks, secret)
         elif (kind := answer.header(b"content-type").lower()).startswith(b"text/event-stream"):
-            chunks = Frames(chunks)
+            chunks = Frames(chunks, self._endpoint.frame_limit_bytes)
         elif kind.startswith(b"application/x-ndjson"):
-            chunks = WholeLines(chunks)
+            chunks = WholeLines(chunks, self._endpoint.frame_limit_bytes)
         return Forwarded(status, headers_down(answer.headers), chunks)
 
 

@@ -12,7 +12,8 @@ from woollama.domain.frames import data_of
 
 __all__ = ["FRAME_LIMIT_BYTES", "FrameSplitter", "Frames", "data_of"]
 
-FRAME_LIMIT_BYTES = 32 * 1024 * 1024
+FRAME_LIMIT_BYTES = 32 * 2**20
+
 _BOM = b"\xef\xbb\xbf"
 # A carriage return ends a line only if no line feed follows: together they are one line end.
 _LINE_END = rb"(?:\r\n|\n|\r(?!\n))"
@@ -76,9 +77,9 @@ class Frames:
     No async generator, because leaving one halfway leaves it, and what it reads from, to the garbage collector.
     """
 
-    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+    def __init__(self, chunks: AsyncIterator[bytes], limit_bytes: int = FRAME_LIMIT_BYTES) -> None:
         self._chunks = chunks
-        self._splitter = FrameSplitter()
+        self._splitter = FrameSplitter(limit_bytes)
         self._ready: deque[bytes] = deque()
         self._ended = False
 

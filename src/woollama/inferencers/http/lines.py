@@ -7,8 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Self
 
 from woollama.domain.errors import UpstreamBroke
-
-LINE_LIMIT_BYTES = 32 * 1024 * 1024
+from woollama.inferencers.http.frames import FRAME_LIMIT_BYTES
 
 
 class Lines:
@@ -17,7 +16,7 @@ class Lines:
     No async generator, because leaving one halfway leaves it, and what it reads from, to the garbage collector.
     """
 
-    def __init__(self, chunks: AsyncIterator[bytes], limit_bytes: int = LINE_LIMIT_BYTES) -> None:
+    def __init__(self, chunks: AsyncIterator[bytes], limit_bytes: int = FRAME_LIMIT_BYTES) -> None:
         self._chunks = chunks
         self._limit_bytes = limit_bytes
         self._held: list[bytes] = []

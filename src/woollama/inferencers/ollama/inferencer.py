@@ -46,7 +46,7 @@ class OllamaInferencer:
         encoded = encode(call, extra_body=self._endpoint.extra_body)
         async with (
             self._asked(call, encoded) as (answer, rewrites),
-            aclosing(_events(call.target, answer, rewrites)) as events,
+            aclosing(_events(call.target, answer, rewrites, self._endpoint.frame_limit_bytes)) as events,
         ):
             yield events
 
@@ -109,11 +109,13 @@ def _explained(error: RouterError, target: Target) -> RouterError:
     )
 
 
-async def _events(target: Target, answer: HttpAnswer, rewrites: Sequence[str]) -> AsyncGenerator[Event, None]:
+async def _events(
+    target: Target, answer: HttpAnswer, rewrites: Sequence[str], line_limit_bytes: int
+) -> AsyncGenerator[Event, None]:
     if answer.header(b"content-type").lower().startswith(b"text/html"):
         raise UpstreamBroke(f"{target} answered with a web page; is its base_url right?")
     decoder = OllamaStreamDecoder(target)
-    async for line in Lines(decoded(answer, answer.header(b"content-encoding"))):
+    async for line in Lines(decoded(answer, answer.header(b"content-encoding")), line_limit_bytes):
         began = decoder.began
         events = decoder.feed(_parsed(line, target))
         if not began:

@@ -39,7 +39,7 @@ class OpenAIInferencer:
         encoded = encode(call, extra_body=endpoint.extra_body, max_tokens_field=endpoint.max_tokens_field)
         async with (
             self._asked(call, encoded.body) as answer,
-            aclosing(_events(call.target, answer, encoded.rewrites)) as events,
+            aclosing(_events(call.target, answer, encoded.rewrites, endpoint.frame_limit_bytes)) as events,
         ):
             yield events
 
@@ -94,11 +94,11 @@ class OpenAIInferencer:
 class _Chunks:
     """The JSON values of an answer, streamed or not; `done` once the upstream has said that there are no more."""
 
-    def __init__(self, target: Target, answer: HttpAnswer) -> None:
+    def __init__(self, target: Target, answer: HttpAnswer, frame_limit_bytes: int) -> None:
         self.done = False
         self._target = target
         self._bytes = decoded(answer, answer.header(b"content-encoding"))
-        self._frames = Frames(self._bytes)
+        self._frames = Frames(self._bytes, frame_limit_bytes)
         kind = answer.header(b"content-type").lower()
         if kind.startswith(b"text/html"):
             raise UpstreamBroke(f"{target} answered with a web page; is its base_url right?")
@@ -126,9 +126,11 @@ class _Chunks:
             raise UpstreamBroke(f"{self._target} sent something that is not JSON") from None
 
 
-async def _events(target: Target, answer: HttpAnswer, rewrites: Sequence[str]) -> AsyncGenerator[Event, None]:
+async def _events(
+    target: Target, answer: HttpAnswer, rewrites: Sequence[str], frame_limit_bytes: int
+) -> AsyncGenerator[Event, None]:
     decoder = ChatStreamDecoder(target)
-    chunks = _Chunks(target, answer)
+    chunks = _Chunks(target, answer, frame_limit_bytes)
     async for chunk in chunks:
         began = decoder.began
         events = decoder.feed(chunk)

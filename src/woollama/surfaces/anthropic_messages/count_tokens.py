@@ -11,6 +11,7 @@ from woollama.core.counting import Counting
 from woollama.core.route_of import Relay, route_of
 from woollama.domain.errors import UpstreamRefused, UpstreamTimeout, UpstreamUnreachable
 from woollama.domain.ids import new_id
+from woollama.domain.turns import Caller
 from woollama.surfaces.anthropic_messages.decode import decode
 from woollama.surfaces.anthropic_messages.words import encode_error
 from woollama.surfaces.bodies import header_of, header_value, read_json, send_json
@@ -42,16 +43,18 @@ class CountTokens:
         raw = await read_json(scope, receive)
         head = replace(scan(raw, "anthropic", header_of(scope, b"content-type")), stream=False)
         around = self._around
-        decision = route_of(head, around.names.resolve(head.model), around.traits)
+        caller: Caller = scope["state"]["caller"]
         note = scope["state"]["span"].note
-        note(surface="count_tokens", model=str(head.model), by=type(decision).__name__.lower())
+        note(surface="count_tokens", model=head.model if isinstance(head.model, str) else None)
+        decision = route_of(head, around.names.resolve(head.model, caller.scope), around.traits)
+        note(by=type(decision).__name__.lower())
         async with Departure(receive) as departure:
             if isinstance(decision, Relay):
                 answer = await self._asked(scope, raw, head, decision, departure)
                 if answer is not None:
                     await answer.pass_on(send)
                     return
-            turn = decode(head.body, turn_id=new_id("turn_"), caller=scope["state"]["caller"])
+            turn = decode(head.body, turn_id=new_id("turn_"), caller=caller)
             counted = await self._counting.count(turn)
             note(target=str(counted.target), tokens_in=counted.input_tokens)
             body: dict[str, object] = {"input_tokens": counted.input_tokens}

@@ -8,16 +8,17 @@ from typing import Any
 from woollama.core.names import OWN_PREFIX, Names
 from woollama.core.recipes import Recipe, Variable
 from woollama.domain.errors import BadRequest, RouterError
+from woollama.domain.turns import Scope
 
 
-def listing(names: Names) -> list[dict[str, Any]]:
+def listing(names: Names, scope: Scope) -> list[dict[str, Any]]:
     """MCP's Prompt objects, one for each recipe that says something to a model."""
-    return [_prompt(recipe) for recipe in _spoken(names)]
+    return [_prompt(recipe) for recipe in _spoken(names, scope)]
 
 
-def get(names: Names, name: str, values: Mapping[str, str]) -> dict[str, Any]:
+def get(names: Names, name: str, values: Mapping[str, str], scope: Scope) -> dict[str, Any]:
     """MCP's result of `prompts/get`. Raises `BadRequest` for a name that no prompt has, and for wrong values."""
-    recipe = next((each for each in _spoken(names) if each.name == name), None)
+    recipe = next((each for each in _spoken(names, scope) if each.name == name), None)
     if recipe is None:
         raise BadRequest(f"there is no prompt {name!r}")
     text = recipe.render(values)
@@ -25,11 +26,12 @@ def get(names: Names, name: str, values: Mapping[str, str]) -> dict[str, Any]:
     return {"messages": [message], **({"description": recipe.description} if recipe.description else {})}
 
 
-def _spoken(names: Names) -> Iterator[Recipe]:
-    """The recipes as they are used: one over another recipe has the words of both. What leads nowhere is left out."""
+def _spoken(names: Names, scope: Scope) -> Iterator[Recipe]:
+    """The recipes as they are used: one over another recipe has the words of both. What leads nowhere, or is not for
+    this caller, is left out."""
     for name in names.recipes:
         try:
-            recipe = names.resolve(f"{OWN_PREFIX}/{name}").recipe
+            recipe = names.resolve(f"{OWN_PREFIX}/{name}", scope).recipe
         except RouterError:
             continue
         if recipe is not None and recipe.system:

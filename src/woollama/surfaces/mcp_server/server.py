@@ -32,7 +32,7 @@ from woollama.domain.errors import BadRequest, RouterError
 from woollama.domain.messages import Json
 from woollama.domain.ports import Asker, ToolContext
 from woollama.domain.tools import Function, Returned, ToolOutcome
-from woollama.domain.turns import Abilities, Caller
+from woollama.domain.turns import EVERYTHING, Abilities, Caller
 from woollama.surfaces.mcp_server import chat, prompts
 from woollama.surfaces.mcp_server.exports import Exports, definition
 from woollama.surfaces.mcp_server.offer import Offer
@@ -84,7 +84,7 @@ class McpServer:
         self._hosts: set[Connection] = set()
         self._bus = InMemorySubscriptionBus()
         self._listening = ListenHandler(self._bus)
-        self._announced: dict[ListChanged, object] = {PromptsListChanged(): prompts.listing(offer.names)}
+        self._announced: dict[ListChanged, object] = {PromptsListChanged(): prompts.listing(offer.names, EVERYTHING)}
         self._announcing: asyncio.Task[None] | None = None
         self._in_flight = 0
         self.idle = asyncio.Event()
@@ -130,9 +130,10 @@ class McpServer:
     # --- tools
 
     async def _list_tools(self, ctx: Context, params: types.PaginatedRequestParams) -> dict[str, Any]:
-        tools = [chat.definition(self._offer.names.recipes)]
+        scope, names = _caller(ctx).scope, self._offer.names
+        tools = [chat.definition(name for name in names.recipes if names.allows_recipe(name, scope))]
         for name, function in self._exports.current().items():
-            if function.tool is not None:
+            if function.tool is not None and scope.allows_tool([function.tool.qualified]):
                 described = definition(name, function.tool)
                 if _sound("tools/list", ctx, {"tools": [described]}):
                     tools.append(described)
@@ -200,11 +201,12 @@ class McpServer:
     # --- prompts
 
     async def _list_prompts(self, ctx: Context, params: types.PaginatedRequestParams) -> dict[str, Any]:
-        return {**_COMPLETE, "prompts": prompts.listing(self._offer.names)}
+        return {**_COMPLETE, "prompts": prompts.listing(self._offer.names, _caller(ctx).scope)}
 
     async def _get_prompt(self, ctx: Context, params: types.GetPromptRequestParams) -> dict[str, Any]:
         try:
-            return {**_COMPLETE, **prompts.get(self._offer.names, params.name, params.arguments or {})}
+            prompt = prompts.get(self._offer.names, params.name, params.arguments or {}, _caller(ctx).scope)
+            return {**_COMPLETE, **prompt}
         except BadRequest as error:
             raise MCPError(types.INVALID_PARAMS, error.message) from None
 
@@ -225,7 +227,7 @@ class McpServer:
         recipes = self._offer.names.recipes
         now: dict[ListChanged, object] = {
             ToolsListChanged(): (chat.definition(recipes), tools),
-            PromptsListChanged(): prompts.listing(self._offer.names),
+            PromptsListChanged(): prompts.listing(self._offer.names, EVERYTHING),
         }
         news = [what for what, listing in now.items() if self._announced.get(what) != listing]
         self._announced = now
@@ -270,11 +272,11 @@ async def _released(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _caller(ctx: Context) -> Caller:
-    """Who asks, by the name that the host gives itself."""
+    """Who asks, by the name of its token or else by the one that the host gives itself."""
     caller: Caller = ctx.request.scope["state"]["caller"] if ctx.request is not None else STDIO
     client = ctx.session.client_params
     name = _NOT_IN_NAMES.sub("-", client.client_info.name)[:40] if client and client.client_info else ""
-    return replace(caller, name=name or caller.name, can=Abilities(elicit=can_ask(ctx)))
+    return replace(caller, name=caller.scope.token or name or caller.name, can=Abilities(elicit=can_ask(ctx)))
 
 
 def _session(ctx: Context) -> str | None:

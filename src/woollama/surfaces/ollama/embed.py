@@ -44,7 +44,7 @@ class Embed:
         raw = await read_json(scope, receive)
         head = replace(scan(raw, "ollama", header_of(scope, b"content-type")), stream=False)
         around, state = self._around, scope["state"]
-        targets = around.names.resolve(head.model, needs=("embedding",)).targets
+        targets = around.names.resolve(head.model, state["caller"].scope, needs=("embedding",)).targets
         note = state["span"].note
         note(surface="embed", model=str(head.model), by="relay")
 

@@ -19,6 +19,7 @@ from woollama.domain.wire_json import dumps, loads
 from woollama.surfaces.bodies import Headers, parse_json, read_json, send_json
 from woollama.surfaces.body_head import scan
 from woollama.surfaces.departure import Departure
+from woollama.surfaces.listings import allowed_models
 from woollama.surfaces.ollama.words import encode_error_frame
 from woollama.surfaces.relay import JsonBody, Relayed
 from woollama.surfaces.stream_shape import UNTENDED
@@ -70,16 +71,18 @@ class Ollama:
         await send_json(send, 200, {"version": OLLAMA_VERSION, "woollama": self._version})
 
     async def tags(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send_json(send, 200, {"models": [_tag(listed) for listed in self._catalog.listing()]})
+        allowed = allowed_models(self._catalog, self._around.names, scope)
+        await send_json(send, 200, {"models": [_tag(listed) for listed in allowed]})
 
     async def show(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Of a target that is Ollama what Ollama says; of any other what can be known."""
         body = dict(parse_json(await read_json(scope, receive)))
         body.setdefault("model", body.pop("name", None))  # as it was called before
         around, state = self._around, scope["state"]
-        route = around.names.resolve(body["model"])
+        model = body["model"]
+        state["span"].note(surface="show", model=model if isinstance(model, str) else None, by="relay")
+        route = around.names.resolve(model, state["caller"].scope)
         target = route.targets[0]
-        state["span"].note(surface="show", model=str(body["model"]), by="relay")
         if route.recipe is None and "ollama" in around.traits[target.inferencer].dialects:
             raw = dumps(body)
             json = JsonBody(raw, replace(scan(raw, "ollama", "application/json"), stream=False))
@@ -97,7 +100,10 @@ class Ollama:
         ollamas = [name for name, traits in self._around.traits.items() if "ollama" in traits.dialects]
         async with Departure(receive):
             running = await asyncio.gather(*map(self._running_at, ollamas))
-            await send_json(send, 200, {"models": [model for models in running for model in models]})
+            found = [model for models in running for model in models]
+            scope_of_caller, names = scope["state"]["caller"].scope, self._around.names
+            allowed = [model for model in found if names.allows(model["name"], scope_of_caller)]
+            await send_json(send, 200, {"models": allowed})
 
     async def _running_at(self, inferencer: str) -> list[dict[str, Any]]:
         head = RequestHead(Target(inferencer, ""), "GET", "/api/ps")

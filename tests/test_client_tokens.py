@@ -1,0 +1,260 @@
+"""Named client tokens on a whole daemon: whoever presents one may use what it names, and nothing else anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from mcp import Client, MCPError
+from mcp.client.streamable_http import streamable_http_client
+
+from tests.daemon import daemon
+from tests.surfaces.mcp_server.hosts import PATIENCE_S, configure, said, server
+from tests.upstream import ScriptedUpstream, chat, chat_tool_call
+from woollama.server import InProcess
+
+OWNER, AIDER, EDITOR = "the-owners-own-token", "aiders-token-1", "editors-token-2"
+ENVIRON = {"WOOLLAMA_TOKEN": OWNER, "WOOLLAMA_TOKEN_AIDER": AIDER, "EDITOR_KEY": EDITOR}
+TOKENS = """
+[tokens.aider]
+models = ["mock/small*", "woollama/helper", "quick"]
+tools = ["all.echo"]
+
+[tokens.editor]
+token_env = "EDITOR_KEY"
+"""
+RECIPES = """
+[aliases]
+quick = "mock/large"
+slow = "mock/large"
+small = "mock/small-1"
+
+[recipes.helper]
+inferencer = "mock/large"
+tools = ["all.*"]
+system = "Help."
+
+[recipes.secret]
+inferencer = "mock/small-1"
+system = "Hush."
+"""
+ALLOWED = ["mock/small-1", "woollama/helper", "helper", "quick", "small", "small-1"]
+FORBIDDEN = ["mock/large", "woollama/secret", "secret", "slow", "large"]
+
+
+@dataclass
+class Table:
+    running: InProcess
+    upstream: ScriptedUpstream
+
+    @asynccontextmanager
+    async def client(self, token: str | None, *, unix: bool = False) -> AsyncIterator[httpx2.AsyncClient]:
+        transport = httpx2.AsyncHTTPTransport(uds=str(self.running.unix_path)) if unix else None
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        async with httpx2.AsyncClient(
+            base_url="http://localhost" if unix else self.running.url,
+            transport=transport,
+            headers=headers,
+            trust_env=False,
+        ) as client:
+            yield client
+
+    @asynccontextmanager
+    async def host(self, token: str, mode: Any) -> AsyncIterator[Client]:
+        async with httpx2.AsyncClient(headers={"authorization": f"Bearer {token}"}, trust_env=False) as http:
+            transport = streamable_http_client(f"{self.running.url}/mcp", http_client=http)
+            async with Client(transport, mode=mode) as host:
+                yield host
+
+
+@pytest.fixture
+async def table(tmp_path: Path) -> AsyncIterator[Table]:
+    config = configure(tmp_path / "config", {"all": server()})
+    (config / "recipes.toml").write_text(RECIPES)
+    (config / "woollama.toml").write_text(TOKENS)
+    async with ScriptedUpstream() as upstream:
+        entry = f'base_url = "{upstream.base_url}"\ndiscover = false\nretries = 0\nmodels = ["small-1", "large"]\n'
+        (config / "inferencers.toml").write_text(f"[inferencers.mock]\n{entry}")
+        upstream.always(chat("fine"))
+        environ = {"HOME": str(tmp_path), "PATH": os.environ["PATH"], **ENVIRON}
+        async with daemon(config, environ) as running:
+            table = Table(running, upstream)
+            async with table.client(OWNER) as client, asyncio.timeout(PATIENCE_S):
+                while (await client.get("/readyz")).status_code != 200:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+            yield table
+
+
+async def asked(client: httpx2.AsyncClient, model: str, **more: Any) -> httpx2.Response:
+    body = {"model": model, "messages": [{"role": "user", "content": "x"}], **more}
+    return await client.post("/v1/chat/completions", json=body)
+
+
+async def test_every_tcp_request_needs_one_of_the_tokens_and_the_unix_socket_none(table: Table) -> None:
+    for token, status in ((OWNER, 200), (AIDER, 200), (EDITOR, 200), ("aiders-token-2", 401), (None, 401)):
+        async with table.client(token) as client:
+            assert (await client.get("/healthz")).status_code == status
+            by_key = await client.get("/healthz", headers={"authorization": "", "x-api-key": token or ""})
+            assert by_key.status_code == status
+    for token in (None, "sk-anything"):
+        async with table.client(token, unix=True) as client:
+            assert (await asked(client, "mock/large")).status_code == 200
+
+
+@pytest.mark.parametrize("unix", [False, True])
+async def test_a_token_may_use_its_models_by_all_their_names_and_no_other(table: Table, unix: bool) -> None:
+    async with table.client(AIDER, unix=unix) as client:
+        for model in ALLOWED:
+            assert (await asked(client, model)).status_code == 200, model
+        for model in FORBIDDEN:
+            for path, body in (
+                ("/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}]}),
+                ("/v1/responses", {"input": "x"}),
+                ("/v1/embeddings", {"input": "x"}),
+                ("/v1/messages", {"messages": [{"role": "user", "content": "x"}], "max_tokens": 9}),
+                ("/v1/messages/count_tokens", {"messages": [{"role": "user", "content": "x"}]}),
+                ("/api/chat", {"messages": [{"role": "user", "content": "x"}]}),
+                ("/api/embed", {"input": "x"}),
+            ):
+                refused = await client.post(path, json={"model": model, **body})
+                assert refused.status_code == 403, (path, model)
+                assert f"the token 'aider' may not use the model {model!r}" in refused.text
+                assert AIDER not in refused.text
+                if path == "/v1/chat/completions":
+                    error = refused.json()["error"]
+                    assert (error["type"], error["param"]) == ("permission_error", "model")
+    async with table.client(EDITOR, unix=unix) as client:
+        for model in (*ALLOWED, *FORBIDDEN):
+            assert (await asked(client, model)).status_code == 200, model
+
+
+async def test_listings_and_hints_show_only_what_may_be_used(table: Table) -> None:
+    async with table.client(AIDER) as client:
+        listed = [model["id"] for model in (await client.get("/v1/models")).json()["data"]]
+        assert listed == ["woollama/helper", "quick", "small", "mock/small-1"]
+        assert (await client.get("/v1/models/mock/large")).status_code == 403
+        assert (await client.get("/v1/models/quick")).status_code == 200
+        assert [each["name"] for each in (await client.get("/w1/patterns")).json()["data"]] == ["helper"]
+        assert (await client.post("/w1/patterns/secret/render", json={})).status_code == 403
+        tools = (await client.get("/v1/tools")).json()
+        assert tools["tools"] == ["all.echo"] == [each["name"] for each in tools["data"]]
+        unknown = (await asked(client, "mokc/large")).json()["error"]["message"]
+        assert "mock/large" not in unknown
+        assert "mock/small-1" in (await asked(client, "mock-small-1")).json()["error"]["message"]
+        tags = [model["name"] for model in (await client.get("/api/tags")).json()["models"]]
+        assert tags == listed
+        assert (await client.post("/api/show", json={"model": "mock/large"})).status_code == 403
+    async with table.client(OWNER) as client:
+        assert "mock/large" in [model["id"] for model in (await client.get("/v1/models")).json()["data"]]
+        assert len((await client.get("/v1/tools")).json()["tools"]) > 1
+
+
+async def test_a_pattern_needs_its_own_name_and_that_of_the_model_that_it_is_run_on(table: Table) -> None:
+    async with table.client(AIDER) as client:
+
+        async def run(name: str, **more: Any) -> int:
+            return (await client.post(f"/w1/patterns/{name}/run", json={"input": "x", **more})).status_code
+
+        assert await run("helper") == 200
+        assert await run("helper", model="mock/small-1") == 200
+        assert await run("helper", model="mock/large") == 403
+        assert await run("secret") == 403
+        assert await run("secret", model="mock/small-1") == 403
+
+
+async def test_a_recipe_offers_and_calls_only_the_tools_of_the_token(table: Table) -> None:
+    async with table.client(AIDER) as client:
+        table.upstream.answers(chat_tool_call("all__trace", {}), chat("done"))
+        answer = (await asked(client, "woollama/helper")).json()
+        offered, told = table.upstream.requests[-2:]
+        assert [tool["function"]["name"] for tool in offered.json["tools"]] == ["all__echo"]
+        assert "there is no tool 'all__trace'" in told.json["messages"][-1]["content"]
+        assert answer["x_woollama"]["tool_calls"][0]["ok"] is False
+    async with table.client(EDITOR) as client:
+        await asked(client, "woollama/helper")
+        assert len(table.upstream.requests[-1].json["tools"]) > 1
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_an_mcp_host_sees_and_uses_what_its_token_names(table: Table, mode: str) -> None:
+    async with table.host(AIDER, mode) as host:
+        listed = await host.list_tools()
+        assert [tool.name for tool in listed.tools] == ["chat", "all__echo"]
+        assert listed.tools[0].description is not None
+        assert listed.tools[0].description.endswith("Recipes: helper.")
+        assert [prompt.name for prompt in (await host.list_prompts()).prompts] == ["helper"]
+        with pytest.raises(MCPError, match="there is no prompt 'secret'"):
+            await host.get_prompt("secret", {})
+        question = {"messages": [{"role": "user", "content": "x"}]}
+        assert said(await host.call_tool("chat", {**question, "model": "mock/small-1"})) == "fine"
+        refused = await host.call_tool("chat", {**question, "recipe": "secret"})
+        assert (refused.is_error, said(refused)) == (
+            True,
+            "the token 'aider' may not use the model 'woollama/secret'",
+        )
+        denied = await host.call_tool("all__trace", {})
+        assert denied.is_error
+        assert "denied by the token 'aider'" in said(denied)
+
+
+async def test_what_others_do_is_the_owners_to_watch(table: Table) -> None:
+    for token in (AIDER, EDITOR):
+        async with table.client(token) as client:
+            refused = await client.get("/w1/events")
+            assert refused.status_code == 403
+            assert "is for the owner" in refused.json()["error"]["message"]
+    async with table.client(OWNER) as client, client.stream("GET", "/w1/events") as answer:
+        assert answer.status_code == 200
+
+
+async def test_no_token_of_ours_reaches_an_upstream(table: Table) -> None:
+    for token in (OWNER, AIDER, EDITOR):
+        for unix in (False, True):
+            async with table.client(token, unix=unix) as client:
+                for model in ("mock/small-1", "woollama/helper"):
+                    await client.post(
+                        "/v1/chat/completions",
+                        json={"model": model, "messages": [{"role": "user", "content": "x"}]},
+                        headers={"x-api-key": token},
+                    )
+    assert len(table.upstream.requests) == 12
+    everything = str([(request.headers, request.json) for request in table.upstream.requests])
+    assert not [token for token in (OWNER, AIDER, EDITOR) if token in everything]
+
+
+async def test_who_asked_is_in_the_metrics_by_token_or_by_the_way_in_and_never_by_a_name_of_its_own(
+    table: Table,
+) -> None:
+    for token, unix in ((AIDER, False), (OWNER, False), (None, True)):
+        async with table.client(token, unix=unix) as client:
+            for number in range(2):
+                await asked(client, "mock/small-1", user=f"u{number}")
+            client.headers["user-agent"] = "invented-by-a-client/1"
+            await asked(client, "mock/small-1")
+    async with table.client(OWNER) as client:
+        metrics = (await client.get("/metrics")).text
+    for caller in ("aider", "tcp", "unix"):
+        assert f'woollama_caller_tokens_total{{caller="{caller}",gen_ai_token_type="output"}} 21' in metrics
+    assert "invented" not in metrics
+
+
+async def test_tokens_without_a_value_shut_the_door_and_open_nothing(tmp_path: Path) -> None:
+    (tmp_path / "woollama.toml").write_text("[tokens.nobody]\n")
+    (tmp_path / "credentials").mkdir()
+    environ = {"HOME": str(tmp_path), "CREDENTIALS_DIRECTORY": str(tmp_path / "credentials")}
+    nobody = ScriptedUpstream()
+    async with (
+        daemon(tmp_path, environ, problems_expected=True) as running,
+        Table(running, nobody).client("") as client,
+    ):
+        assert (await client.get("/healthz")).status_code == 401
+    (tmp_path / "credentials" / "WOOLLAMA_TOKEN_NOBODY").write_text("from-a-credential\n")
+    async with daemon(tmp_path, environ) as running, Table(running, nobody).client("from-a-credential") as client:
+        assert (await client.get("/healthz")).status_code == 200
