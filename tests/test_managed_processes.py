@@ -29,18 +29,17 @@ class Room:
         self.directory = directory
         self.client: httpx2.AsyncClient
         self.recipes = ""
-        self._entries: list[str] = []
+        self._entries: dict[str, dict[str, Any]] = {}
 
     def has(self, name: str, *behaviour: str, argv: list[str] | None = None, **keys: Any) -> None:
         log = str(self.directory / f"{name}.starts")
         command = argv or [sys.executable, str(SERVER), "--port", "{port}", "--log", log, *behaviour]
         keys = {"command": command, "models": ["m"], "retries": 0, **keys}
-        lines = [f"{key} = {_toml(value)}" for key, value in keys.items()]
-        self._entries.append("\n".join([f"[inferencers.{name}]", *lines]))
+        self._entries[name] = keys
 
     @asynccontextmanager
     async def open(self, **environ: str) -> AsyncIterator[Room]:
-        (self.directory / "inferencers.toml").write_text("\n\n".join(self._entries))
+        self._write()
         (self.directory / "recipes.toml").write_text(self.recipes)
         (self.directory / "mcp.json").write_text("{}")
         ours = {**os.environ, "HOME": str(self.directory), **environ}
@@ -48,7 +47,28 @@ class Room:
             daemon(self.directory, ours) as running,
             httpx2.AsyncClient(base_url=running.url, timeout=PATIENCE_S, trust_env=False) as self.client,
         ):
+            self._unix_path = running.unix_path
             yield self
+
+    async def reload(self) -> None:
+        """As the owner, who comes over the unix socket."""
+        transport = httpx2.AsyncHTTPTransport(uds=str(self._unix_path))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=PATIENCE_S) as owner:
+            assert (await owner.post("/w1/reload", json={})).status_code == 200
+
+    def changes(self, name: str, **keys: Any) -> None:
+        self._entries[name] |= keys
+        self._write()
+
+    def drops(self, name: str) -> None:
+        del self._entries[name]
+        self._write()
+
+    def _write(self) -> None:
+        lines = []
+        for name, keys in self._entries.items():
+            lines += [f"[inferencers.{name}]", *(f"{key} = {_toml(value)}" for key, value in keys.items())]
+        (self.directory / "inferencers.toml").write_text("\n".join(lines))
 
     def starts(self, name: str) -> list[int]:
         """The process ids of all that were started for an inferencer."""
@@ -299,6 +319,34 @@ async def test_of_a_group_one_is_up_and_the_other_request_waits_for_its_end(room
         assert not is_alive(pid)
         states = await room.processes()
         assert (states["a"]["state"], states["b"]["state"]) == ("stopped", "ready")
+
+
+async def test_a_reload_keeps_what_has_not_changed_and_ends_the_rest(room: Room) -> None:
+    for name in ("same", "changed", "removed"):
+        room.has(name)
+    async with room.open():
+        before = {name: (await room.said(f"{name}/m"))["pid"] for name in ("same", "changed", "removed")}
+        room.changes("changed", idle_s=60)
+        room.drops("removed")
+        await room.reload()
+        assert (await room.said("same/m"))["pid"] == before["same"]
+        assert (await room.said("changed/m"))["pid"] != before["changed"]
+        await until(lambda: not is_alive(before["changed"]) and not is_alive(before["removed"]))
+        assert "removed" not in await room.processes()
+
+
+async def test_a_request_under_way_ends_on_the_process_that_a_reload_replaces(room: Room) -> None:
+    hold = room.pipe("hold")
+    room.has("big", "--hold", str(hold))
+    async with room.open(), asyncio.timeout(PATIENCE_S):
+        question = asyncio.create_task(room.said("big/m"))
+        await until(lambda: room.starts("big"))
+        await room.until("big", "ready")
+        room.changes("big", idle_s=60)
+        await room.reload()
+        await opened(hold)
+        pid = (await question)["pid"]
+        await until(lambda: not is_alive(pid))
 
 
 async def test_who_watches_hears_of_it(room: Room) -> None:

@@ -37,7 +37,7 @@ MODELS = {
     "data": [
         {"id": "woollama/demo", "owned_by": "woollama"},
         {"id": "gpt-4o", "owned_by": "woollama"},
-        {"id": "ollama/qwen3", "owned_by": "ollama"},
+        {"id": "ollama/qwen3", "owned_by": "ollama", "x_woollama": {"capabilities": ["chat", "tools"]}},
     ],
 }
 
@@ -51,6 +51,7 @@ MODELS = {
         (["--kind", "alias"], ["gpt-4o"]),
         (["--kind", "recipe"], ["woollama/demo"]),
         (["--kind", "ollama", "q"], ["ollama/qwen3"]),
+        (["--capability", "tools"], ["ollama/qwen3"]),
     ],
 )
 def test_models_are_listed_one_a_line(home: Home, daemon: FakeDaemon, words: list[str], listed: list[str]) -> None:
@@ -176,7 +177,7 @@ def test_status_tells_what_waits_for_a_reload(home: Home, daemon: FakeDaemon) ->
 def test_on_a_terminal_models_are_shown_with_what_they_are(home: Home, daemon: FakeDaemon) -> None:
     daemon.answers["/v1/models"] = (200, MODELS)
     with Terminal(home, "models", NO_COLOR="1") as terminal:
-        assert terminal.rest() == "woollama/demo  recipe\ngpt-4o         alias\nollama/qwen3   ollama\n"
+        assert terminal.rest() == "woollama/demo  recipe\ngpt-4o         alias\nollama/qwen3   ollama: chat, tools\n"
     with Terminal(home, "models", "gpt", TERM="xterm", COLUMNS="9") as terminal:
         assert terminal.rest() == "gpt-4o  \x1b[2m…\x1b[0m\n"
 

@@ -112,6 +112,11 @@ def _commands(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Problem]:
             finding = Finding("names a program that is not there", severity="warning")
             section = next(section for section in SECTIONS if _in(loaded, section, server.name))
             yield loaded.problem((section, server.name, "command"), finding)
+    for inferencer in loaded.config.inferencers.values():
+        path = inferencer.env.get("PATH") or environ.get("PATH")
+        if inferencer.command and not shutil.which(inferencer.command[0], path=path):
+            finding = Finding(f"names a program that is not there: {inferencer.command[0]}", severity="warning")
+            yield loaded.problem(("inferencers", inferencer.name, "command"), finding)
 
 
 def _door(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Problem]:
