@@ -1,0 +1,79 @@
+"""Forms of lines: which lines look alike when words and numbers are blotted out, and what the lines of a form say."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+FEWEST_ALIKE = 4
+MOST_SHOWN = 8
+FEW_VALUES = 4
+SHOWN_CHARS = 40
+_WORD = re.compile(r"\w+")
+_SPACE = re.compile(r"\s+")
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_SIGNS = string.punctuation
+
+
+def forms_of(lines: Sequence[str]) -> list[list[int]]:
+    """The numbers of the lines of each form, the most frequent form first."""
+    blotted = _WORD.sub("w", "\n".join(lines).replace("\r", "")).split("\n")
+    forms: defaultdict[str, list[int]] = defaultdict(list)
+    if len(blotted) != len(lines):  # a lone carriage return or a line that is several
+        blotted = [_WORD.sub("w", line) for line in lines]
+    for number, form in enumerate(blotted):
+        forms[_SPACE.sub(" ", form)].append(number)
+    return sorted(forms.values(), key=lambda numbers: (-len(numbers), numbers[0]))
+
+
+def summary_of(lines: Sequence[str], forms: Sequence[Sequence[int]], *, most_chars: int = 1500) -> str:
+    """The most frequent forms with their counts, each as a line in which what varies is in braces; the rest as a number."""
+    said: list[str] = []
+    size = told = 0
+    for numbers in forms[: 2 * MOST_SHOWN]:
+        if len(numbers) < FEWEST_ALIKE or len(said) == MOST_SHOWN:
+            continue
+        text = f"{len(numbers)} × {_form([lines[number] for number in numbers])}"
+        if size + len(text) > most_chars:
+            break
+        said.append(text)
+        size += len(text)
+        told += len(numbers)
+    rest = sum(map(len, forms)) - told
+    if rest and said:
+        said.append(f"{rest} others")
+    return "\n".join(said)
+
+
+def _form(lines: Sequence[str]) -> str:
+    rows = [line.split() for line in lines]
+    width = Counter(map(len, rows)).most_common(1)[0][0]
+    rows = [row for row in rows if len(row) == width]
+    words = [_values(column) for column in zip(*rows, strict=True)]
+    text = " ".join(words)
+    return text if len(text) <= 400 else text[:400] + "…"
+
+
+def _values(column: Sequence[str]) -> str:
+    """The word itself, or in braces its range, its values, or how many there are; signs that all share stay outside."""
+    words = sorted(set(column))
+    if len(words) == 1:
+        return column[0]
+    some = words[0]
+    first = some[: len(some) - len(some.lstrip(_SIGNS))]
+    last = some[len(some.rstrip(_SIGNS)) :]
+    if not all(word.startswith(first) and word.endswith(last) and len(word) > len(first + last) for word in words):
+        first = last = ""
+    inner = [word[len(first) : len(word) - len(last)] for word in words]
+    if len(words) <= FEW_VALUES and sum(map(len, words)) <= SHOWN_CHARS:
+        counts = Counter(column).most_common()
+        said = ", ".join(f"{word[len(first) : len(word) - len(last)]} {count}" for word, count in counts)
+    elif all(_NUMBER.fullmatch(word) for word in inner):
+        said = f"{min(inner, key=float)} to {max(inner, key=float)}"
+    elif all(_NUMBER.match(word) for word in inner) and max(map(len, inner)) <= 16:
+        said = f"{min(inner)} to {max(inner)}"
+    else:
+        said = f"{len(words)} different"
+    return f"{first}{{{said}}}{last}"

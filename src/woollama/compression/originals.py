@@ -1,0 +1,135 @@
+"""Originals: what was left out can be had back. A store in SQL, bounded by bytes and by age.
+
+The file is the owner's alone (0600), in a directory of his alone. Texts lie there as they were, so the store holds whatever
+tools returned, secrets included, for `max_age_s` after they were last looked up; `max_bytes = 0` keeps nothing, and then
+nothing is ever left out.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import sqlite3
+
+MAX_BYTES = 512 * 2**20
+MAX_AGE_S = 7 * 24 * 3600.0
+RENEW_EACH_S = 60.0
+_SCHEMA = """
+create table if not exists originals (
+    ref text primary key, body blob not null, bytes integer not null, tool text not null, used real not null
+);
+create index if not exists originals_by_use on originals (used);
+"""
+
+
+class OriginalsFull(Exception):
+    """It could not be stored: there is no room, or the disk refuses."""
+
+
+class Originals(Protocol):
+    def put(self, ref: str, text: str, *, tool: str = "") -> None:
+        """Store first, emit then. Raises `OriginalsFull`."""
+        ...
+
+    def get(self, ref: str) -> str | None:
+        """The exact text, and its age begins anew."""
+        ...
+
+
+class SqlOriginals:
+    """In an SQLite file, or in memory where there is none. May be used from any thread."""
+
+    def __init__(
+        self,
+        path: Path | None = None,
+        *,
+        max_bytes: int = MAX_BYTES,
+        max_age_s: float = MAX_AGE_S,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+        self._max_age_s = max_age_s
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+
+    def __repr__(self) -> str:
+        return f"<SqlOriginals {self._path or 'in memory'}>"
+
+    def put(self, ref: str, text: str, *, tool: str = "") -> None:
+        import sqlite3
+
+        body = zlib.compress(text.encode("utf-8", "surrogatepass"), 1)
+        if len(body) > self._max_bytes:
+            raise OriginalsFull(f"the original needs {len(body)} bytes and the store may hold {self._max_bytes}")
+        try:
+            with self._lock, self._opened() as connection:
+                connection.execute(
+                    "insert into originals values (?, ?, ?, ?, ?) on conflict (ref) do update set used = excluded.used",
+                    (ref, body, len(body), tool, self._clock()),
+                )
+                self._make_room(connection, ref)
+        except (sqlite3.Error, OSError) as problem:
+            raise OriginalsFull(str(problem)) from problem
+
+    def get(self, ref: str) -> str | None:
+        import sqlite3
+
+        now = self._clock()
+        try:
+            with self._lock, self._opened() as connection:
+                row = connection.execute("select body, used from originals where ref = ?", (ref,)).fetchone()
+                if row is None or row[1] < now - self._max_age_s:
+                    return None
+                if row[1] < now - RENEW_EACH_S:
+                    connection.execute("update originals set used = ? where ref = ?", (now, ref))
+        except (sqlite3.Error, OSError):
+            return None
+        return zlib.decompress(row[0]).decode("utf-8", "surrogatepass")
+
+    def size(self) -> tuple[int, int]:
+        """How many originals there are, and the bytes that they take."""
+        with self._lock, self._opened() as connection:
+            count, size = connection.execute("select count(*), coalesce(sum(bytes), 0) from originals").fetchone()
+        return count, size
+
+    def close(self) -> None:
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def _make_room(self, connection: sqlite3.Connection, keep: str) -> None:
+        connection.execute("delete from originals where used < ? and ref != ?", (self._clock() - self._max_age_s, keep))
+        (size,) = connection.execute("select coalesce(sum(bytes), 0) from originals").fetchone()
+        while size > self._max_bytes:
+            oldest = connection.execute(
+                "select ref, bytes from originals where ref != ? order by used, ref limit 1", (keep,)
+            ).fetchone()
+            if oldest is None:
+                return
+            connection.execute("delete from originals where ref = ?", (oldest[0],))
+            size -= oldest[1]
+
+    def _opened(self) -> sqlite3.Connection:
+        import sqlite3
+
+        if self._connection is None:
+            if self._path is not None:
+                self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+                self._path.chmod(0o600)
+            connection = sqlite3.connect(self._path or ":memory:", check_same_thread=False, timeout=5.0)
+            connection.execute("pragma journal_mode = wal")
+            connection.execute("pragma synchronous = normal")
+            connection.executescript(_SCHEMA)
+            self._connection = connection
+        return self._connection
