@@ -14,7 +14,21 @@ from importlib import import_module
 from woollama import __version__
 from woollama.cli.arguments import Parser
 
-COMMANDS = ("serve", "mcp", "status", "ps", "models", "tools", "run", "check", "reload", "pull", "connect", "service")
+COMMANDS = (
+    "serve",
+    "mcp",
+    "status",
+    "ps",
+    "models",
+    "tools",
+    "run",
+    "check",
+    "reload",
+    "pull",
+    "connect",
+    "service",
+    "compress",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -21,8 +21,8 @@ def add_parser(subparsers: SubParsers) -> None:
     parser = subparsers.add_parser(
         "compress",
         help="make the output of a tool smaller, and have back what was left out",
-        description="Reads a file or standard input and prints it smaller. What is left out stays in the state directory "
-        "and is had back with --retrieve.",
+        description="Reads a file or standard input and prints it smaller. What is left out stays in the state"
+        " directory and is had back with --retrieve.",
     )
     parser.add_argument("file", nargs="?", metavar="FILE", help="what to read; - or nothing is standard input")
     parser.add_argument("--level", choices=LEVELS, default="auto", help="how far to go (auto)")
@@ -39,7 +39,7 @@ def add_parser(subparsers: SubParsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from woollama.compression import NotOurs, NothingThere, UnknownRef, compress, restore, retrieve
+    from woollama.compression import NothingThere, NotOurs, UnknownRef, compress, restore, retrieve
 
     parts = {name: value for name in _PARTS if (value := getattr(args, name)) is not None}
     if args.retrieve is None and parts:
@@ -69,7 +69,9 @@ def told(result: Compressed) -> str:
     share = round(100 * (before - after) / before) if before else 0
     by = f" by {result.crusher}" if result.crusher else ""
     took = f"{result.took_s * 1000:.0f} ms"
-    line = f"{before} -> {after} tokens ({share} % saved, {result.counter}), {result.level}{by}: {result.reason}, {took}"
+    line = (
+        f"{before} -> {after} tokens ({share} % saved, {result.counter}), {result.level}{by}: {result.reason}, {took}"
+    )
     return "\n".join([line, *(f"woollama compress --retrieve {ref}" for ref in result.refs)])
 
 

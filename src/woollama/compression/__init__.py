@@ -1,14 +1,14 @@
 """Smaller tool output, and nothing lost.
 
-Output of tools fills the window of a model. Here a text becomes smaller in one of two ways: lossless, in a notation that a
-model reads and `restore` decodes, or selectively, where what matters stays in line and everything else can be had back
-under a ref. `docs/compression.md` says what is promised.
+Output of tools fills the window of a model. Here a text becomes smaller in one of two ways: lossless, in a notation
+that a model reads and `restore` decodes, or selectively, where what matters stays in line and everything else can be
+had back under a ref. `docs/compression.md` says what is promised.
 
 | where | what |
 |---|---|
 | `library` | compress, retrieve |
 | `router` | which crusher, which level, and the checks on every result |
-| `smart_crusher`, `log_compressor`, `search_compressor`, `diff_compressor`, `text_compressor`, `left_alone` | kinds of text |
+| `*_crusher`, `*_compressor`, `left_alone` | the kinds of text, one each |
 | `notation`, `templates`, `families`, `lines`, `records`, `paths` | lossless: how it is written, and out of what |
 | `selection`, `severity`, `outliers`, `columns`, `line_forms`, `relevance` | selective: what matters |
 | `marker`, `originals`, `retrieval` | what was left out, and how it is had back |
@@ -17,10 +17,10 @@ under a ref. `docs/compression.md` says what is promised.
 
 from woollama.compression.block import Block, Crushed, Crusher
 from woollama.compression.library import UnknownRef, compress, retrieve
-from woollama.compression.notation import NotOurs, restore
 from woollama.compression.originals import Originals, SqlOriginals
 from woollama.compression.policy import Policy
 from woollama.compression.relevance import Bm25Scorer, EmbeddingScorer, HybridScorer, Scorer
+from woollama.compression.restoring import NotOurs, restore
 from woollama.compression.retrieval import NothingThere
 from woollama.compression.router import CRUSHERS, Compressed, ContentRouter
 

@@ -34,6 +34,10 @@ class Block:
     seen: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """What was found out about the text while it was asked whose kind it is, so that it is not found out twice."""
 
+    @property
+    def tokens_per_char(self) -> float:
+        return self.tokens / max(1, len(self.text))
+
     def once(self, name: str, find: Callable[[str], T]) -> T:
         """`find(text)`, found once."""
         if name not in self.seen:

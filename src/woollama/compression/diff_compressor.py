@@ -1,7 +1,7 @@
 """DiffCompressor: unified diffs. Every added and every removed line stays; context shrinks around them.
 
-Headers, modes, renames and hunk headers are exact. Files that tools write (lock files, minified and generated ones) become
-counts: nobody reviews those line by line, and who must can retrieve them.
+Headers, modes, renames and hunk headers are exact. Files that tools write (lock files, minified and generated ones)
+become counts: nobody reviews those line by line, and who must can retrieve them.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class DiffCompressor:
         text = block.text
         if not (text.startswith(("diff ", "--- ", "Index: ")) or "\ndiff --git " in text or "\n--- " in text):
             return -1.0
-        return 0.95 if _HUNK.search(text) else -1.0
+        return 1.0 if _HUNK.search(text) else -1.0
 
     def crush(self, block: Block) -> Crushed | None:
         if block.budget_tokens is None:
@@ -135,12 +135,8 @@ def _reduced(file: _File, window: tuple[int, int], terms: Sequence[str]) -> tupl
 
 
 def _head(head: Sequence[str]) -> list[str]:
-    """Without blob ids where there is no mode in their line, and without `---` and `+++` that repeat the first line."""
-    names = _NAME.match(head[0])
-    if names is None or names[1] is None:
-        return list(head)
-    repeated = {f"--- a/{names[1]}", f"+++ b/{names[2]}"}
-    return [line for line in head if line not in repeated and not _PLAIN_INDEX.fullmatch(line)]
+    """Without blob ids, but for those with a mode that is not the usual one in their line."""
+    return [line for line in head if not _PLAIN_INDEX.fullmatch(line)]
 
 
 def _kept_lines(hunk: Sequence[str], window: tuple[int, int], terms: Sequence[str]) -> set[int]:

@@ -59,7 +59,7 @@ def families(numbers: Sequence[int], columns: Sequence[Column], put: Put) -> lis
     Rows that belong to no family are in none of the results. `put` adds a column of fields to a template.
     """
     found: list[Family] = []
-    waiting = [(list(numbers), [list(column) for column in columns])]
+    waiting: list[tuple[list[int], list[Column]]] = [(list(numbers), list(columns))]
     while waiting:
         rows, parts = waiting.pop()
         if len(rows) < SMALLEST_FAMILY:
@@ -146,11 +146,11 @@ def _fit_field(fitting: Fitting, parts: Sequence[Column], index: int, put: Put) 
             fitting.column(field, Slot(width))
             return index + 2
         left = max(map(len, field))
-        if width := _width(field, gap, following):
-            if left + max(map(len, following)) <= width:
-                fitting.column(field, Slot(left))
-                fitting.right(following, width - left)
-                return _after(fitting, parts, index + 3)
+        width = _width(field, gap, following)
+        if width and left + max(map(len, following)) <= width:
+            fitting.column(field, Slot(left))
+            fitting.right(following, width - left)
+            return _after(fitting, parts, index + 3)
     put(fitting, field)
     fitting.column(gap)
     return index + 2

@@ -19,13 +19,16 @@ _CODE = re.compile(
     r"|[\w.\[\]\"'()]+(?:, [\w.]+)* [-+*/|&]?= .+|self\.\w+|[\w.]+\(.*\)$)"
 )
 _DEFINES = re.compile(
-    r"^[ \t]{0,80}(?:\d{1,6}[\t→|: ]{1,4})?(?:(?:async |export |public |private |protected |static |pub |abstract |final )*"
+    r"^[ \t]{0,80}(?:\d{1,6}[\t→|: ]{1,4})?"
+    r"(?:(?:async |export |public |private |protected |static |pub |abstract |final )*"
     r"(?:def|class|function|func|fn|struct|interface|impl|namespace|package|import|from|use|using)\s+[\w{*\"'.]|#\s?include\b"
     r"|(?:const|let|var)\s+[\w{]+\s*=)",
     re.MULTILINE,
 )
-_SETTING = re.compile(r"\s*(?:-\s)?[A-Za-z_\"'][\w.\"'/ -]{0,80}\s{0,3}(?:=|:(?=\s|$))|\s*\[{1,2}[\w.\"' :-]+\]{1,2}\s*$|\s*[#;]|\s*-\s")
-_LIKE_CODE = ((0.5, 0.0), (0.2, 0.002), (0.12, 0.015))
+_SETTING = re.compile(
+    r"\s*(?:-\s)?[A-Za-z_\"'][\w.\"'/ -]{0,80}\s{0,3}(?:=|:(?=\s|$))|\s*\[{1,2}[\w.\"' :-]+\]{1,2}\s*$|\s*[#;]|\s*-\s"
+)
+_LIKE_CODE = ((0.5, 0.001), (0.2, 0.002), (0.12, 0.015))
 """Shares of lines that look like code, each with the share of definitions that makes it sure: of two hundred files of
 Python, Perl, C and JavaScript three are missed, of logs, listings and prose none is taken for code."""
 _TIMED = re.compile(r"\S{0,12}\d{1,2}:\d\d")

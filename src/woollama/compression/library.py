@@ -5,8 +5,8 @@
     result = compress(text, query="why did the build fail?")
     retrieve(result.refs[0], query="exit code")
 
-Originals lie in the state directory, where the daemon keeps its own, so that a ref given out by one process can be looked
-up by another.
+Originals lie in the state directory, where the daemon keeps its own, so that a ref given out by one process can be
+looked up by another.
 """
 
 from __future__ import annotations

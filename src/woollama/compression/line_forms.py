@@ -29,7 +29,8 @@ def forms_of(lines: Sequence[str]) -> list[list[int]]:
 
 
 def summary_of(lines: Sequence[str], forms: Sequence[Sequence[int]], *, most_chars: int = 1500) -> str:
-    """The most frequent forms with their counts, each as a line in which what varies is in braces; the rest as a number."""
+    """The most frequent forms with their counts, each as a line in which what varies is in braces; the rest as a
+    number."""
     said: list[str] = []
     size = told = 0
     for numbers in forms[: 2 * MOST_SHOWN]:
@@ -56,16 +57,29 @@ def _form(lines: Sequence[str]) -> str:
     return text if len(text) <= 400 else text[:400] + "…"
 
 
+def _common(first: str, last: str) -> str:
+    """What two texts begin with."""
+    same = 0
+    for a, b in zip(first, last, strict=False):
+        if a != b:
+            break
+        same += 1
+    return first[:same]
+
+
+def _to_sign(text: str) -> str:
+    """Up to its last sign: a word is not cut in its middle."""
+    return text[: max(text.rfind(sign) for sign in _SIGNS) + 1]
+
+
 def _values(column: Sequence[str]) -> str:
     """The word itself, or in braces its range, its values, or how many there are; signs that all share stay outside."""
     words = sorted(set(column))
     if len(words) == 1:
         return column[0]
-    some = words[0]
-    first = some[: len(some) - len(some.lstrip(_SIGNS))]
-    last = some[len(some.rstrip(_SIGNS)) :]
-    if not all(word.startswith(first) and word.endswith(last) and len(word) > len(first + last) for word in words):
-        first = last = ""
+    first = _to_sign(_common(words[0], words[-1]))
+    turned = sorted(word[len(first) :][::-1] for word in words)
+    last = _to_sign(_common(turned[0], turned[-1]))[::-1]
     inner = [word[len(first) : len(word) - len(last)] for word in words]
     if len(words) <= FEW_VALUES and sum(map(len, words)) <= SHOWN_CHARS:
         counts = Counter(column).most_common()

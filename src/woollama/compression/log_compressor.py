@@ -1,9 +1,9 @@
 """LogCompressor: logs, build and test output, listings: anything that comes line by line.
 
 Lossless, lines become rows of templates. Selective, the lines that matter stay as they are: errors with what belongs to
-them (frames of a trace, what a test said), lines that answer the question, lines of a rare form or with a rare word in a
-place where few words are usual, numbers out of range; then warnings, both ends and an even sample. What was left out is
-said by its forms, with counts, ranges and the values that occur.
+them (frames of a trace, what a test said), lines that answer the question, lines of a rare form or with a rare word in
+a place where few words are usual, numbers out of range; then warnings, both ends and an even sample. What was left out
+is said by its forms, with counts, ranges and the values that occur.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ LONGEST_USUAL_LINE = 400
 MANY_ERRORS = 60
 AROUND = 2
 BLOCK_LINES = 25
+MANY_APART = 8
+"""Up to one line in so many stays as it is for telling of an error."""
 FIELDS = 7
 _FRAME = re.compile(r"\s+\S|\S{0,3}\s*(?:at |File |Traceback|Caused by|E  |>  |\||\^|\.\.\. )|_{3,}|={3,}")
 _NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.]*\w)")
@@ -51,7 +53,8 @@ class LogCompressor:
         while lines and not lines[-1].strip():
             lines.pop()
         forms = forms_of(lines)
-        chosen = choose(lines, _reasons(lines, forms, block), block.budget_tokens, shape=_shape)
+        reasons = _reasons(lines, forms, block)
+        chosen = choose(lines, reasons, block.budget_tokens, block.tokens_per_char, shape=_shape)
         kept = frozenset(chosen.numbers)
         summary = summary_of(lines, [[number for number in form if number not in kept] for form in forms])
         body = gapped(lines, chosen.numbers) + (f"\n[left out: {summary}]" if summary else "")
@@ -67,7 +70,7 @@ class LogCompressor:
 
 def _lossless(block: Block, lines: Sequence[str], joined_by: str) -> Crushed:
     writer = Writer(block.text)
-    few = max(3, len(lines) // 20)
+    few = max(3, len(lines) // MANY_APART)
     errors, _ = errors_and_warnings(lines)
     apart = [*(errors if len(errors) <= few else ()), *answers(block.scorer, block.query, lines, most=few)]
     writer.rows(lines, line_families(lines, frozenset(apart)), joined_by, anchors=False)

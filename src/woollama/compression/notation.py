@@ -21,21 +21,19 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from woollama.compression.families import Family
-from woollama.compression.templates import Slot, Template
+from woollama.compression.templates import Template
 
 MAGIC = "[woollama lossless "
 LEGEND = 'Rows fill the <slots> of their template; a line after "|" is verbatim.'
-_HEAD = re.compile(r"\[woollama lossless ([0-9a-f]{8})( [^\]]{1,8})?\] [^\n]*\n")
-_BRACKETS = ("<>", "«»", "‹›", "⟨⟩", "⟦⟧")
-_BREAKS = "⏎␤⤶"
+HEAD = re.compile(r"\[woollama lossless ([0-9a-f]{8})( [^\]]{1,8})?\] [^\n]*\n")
+BRACKETS = ("<>", "«»", "‹›", "⟨⟩", "⟦⟧")
+BREAKS = "⏎␤⤶"
 LABELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _RESERVED = "|=^#"
-LARGEST = 2**26
-"""Characters; nothing larger is written, so nothing larger is read."""
+
 ANCHOR_EACH = 10
 DITTO = '"'
 
@@ -44,18 +42,13 @@ class Unwritable(Exception):
     """The data holds every sign that the notation could use."""
 
 
-class NotOurs(ValueError):
-    """A text that is no lossless result, or no longer the one that was written."""
-
-
 class Writer:
     """Writes one result. `breaks` stands for a line break inside a row, `brackets` around a slot."""
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._brackets = next((pair for pair in _BRACKETS if pair[0] not in text and pair[1] not in text), None)
-        self._brackets = self._brackets or next((p for p in _BRACKETS[1:] if p[0] not in text and p[1] not in text), "")
-        self._break = next((sign for sign in _BREAKS if sign not in text), "")
+        self._brackets = next((pair for pair in BRACKETS if pair[0] not in text and pair[1] not in text), "")
+        self._break = next((sign for sign in BREAKS if sign not in text), "")
         self._out: list[str] = []
 
     def text(self, text: str) -> None:
@@ -92,9 +85,9 @@ class Writer:
         self._out.append("".join(out))
 
     def finish(self) -> str:
-        digest = hashlib.sha256(_encoded(self._text)).hexdigest()[:8]
+        digest = hashlib.sha256(encoded(self._text)).hexdigest()[:8]
         signs = self._brackets + self._break
-        said = "" if signs == _BRACKETS[0] + _BREAKS[0] else f" {signs}"
+        said = "" if signs == BRACKETS[0] + BREAKS[0] else f" {signs}"
         legend = LEGEND.replace("<slots>", f"{self._brackets[:1]}slots{self._brackets[1:]}")
         return f"{MAGIC}{digest}{said}] {legend}\n{''.join(self._out)}@end"
 
@@ -133,7 +126,7 @@ class Writer:
         return text.replace("\n", self._break)
 
     def _shown(self, template: Template) -> str:
-        left, right = self._brackets
+        left, right = self._brackets[:1], self._brackets[1:]
         pieces = [template.constants[0]]
         for slot, constant in zip(template.slots, template.constants[1:], strict=True):
             sign = f"{'+' if slot.right else '-'}{slot.width}" if slot.width else ""
@@ -176,122 +169,5 @@ def _row(cells: Sequence[str], separator: str) -> str | None:
     return None if taken or "\n" in line or line.count(separator) != max(len(cells) - 1, 0) else line
 
 
-def is_lossless(text: str) -> bool:
-    return _HEAD.match(text) is not None
-
-
-def restore(text: str) -> str:
-    """The original of a lossless result; any other text as it is. Raises `NotOurs` if it was changed."""
-    head = _HEAD.match(text)
-    if head is None:
-        return text
-    signs = (head[2] or f" {_BRACKETS[0]}{_BREAKS[0]}")[1:]
-    try:
-        original = "".join(_segments(_Reader(text, head.end()), signs))
-    except (IndexError, ValueError, KeyError, StopIteration, RuntimeError) as problem:
-        raise NotOurs("this lossless result is damaged and cannot be restored") from problem
-    if hashlib.sha256(_encoded(original)).hexdigest()[:8] != head[1]:
-        raise NotOurs("this lossless result was changed: what it restores to is not what was written")
-    return original
-
-
-class _Reader:
-    def __init__(self, text: str, at: int) -> None:
-        self._text = text
-        self.at = at
-
-    def line(self) -> str:
-        end = self._text.find("\n", self.at)
-        if end < 0:
-            end = len(self._text)
-            if self.at > end:
-                raise ValueError("the text ends too soon")
-        line = self._text[self.at : end]
-        self.at = end + 1
-        return line
-
-    def take(self, count: int) -> str:
-        taken = self._text[self.at : self.at + count]
-        if len(taken) != count:
-            raise ValueError("the text ends too soon")
-        self.at += count + 1
-        return taken
-
-
-def _segments(reader: _Reader, signs: str) -> Iterator[str]:
-    while (line := reader.line()) != "@end":
-        kind, _, rest = line.partition(" ")
-        if kind == "@text":
-            yield reader.take(int(rest))
-        elif kind == "@rows":
-            count, _, joined_by = rest.partition(" ")
-            yield _rows(reader, int(count), json.loads(joined_by) if joined_by else "\n", signs)
-        elif kind == "@paths":
-            yield _paths(reader, int(rest))
-        else:
-            raise ValueError(f"no such part: {kind}")
-
-
-def _rows(reader: _Reader, count: int, joined_by: str, signs: str) -> str:
-    brackets, sign = signs[:2], signs[2:]
-    slot = re.compile(f"{re.escape(brackets[0])}(?:([+-])(\\d+))?{re.escape(brackets[1])}")
-    templates: dict[str, Template] = {}
-    separator = " "
-    start = reader.at
-    while (line := reader.line())[1:3] == ": " and line[0] in LABELS:
-        templates[line[0]] = _template(_broken(line[3:], sign), slot)
-    if templates:
-        separator = "\t" if line == "-- tab" else " "
-    else:
-        reader.at = start
-    current = templates.get(LABELS[0])
-    rows: list[str] = []
-    last: defaultdict[int, list[str]] = defaultdict(list)
-    while len(rows) < count:
-        line = reader.line()
-        first = line[:1]
-        if first == "|":
-            rows.append(_broken(line[1:], sign))
-        elif first == "=":
-            current = templates[line[1:]]
-        elif first == "^":
-            again = int(line[1:])
-            if again > min(count - len(rows), LARGEST // (len(rows[-1]) + 1)):
-                raise ValueError("more rows than were announced")
-            rows += [rows[-1]] * again
-        elif first != "#":
-            if current is None:
-                raise ValueError("a row without a template")
-            cells = line.split(separator) if current.slots else []
-            if DITTO in cells:
-                above = last[id(current)]
-                cells = [above[i] if cell == DITTO and above else cell for i, cell in enumerate(cells)]
-            last[id(current)] = cells
-            rows.append(current.fill(cells))
-    return joined_by.join(rows)
-
-
-def _template(shown: str, slot: re.Pattern[str]) -> Template:
-    pieces = slot.split(shown)
-    slots = [Slot(int(width or 0), sign == "+") for sign, width in zip(pieces[1::3], pieces[2::3], strict=True)]
-    return Template(tuple(pieces[0::3]), tuple(slots))
-
-
-def _paths(reader: _Reader, count: int) -> str:
-    lines: list[str] = []
-    beginning = ""
-    while len(lines) < count:
-        line = reader.line()
-        if line[:1] == "=":
-            beginning = line[1:]
-        else:
-            lines.append(beginning + line.removeprefix("|"))
-    return "\n".join(lines)
-
-
-def _broken(line: str, sign: str) -> str:
-    return line.replace(sign, "\n") if sign else line
-
-
-def _encoded(text: str) -> bytes:
+def encoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")

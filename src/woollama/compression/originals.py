@@ -1,8 +1,8 @@
 """Originals: what was left out can be had back. A store in SQL, bounded by bytes and by age.
 
-The file is the owner's alone (0600), in a directory of his alone. Texts lie there as they were, so the store holds whatever
-tools returned, secrets included, for `max_age_s` after they were last looked up; `max_bytes = 0` keeps nothing, and then
-nothing is ever left out.
+The file is the owner's alone (0600), in a directory of his alone. Texts lie there as they were, so the store holds
+whatever tools returned, secrets included, for `max_age_s` after they were last looked up; `max_bytes = 0` keeps
+nothing, and then nothing is ever left out.
 """
 
 from __future__ import annotations

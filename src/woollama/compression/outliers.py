@@ -8,6 +8,7 @@ is not an outlier merely for being after it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 FEWEST = 12
 FAR = 6.0
@@ -44,9 +45,7 @@ def _outliers(values: Sequence[float], start: int, end: int) -> list[tuple[float
         return [(abs(value - middle), start + index) for index, value in enumerate(part) if value != middle]
     limit = FAR * spread
     return [
-        (abs(value - middle) / spread, start + index)
-        for index, value in enumerate(part)
-        if abs(value - middle) > limit
+        (abs(value - middle) / spread, start + index) for index, value in enumerate(part) if abs(value - middle) > limit
     ]
 
 
@@ -58,7 +57,7 @@ def _changes(values: Sequence[float]) -> list[int]:
         return []
     starts = list(range(0, count - size + 1, size))
     medians = [sorted(values[start : start + size])[size // 2] for start in starts]
-    steps = sorted(abs(b - a) for a, b in zip(medians, medians[1:], strict=False))
+    steps = sorted(abs(b - a) for a, b in pairwise(medians))
     inside = [sorted(abs(v - m) for v in values[s : s + size])[size // 2] for s, m in zip(starts, medians, strict=True)]
     usual = max(steps[len(steps) // 2], sorted(inside)[len(inside) // 2])
     if usual == 0:

@@ -27,7 +27,7 @@ class Passages:
         return inside / max(1, inside + sum(map(len, self.texts)))
 
 
-def passages_of(text: str) -> Passages:
+def passages_of(text: str, smallest_chars: int = SMALLEST_CHARS) -> Passages:
     """Every array of at least a few records. The search reads each record once and gives up after many brackets."""
     if text[:1] in "{[" and (lines := json_lines(text)) is not None:
         return Passages(("", text[lines.end :]), (lines,))
@@ -41,7 +41,7 @@ def passages_of(text: str) -> Passages:
         found, read_to = array_at(text, at)
         work -= read_to - at
         tries += 1
-        if found is not None and found.end - found.start >= SMALLEST_CHARS:
+        if found is not None and found.end - found.start >= smallest_chars:
             texts.append(text[read : found.start])
             arrays.append(found)
             read = found.end

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_MATCH = re.compile(r"(?:[A-Za-z]:\\)?[^\s:/.]{0,200}[/.][^\s:]{0,400}:")
+_MATCH = re.compile(r"(?:[A-Za-z]:\\)?[^\s:/.]{0,200}[/.][^\s:]{0,400}:(?!:)")
 _DIRECTORY = re.compile(r"(?:\./|/|[\w.@~+-]+/)(?:[^/\s:]+/){0,40}(?=[^/\s]*$)")
 
 

@@ -1,7 +1,7 @@
 """JSON as rows: where the records of an array or of a JSONL text stand, and what their raw text is made of.
 
-All is done on the raw text of the records, never on what a parser made of it: the spelling of numbers, the order of keys,
-doubled keys, NaN, lone surrogates and a missing end stay exactly as they were.
+All is done on the raw text of the records, never on what a parser made of it: the spelling of numbers, the order of
+keys, doubled keys, NaN, lone surrogates and a missing end stay exactly as they were.
 """
 
 from __future__ import annotations

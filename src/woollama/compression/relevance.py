@@ -16,13 +16,14 @@ COMMON_SHARE = 0.2
 _WORD = re.compile(r"[\w$][\w.$/:@-]*[\w$]|\w")
 _PART = re.compile(r"[^\W_]+")
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]{2,}")
-_STOP = frozenset(
-    "a about all am an and any anything are as at be been but by can could did do does for from get give had has have how i"
-    " if in into is it its list me my not of on one or our out please say should show so some tell that the their them"
-    " then there these they this to us was we were what when where which who why will with would you your"
-    " der die das ein eine ist sind war und oder nicht was wer wo wann warum wie welche welcher welches mit von zu im in"
-    " den dem des auf es gibt le la les un une des est et ou que qui quoi dans pour el los las una es y o que en por".split()
-)
+_STOP_TEXT = """
+a about all am an and any anything are as at be been but by can could did do does for from get give had has have how i
+if in into is it its list me my not of on one or our out please say should show so some tell that the their them then
+there these they this to us was we were what when where which who why will with would you your
+der die das ein eine ist sind war und oder nicht was wer wo wann warum wie welche welcher welches mit von zu im in den
+dem des auf es gibt le la les un une des est et ou que qui quoi dans pour el los las una es y o en por
+"""
+_STOP = frozenset(_STOP_TEXT.split())
 
 
 class Scorer(Protocol):
@@ -32,7 +33,8 @@ class Scorer(Protocol):
 
 
 class Bm25Scorer:
-    """Words of the question, weighted by how few of the texts have them. Stop words and words of nearly all are nothing."""
+    """Words of the question, weighted by how few of the texts have them. Stop words and words of nearly all are
+    nothing."""
 
     def __repr__(self) -> str:
         return "<Bm25Scorer>"
@@ -151,6 +153,8 @@ def _fastembed() -> Embed:
     try:
         from fastembed import TextEmbedding  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
-        raise ValueError("scoring by meaning needs `pip install fastembed`, or an `embed` function of your own") from None
+        raise ValueError(
+            "scoring by meaning needs `pip install fastembed`, or an `embed` function of your own"
+        ) from None
     model = TextEmbedding()
     return lambda texts: [list(map(float, vector)) for vector in model.embed(list(texts))]

@@ -1,4 +1,5 @@
-"""Parts of an original: by lines, by rows, by a path into JSON, by a question. Always the text as it was, never rewritten."""
+"""Parts of an original: by lines, by rows, by a path into JSON, by a question. Always the text as it was, never
+rewritten."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ def part_of(
     scorer: Scorer | None = None,
     count: CountTokens = ESTIMATE,
 ) -> str:
-    """The part that is asked for; with several wishes a part of that part. `lines` and `rows` are `a-b`, counted from 1.
+    """The part that is asked for; with several wishes a part of that part. `lines` and `rows` are `a-b`, counted from
+    1.
 
     With `max_tokens` it ends after the last line that fits, and says so. Raises `NothingThere`, and `ValueError` for a
     wish that makes no sense.
@@ -52,7 +54,7 @@ def part_of(
 
 def rows_of(text: str) -> Sequence[str]:
     """The records of a text, or the rows of a table below its heading, or else its lines."""
-    arrays = passages_of(text).arrays
+    arrays = passages_of(text, smallest_chars=0).arrays
     if arrays:
         return max(arrays, key=lambda array: array.end - array.start).raw
     lines = text.rstrip("\n").split("\n")
@@ -61,7 +63,7 @@ def rows_of(text: str) -> Sequence[str]:
 
 
 def _rows(text: str, wish: str) -> str:
-    arrays = passages_of(text).arrays
+    arrays = passages_of(text, smallest_chars=0).arrays
     joined_by = max(arrays, key=lambda array: array.end - array.start).joined_by if arrays else "\n"
     return _in_range(rows_of(text), wish, "rows", joined_by.join)
 
@@ -155,6 +157,9 @@ def _within(text: str, max_tokens: int, count: CountTokens) -> str:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if count("\n".join(lines[:middle])) <= max_tokens else (low, middle - 1)
     if low:
-        return "\n".join(lines[:low]) + f"\n[cut after line {low} of {len(lines)}; the rest is lines={low + 1}-{len(lines)}]"
+        return (
+            "\n".join(lines[:low])
+            + f"\n[cut after line {low} of {len(lines)}; the rest is lines={low + 1}-{len(lines)}]"
+        )
     chars = max_tokens * 3
     return text[:chars] + f"\n[cut after {chars} of {len(text)} characters of a long line; ask with a query or a path]"

@@ -2,8 +2,9 @@
 
     text -> left alone? -> the crusher whose kind of text it is -> selective above the budget, else lossless -> checked
 
-Every decision has a reason, and every result is checked before it is given out: a lossless one is decoded and compared, a
-selective one has its original stored first, and none is larger than what it replaces, in bytes or in tokens.
+Every decision has a reason, and every result is checked before it is given out: a lossless one is decoded and
+compared, a selective one has its original stored first, and none is larger than what it replaces, in bytes or in
+tokens.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from woollama.compression import marker, notation
+from woollama.compression import marker, notation, restoring
 from woollama.compression.block import Block, Crusher, Level
 from woollama.compression.diff_compressor import DiffCompressor
 from woollama.compression.left_alone import Configuration, SourceCode
@@ -36,6 +37,8 @@ CRUSHERS: tuple[Crusher, ...] = (
 )
 """All that there are. For each block the one with the highest priority is tried, then those below it."""
 
+NEXT_BEST = 0.45
+"""Crushers whose priority is less than this below the best are tried, too, where the best can do nothing."""
 SELECTIVE_GAIN = 0.75
 """What is left out must save a quarter of what lossless leaves, else nothing is left out."""
 
@@ -115,7 +118,7 @@ class ContentRouter:
             return "off"
         if policy.excludes(tool):
             return "excluded tool"
-        if marker.read(text) is not None or notation.is_lossless(text):
+        if marker.read(text) is not None or restoring.is_lossless(text):
             return "compressed already"
         if len(text) > policy.max_bytes:
             return "too large"
@@ -131,14 +134,16 @@ class ContentRouter:
         if are_instructions(block.text):
             return _same(block, "instructions")
         best = ranked[0][0]
-        able = [crusher for priority, crusher in ranked if priority >= best - 0.45 or priority == best]
+        able = [crusher for priority, crusher in ranked if priority >= best - NEXT_BEST]
         budget = self.policy.budget(block.level)
-        wanted = budget is not None and block.tokens > budget.above_tokens
-        selects = wanted and self.policy.inject_retrieval_marker and self.originals is not None
-        smallest = self._lossless(block, able) if not selects or block.tokens <= 4 * budget.above_tokens else None
-        if not selects or (smallest is not None and smallest.tokens_after <= budget.above_tokens):
-            done = smallest or _same(block, "nothing to gain")
-            return done if not wanted or selects else replace(done, reason=f"{done.reason}, nothing may be left out")
+        if budget is None or block.tokens <= budget.above_tokens:
+            return self._lossless(block, able) or _same(block, "nothing to gain")
+        if not self.policy.inject_retrieval_marker or self.originals is None:
+            done = self._lossless(block, able) or _same(block, "nothing to gain")
+            return replace(done, reason=f"{done.reason}, nothing may be left out")
+        smallest = self._lossless(block, able) if block.tokens <= 4 * budget.above_tokens else None
+        if smallest is not None and smallest.tokens_after <= budget.above_tokens:
+            return smallest
         selected, unkept_errors = self._selective(replace(block, budget_tokens=budget.of(block.tokens)), able)
         if selected is None:
             return smallest or self._lossless(block, able) or _same(block, "nothing to gain")
@@ -150,7 +155,10 @@ class ContentRouter:
                 return replace(smallest, reason="errors everywhere")
         if smallest is not None and selected.tokens_after > SELECTIVE_GAIN * smallest.tokens_after:
             return smallest
-        return self._stored(block, selected) or smallest or _same(block, "the original could not be stored")
+        if self._stored(block, selected):
+            return selected
+        done = smallest or self._lossless(block, able) or _same(block, "nothing to gain")
+        return replace(done, reason=f"{done.reason}, the original could not be stored")
 
     def _ranked(self, block: Block) -> list[tuple[float, Crusher]]:
         ranked: list[tuple[float, Crusher]] = []
@@ -187,13 +195,13 @@ class ContentRouter:
                 return replace(done, refs=(ref,)), crushed.unkept_errors
         return None, 0
 
-    def _stored(self, block: Block, selected: Compressed) -> Compressed | None:
+    def _stored(self, block: Block, selected: Compressed) -> bool:
         assert self.originals is not None
         try:
             self.originals.put(selected.refs[0], block.text, tool=block.tool)
         except OriginalsFull:
-            return None
-        return selected
+            return False
+        return True
 
 
 def _same(block: Block, reason: str) -> Compressed:
@@ -214,6 +222,6 @@ def _size(text: str) -> int:
 
 def _restores(text: str, original: str) -> bool:
     try:
-        return notation.restore(text) == original
-    except notation.NotOurs:
+        return restoring.restore(text) == original
+    except restoring.NotOurs:
         return False

@@ -1,7 +1,7 @@
 """SearchCompressor: what grep, ripgrep and find print: matches under their paths, and paths alone.
 
-Lossless, a path is said once for the lines that follow it. Selective, the matches and paths that answer the question come
-first, then an even sample; how many each file has and how many of them are shown is said for every file.
+Lossless, a path is said once for the lines that follow it. Selective, the matches and paths that answer the question
+come first, then an even sample; how many each file has and how many of them are shown is said for every file.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ class SearchCompressor:
         cut = common_beginnings(lines, matches=matches)
         if block.budget_tokens is None:
             writer = Writer(block.text)
-            writer.paths(cut)
+            whole = frozenset(answers(block.scorer, block.query, lines))
+            writer.paths(
+                [("", line) if n in whole else each for n, (line, each) in enumerate(zip(lines, cut, strict=True))]
+            )
             return Crushed(writer.finish())
         while lines and not lines[-1].strip():
             lines.pop()
@@ -58,7 +61,7 @@ def _selected(block: Block, lines: Sequence[str], cut: Sequence[tuple[str, str]]
     reasons.add("answer", [*defined, *found])
     for hint in block.hints:
         reasons.add("looked up", answers(block.scorer, hint, lines, most=4))
-    chosen = choose(lines, reasons, block.budget_tokens)
+    chosen = choose(lines, reasons, block.budget_tokens, block.tokens_per_char)
     kept = frozenset(chosen.numbers)
     missing = Counter(beginning for number, (beginning, _) in enumerate(cut) if number not in kept)
     body = gapped(lines, chosen.numbers) + "\n" + _summary(missing)

@@ -1,8 +1,8 @@
 """Which units of a text are kept: by why they matter, within a budget, and evenly where nothing matters more.
 
 A unit is what a crusher counts: a record, a line, a match, a sentence. `Reasons` says why some of them matter, from the
-most to the least important; `choose` fills the budget in that order. Errors have a budget of their own that grows with the
-input: what tells of a failure is never the thing that is cut.
+most to the least important; `choose` fills the budget in that order. Errors have a budget of their own that grows with
+the input: what tells of a failure is never the thing that is cut.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ class Reasons:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """`numbers` of the units that are kept, in order, `why` each of them is, and `unkept`: how many were not, by why."""
+    """`numbers` of the units that are kept, in order, `why` each of them is, and `unkept`: how many were not, by
+    why."""
 
     numbers: Sequence[int]
     why: Mapping[int, str]
@@ -43,35 +44,41 @@ class Chosen:
         return {reason: counts[reason] for reason in ORDER if counts[reason]}
 
 
-def cost_of(unit: str) -> float:
+def cost_of(unit: str, tokens_per_char: float) -> float:
     """About how many tokens a unit takes, with its line break."""
-    return len(unit) / 3.2 + 1.5
+    return len(unit) * tokens_per_char + 1.0
 
 
 def choose(
-    units: Sequence[str], reasons: Reasons, budget_tokens: float, *, shape: Callable[[str], str] | None = None
+    units: Sequence[str],
+    reasons: Reasons,
+    budget_tokens: float,
+    tokens_per_char: float,
+    *,
+    shape: Callable[[str], str] | None = None,
 ) -> Chosen:
     """Keep what matters, then the first and the last units, then samples. `shape` tells alike units from others."""
+    costs = [cost_of(unit, tokens_per_char) for unit in units]
     why: dict[int, str] = {}
     unkept: Counter[str] = Counter()
     left = budget_tokens
-    whole = sum(len(unit) for unit in units) / 3.2
+    whole = sum(costs)
     for reason in ORDER:
         numbers = [number for number in dict.fromkeys(reasons[reason]) if number not in why]
         if not numbers:
             continue
         share = max(left, ERROR_SHARE * whole) if reason == "error" else left * 0.7
-        if shape is not None and sum(cost_of(units[number]) for number in numbers) > share:
+        if shape is not None and sum(costs[number] for number in numbers) > share:
             numbers = _one_of_each_first(numbers, units, shape)
         for number in numbers:
-            cost = cost_of(units[number])
+            cost = costs[number]
             if cost <= share:
                 why[number] = reason
                 share -= cost
                 left -= cost
             else:
                 unkept[reason] += 1
-    _sample(units, why, max(left, 0.08 * budget_tokens))
+    _sample(costs, why, max(left, 0.08 * budget_tokens))
     return Chosen(sorted(why), why, unkept)
 
 
@@ -86,19 +93,19 @@ def _one_of_each_first(numbers: Sequence[int], units: Sequence[str], shape: Call
     return [number for _, _, number in sorted(ranks)]
 
 
-def _sample(units: Sequence[str], why: dict[int, str], budget: float) -> None:
+def _sample(costs: Sequence[float], why: dict[int, str], budget: float) -> None:
     """Both ends, then units spread evenly over the rest."""
-    count = len(units)
+    count = len(costs)
     for number in (0, count - 1, 1, count - 2, 2):
         if 0 <= number < count and number not in why:
-            cost = cost_of(units[number])
+            cost = costs[number]
             if cost <= budget / 3:
                 why[number] = "edge"
                 budget -= cost
     rest = [number for number in range(count) if number not in why]
     if not rest:
         return
-    usual = sum(cost_of(units[number]) for number in rest) / len(rest) + 4.0
+    usual = sum(costs[number] for number in rest) / len(rest) + 4.0
     many = int(budget / usual)
     if many <= 0:
         return
@@ -106,7 +113,7 @@ def _sample(units: Sequence[str], why: dict[int, str], budget: float) -> None:
     position = step / 2
     while position < len(rest) and budget > 0:
         number = rest[int(position)]
-        cost = cost_of(units[number]) + 4.0
+        cost = costs[number] + 4.0
         if cost <= budget:
             why[number] = "sample"
             budget -= cost

@@ -144,7 +144,7 @@ def _choose(
     reasons.add("warning", warnings)
     for hint in block.hints:
         reasons.add("looked up", answers(block.scorer, hint, raw, most=4))
-    return choose(raw, reasons, budget, shape=_shape)
+    return choose(raw, reasons, budget, block.tokens_per_char, shape=_shape)
 
 
 def _shape(record: str) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from os.path import commonprefix
 
 LONGEST_PHRASE = 48
 _BEFORE_A_VALUE = re.compile(r".*(?:[/\[({<\"'=:,;@#]|(?<=\w)-|(?<=\d)T)", re.DOTALL)
@@ -74,8 +73,7 @@ class Fitting:
         if is_constant(cells):
             self.text(cells[0])
             return
-        first, last = min(cells), max(cells)
-        found = _BEFORE_A_VALUE.match(commonprefix((first, last)))
+        found = _BEFORE_A_VALUE.match(_common_head(min(cells), max(cells)))
         head = found[0] if found else ""
         tail = _common_tail(cells, len(head))
         self.text(head)
@@ -156,6 +154,16 @@ def is_constant(cells: Sequence[str]) -> bool:
     """Whether all are equal; most columns that are not show it at once."""
     first = cells[0]
     return first == cells[-1] and cells.count(first) == len(cells)
+
+
+def _common_head(first: str, last: str) -> str:
+    """What the first and the last of sorted texts begin with, and so all between them."""
+    same = 0
+    for a, b in zip(first, last, strict=False):
+        if a != b:
+            break
+        same += 1
+    return first[:same]
 
 
 def _common_tail(cells: Sequence[str], head: int) -> str:

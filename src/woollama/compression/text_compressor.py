@@ -1,7 +1,7 @@
 """TextCompressor: prose, pages and anything else that is no data. It only leaves out; it never rewords or merges.
 
-Units are sentences, whole lines where lines are short, and pieces of lines that are very long. Headings stay, and so does
-what answers the question, what tells of an error, and the first sentence of each paragraph while there is room.
+Units are sentences, whole lines where lines are short, and pieces of lines that are very long. Headings stay, and so
+does what answers the question, what tells of an error, and the first sentence of each paragraph while there is room.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ PROSE_SHARE = {"auto": 0.4, "aggressive": 0.15}
 LONGEST_UNIT = 600
 LONGEST_RULE = 300
 FEWEST_UNITS = 6
+BLOB_TOKENS = 400.0
+"""What stays of one long word, such as base64: nobody reads on."""
 _SENTENCE = re.compile(r"(?<=[.!?。！？])[\s]+(?=\S)|(?<=[。！？])|\n+")
 _HEADING = re.compile(r"\s{0,3}(?:#{1,6}\s|={3,}|-{3,}|<h[1-6]\b|\d{1,2}(?:\.\d{1,2}){0,3}\.?\s+[A-Z][^.]{0,80}$)")
 _WORDS = re.compile(r"(?:[^\W\d_]{1,30}[,;]? ){4}")
@@ -43,6 +45,8 @@ class TextCompressor:
         if len(units) < FEWEST_UNITS:
             return None
         budget = max(block.budget_tokens, PROSE_SHARE.get(block.level, 0.0) * block.tokens)
+        if max(map(len, block.text.split())) > len(block.text) // 2:
+            budget = min(budget, BLOB_TOKENS)
         chosen = _choose(units, block, budget)
         return Crushed(_joined(units, chosen), len(units) - len(chosen.numbers), len(units), "passages", chosen.counts)
 
@@ -60,7 +64,8 @@ def are_instructions(text: str) -> bool:
 
 
 def shortened(text: str, block: Block, *, budget_tokens: float) -> tuple[str, int, int]:
-    """The part of `text` that matters for a block that it stands in, and how many of how many passages were left out."""
+    """The part of `text` that matters for a block that it stands in, and how many of how many passages were left
+    out."""
     units = list(units_of(text))
     chosen = _choose(units, block, budget_tokens)
     return _joined(units, chosen), len(units) - len(chosen.numbers), len(units)
@@ -93,24 +98,24 @@ def _choose(units: Sequence[str], block: Block, budget: float) -> Chosen:
     if len(errors) <= max(3, len(units) // 10):
         reasons.add("error", errors)
     reasons.add("answer", answers(block.scorer, block.query, units, most=24))
-    reasons.add("rare", _headings(units, budget))
+    reasons.add("rare", _headings(units, budget, block.tokens_per_char))
     reasons.add("warning", warnings[: max(3, len(units) // 10)])
     for hint in block.hints:
         reasons.add("looked up", answers(block.scorer, hint, units, most=4))
-    reasons.add("edge", _openings(units, budget))
-    return choose(units, reasons, budget)
+    reasons.add("edge", _openings(units, budget, block.tokens_per_char))
+    return choose(units, reasons, budget, block.tokens_per_char)
 
 
-def _headings(units: Sequence[str], budget: float) -> list[int]:
+def _headings(units: Sequence[str], budget: float, rate: float) -> list[int]:
     """Headings, while they are a small part of what may be kept."""
     found = [number for number, unit in enumerate(units) if _HEADING.match(unit)]
-    return found if sum(cost_of(units[number]) for number in found) <= budget / 3 else []
+    return found if sum(cost_of(units[number], rate) for number in found) <= budget / 3 else []
 
 
-def _openings(units: Sequence[str], budget: float) -> list[int]:
+def _openings(units: Sequence[str], budget: float, rate: float) -> list[int]:
     """The first sentence of each paragraph, if there is room for them all."""
     found = [number for number, unit in enumerate(units) if number == 0 or units[number - 1].endswith("\n\n")]
-    return found if sum(cost_of(units[number]) + 3 for number in found) <= budget else []
+    return found if sum(cost_of(units[number], rate) + 3 for number in found) <= budget else []
 
 
 def _joined(units: Sequence[str], chosen: Chosen) -> str:

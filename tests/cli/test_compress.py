@@ -1,0 +1,73 @@
+"""`woollama compress` as a shell uses it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TEXT = (
+    "\n".join(
+        f"10:{i // 60 % 60:02d}:{i % 60:02d} INFO stored object {i * 7919 % 9973} in {i % 41} ms" for i in range(3000)
+    )
+    + "\n"
+)
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)
+
+
+class Shell:
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.environ = {**os.environ, "WOOLLAMA_STATE_DIR": str(directory / "state")}
+
+    def __call__(self, *words: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+        command = [sys.executable, "-m", "woollama", "compress", *words]
+        return subprocess.run(
+            command, input=given, capture_output=True, env=self.environ, cwd=self.directory, check=False
+        )
+
+
+def test_a_file_becomes_smaller_and_is_had_back(shell: Shell) -> None:
+    (shell.directory / "log").write_text(TEXT)
+    made = shell("--stats", "--query", "object 17", "log")
+    assert made.returncode == 0
+    assert len(made.stdout) < len(TEXT) / 4
+    said, had_back = made.stderr.decode().splitlines()
+    assert "% saved, estimate), auto by log_compressor: selective, " in said
+    assert shell(*had_back.split()[2:]).stdout == TEXT.encode()
+    assert shell(*had_back.split()[2:], "--lines", "2-3").stdout.decode() == "\n".join(TEXT.split("\n")[1:3])
+
+
+def test_lossless_passes_through_a_pipe_and_back(shell: Shell) -> None:
+    given = TEXT.encode() + b"\xff\xfe name that is no UTF-8\r\n"
+    made = shell("--level", "lossless", given=given)
+    assert len(made.stdout) < len(given)
+    assert shell("--restore", given=made.stdout).stdout == given
+
+
+def test_a_ref_that_was_never_given_out_is_told(shell: Shell) -> None:
+    found = shell("--retrieve", "0" * 32)
+    assert (found.returncode, found.stdout) == (1, b"")
+    assert b"nothing is stored under" in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--level", "most"], 2, "invalid choice: 'most'"),
+        (["--lines", "1-2"], 2, "--lines asks for a part of what --retrieve gives"),
+        (["nowhere.txt"], 1, "nowhere.txt: No such file or directory"),
+        (["--retrieve", "x", "--restore"], 2, "not allowed with argument"),
+    ],
+)
+def test_wrong_arguments_are_told(shell: Shell, words: list[str], code: int, said: str) -> None:
+    found = shell(*words)
+    assert (found.returncode, found.stdout) == (code, b"")
+    assert said in found.stderr.decode()

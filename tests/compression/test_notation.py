@@ -1,0 +1,71 @@
+"""The notation of lossless results: what was changed or only looks like one is told, and nothing fills the memory."""
+
+from __future__ import annotations
+
+import pytest
+
+from woollama.compression import ContentRouter, NotOurs, restore
+from woollama.compression.lines import line_families
+from woollama.compression.notation import Unwritable, Writer
+from woollama.compression.templates import Fitting, Slot, Template
+
+TEXT = "\n".join(f"{i:>4} host-{i % 3}  stored {i * 7919 % 997} objects" for i in range(60))
+MADE = ContentRouter().compress(TEXT, level="lossless").text
+
+
+def test_it_is_what_it_was() -> None:
+    assert MADE.startswith("[woollama lossless ")
+    assert restore(MADE) == TEXT
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        MADE.replace("objects", "object"),
+        MADE.replace("=B", "=Z") if "=B" in MADE else MADE.replace("A: ", "Z: "),
+        MADE[:-5],
+        MADE[:200],
+        MADE.replace("@rows 60", "@rows 59"),
+        MADE.replace("@rows 60", "@rows sixty"),
+        MADE.replace("@rows 60", "@cols 60"),
+        "[woollama lossless 00000000] x\n@rows 999999999999\n|a\n^999999999998\n@end",
+        "[woollama lossless 00000000] x\n@text 999999\nabc\n@end",
+    ],
+)
+def test_what_was_changed_is_told(changed: str) -> None:
+    with pytest.raises(NotOurs):
+        restore(changed)
+
+
+def test_any_other_text_restores_to_itself() -> None:
+    assert restore("plain") == "plain"
+    assert restore("") == ""
+
+
+def test_signs_that_stand_in_the_text_are_not_used() -> None:
+    text = "\n".join(f"<a> ⏎ {i} stored" for i in range(30))
+    writer = Writer(text)
+    writer.rows(text.split("\n"), line_families(text.split("\n")), "\n", anchors=False)
+    made = writer.finish()
+    assert "«" in made.split("\n")[0]
+    assert restore(made) == text
+
+
+def test_a_text_with_all_signs_cannot_be_written() -> None:
+    text = "<>«»‹›⟨⟩⟦⟧"
+    with pytest.raises(Unwritable):
+        Writer(text).rows([text], [], "\n", anchors=False)
+
+
+def test_cells_are_cut_where_a_person_would_cut() -> None:
+    fitting = Fitting()
+    fitting.value(["/srv/a/one.txt", "/srv/a/two.txt", "/srv/b/two.txt"])
+    fitting.text(" ")
+    fitting.value(["2026-01-01T10:00:01Z", "2026-01-01T10:00:02Z", "2026-01-01T10:30:02Z"])
+    assert fitting.template.constants == ("/srv/", " 2026-01-01T10:", "Z")
+    assert next(iter(fitting.rows(3))) == ("a/one.txt", "00:01")
+
+
+def test_padded_cells_are_filled_to_their_width() -> None:
+    template = Template(("", "|", ""), (Slot(5, right=True), Slot(4)))
+    assert template.fill(("17", "ab")) == "   17|ab  "
