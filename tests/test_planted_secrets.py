@@ -46,6 +46,13 @@ api_key_env = "MOCK_KEY"
 headers = { x-extra = "Bearer ${EXTRA_HEADER}" }
 discover = false
 retries = 0
+
+[inferencers.llama]
+api = "ollama"
+base_url = "{origin}"
+api_key_env = "MOCK_KEY"
+discover = false
+retries = 0
 """
 RECIPES = '[recipes.plain]\ninferencer = "mock/m"\n'
 LEAKY = "import os, sys\nprint(*(f'{k}={v}' for k, v in os.environ.items()), file=sys.stderr)\nsys.exit(3)\n"
@@ -137,10 +144,16 @@ async def test_what_an_upstream_repeats_is_not_passed_on(table: Table, reply: st
             table.upstream.always(REPLIES[reply])
             await table.ask("POST", "/v1/chat/completions", json=asked)
     await table.ask("POST", "/v1/responses", json={"model": "mock/m", "input": "x", "stream": True})
+    await table.ask("POST", "/v1/messages", json={**asked, "max_tokens": 9})
+    await table.ask("POST", "/v1/messages/count_tokens", json=asked)
+    await table.ask("POST", "/api/chat", json=asked)
+    await table.ask("POST", "/api/chat", json={**asked, "model": "llama/m"})
+    await table.ask("POST", "/api/generate", json={"model": "mock/m", "prompt": "x", "stream": False})
+    await table.ask("POST", "/api/embed", json={"model": "mock/m", "input": "x"})
     await table.ask("POST", "/v1/audio/speech", json={"model": "mock/m", "input": "x", "voice": "y"})
     feed.cancel()
     await asyncio.wait([feed])
-    assert len(table.said) == 16
+    assert len(table.said) == 28
     assert table.leaks() == []
 
 

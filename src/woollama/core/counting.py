@@ -70,4 +70,4 @@ class Counting:
         try:
             return Counted(max(1, await inferencer.count_tokens(call)), target)
         except RouterError as error:
-            return Counted(estimated_tokens(call), target, error.message)
+            return Counted(estimated_tokens(call), target, f"{target.inferencer} did not count them: {error.kind}")

@@ -21,7 +21,14 @@ OTHER = "other"
 """Takes the place of every label's value once there are too many series: names of models come from clients."""
 SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 TOKENS = tuple(4**power for power in range(14))
-_OPERATIONS = {"completions": "text_completion", "responses": "chat", "anthropic": "chat", "patterns": "chat"}
+_OPERATIONS = {
+    "completions": "text_completion",
+    "responses": "chat",
+    "anthropic": "chat",
+    "ollama": "chat",
+    "embed": "embeddings",
+    "patterns": "chat",
+}
 
 
 class Histogram:

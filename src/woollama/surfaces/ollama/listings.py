@@ -80,7 +80,7 @@ class Ollama:
         body.setdefault("model", body.pop("name", None))  # as it was called before
         around, state = self._around, scope["state"]
         model = body["model"]
-        state["span"].note(surface="show", model=model if isinstance(model, str) else None, by="relay")
+        state["span"].note(model=model if isinstance(model, str) else None)
         route = around.names.resolve(model, state["caller"].scope)
         target = route.targets[0]
         if route.recipe is None and "ollama" in around.traits[target.inferencer].dialects:
