@@ -94,9 +94,13 @@ class ResponseBuilder:
 
     def see(self, event: Event) -> list[Wire]:
         """The stream events that `event` makes, without their sequence numbers."""
-        wires = [] if self._begun else list(self._begin())
+        wires = self.begin()
         self._answer.see(event)
         return [*wires, *self._wires(event)]
+
+    def begin(self) -> list[Wire]:
+        """What a stream begins with, unless it has begun."""
+        return [] if self._begun else list(self._begin())
 
     def response(self) -> dict[str, Any]:
         ending, usage = self._answer.ending, self._answer.usage

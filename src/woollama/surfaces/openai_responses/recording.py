@@ -56,10 +56,11 @@ class Recording:
         return self._builder.response()
 
     async def prepare(self, turn: Turn) -> Turn:
+        history = await self._claim.begin() if self._claim is not None else ()
+        self._place()
+        self._tell(self._builder.begin())
         if self._claim is None:
             return turn
-        history = await self._claim.begin()
-        self._place()
         known = {item["id"] for item in history}
         self.inputs = [item for item in self.inputs if item["id"] not in known]  # sent again, or referred to
         instructions = turn.items[:1] if turn.echo.get("instructions") else ()
