@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
+from typing import assert_never
 
 from woollama.config.model import Config, ConversationStore
 from woollama.core.conversations import Conversations
 from woollama.domain.ids import new_id
-from woollama.domain.ports import TranscriptStore
+from woollama.domain.messages import Json
+from woollama.domain.ports import ToolContext, TranscriptStore
+from woollama.domain.tools import Offline, ToolOutcome
+from woollama.domain.turns import INTERNAL
 from woollama.platform import config_dir, runtime_dir, state_dir
 from woollama.stores.database import Database, open_database, password_in
+from woollama.stores.http import HttpStore
+from woollama.stores.mcp import McpStore
 from woollama.stores.sql import SqlStore
 from woollama.stores.tables import Tables
 from woollama.toolservers.fleet import Fleet
 
 FILE = "state.db"
+STORE_CALL_S = 30.0
+"""How long a tool server that keeps transcripts may take for a call."""
 
 
 class State:
@@ -33,6 +42,7 @@ class State:
         self._file = state_dir(environ) / FILE
         self._url = config.state.url
         self._databases: dict[str, Database] = {}
+        self._services: dict[str, HttpStore] = {}
         self.conversations = Conversations(
             Tables(self._database(self._url)),
             self._store_of(config.conversation_store),
@@ -61,6 +71,8 @@ class State:
         await self.conversations.presence.close()
         for database in self._databases.values():
             await database.close()
+        for service in self._services.values():
+            await service.close()
 
     async def sweep(self) -> int:
         """Forget what has been kept for long enough; how many handles."""
@@ -78,8 +90,27 @@ class State:
             case "sql":
                 url = entry.url or self._url
                 return SqlStore(self._database(url), "sql" if url == self._url else f"sql:{_without_password(url)}")
+            case "http":
+                return self._http_store(entry.url)
+            case "mcp":
+                return McpStore(entry.server, partial(self._call_tool, entry.server))
             case _:
-                raise NotImplementedError(entry.type)
+                assert_never(entry.type)
+
+    def _http_store(self, url: str) -> HttpStore:
+        if url not in self._services:
+            self._services[url] = HttpStore(url)
+        return self._services[url]
+
+    async def _call_tool(self, server: str, tool: str, arguments: Mapping[str, Json]) -> ToolOutcome:
+        await self._servers.ready([f"{server}.*"])
+        function = self._servers.resolve(f"{server}.{tool}")
+        if function is None:
+            return Offline(
+                next((h.last_error for h in self._servers.health() if h.name == server and h.last_error), "")
+                or f"{server!r} has no tool {tool!r}"
+            )
+        return await self._servers.call(function, arguments, ToolContext(INTERNAL, timeout_s=STORE_CALL_S))
 
 
 def _without_password(url: str) -> str:

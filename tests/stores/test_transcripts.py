@@ -2,28 +2,67 @@
 
 from __future__ import annotations
 
-import pytest
+import sys
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
 
-from woollama.domain.errors import StoreUnreachable
+import httpx2
+import pytest
+from mcp import Client, StdioServerParameters
+
+from tests.convstores import EXAMPLES, rest_convstore
+from woollama.domain.errors import Gone, StoreUnreachable
 from woollama.domain.ports import TranscriptStore
 from woollama.domain.state import Page, Raw
+from woollama.domain.tools import Offline, Returned, ToolOutcome
 from woollama.stores.database import Database
+from woollama.stores.http import HttpStore
+from woollama.stores.mcp import McpStore
 from woollama.stores.memory import MemoryStore
 from woollama.stores.sql import SqlStore
 from woollama.stores.tables import Tables
 
 
-@pytest.fixture(params=["sql", "memory"])
-def store(request: pytest.FixtureRequest, database: Database) -> TranscriptStore:
-    return SqlStore(database) if request.param == "sql" else MemoryStore()
+@pytest.fixture(params=["sql", "memory", "http", "mcp"])
+async def store(request: pytest.FixtureRequest, database: Database, tmp_path: Path) -> AsyncIterator[TranscriptStore]:
+    """The last two are the shipped examples."""
+    match request.param:
+        case "sql":
+            yield SqlStore(database)
+        case "memory":
+            yield MemoryStore()
+        case "http":
+            with rest_convstore(tmp_path / "threads.db") as url:
+                store = HttpStore(url)
+                yield store
+                await store.close()
+        case "mcp":
+            words = [str(EXAMPLES / "mcp-convstore" / "server.py"), str(tmp_path / "threads")]
+            async with Client(StdioServerParameters(command=sys.executable, args=words)) as client:
+
+                async def call(tool: str, arguments: Mapping[str, Any]) -> ToolOutcome:
+                    result = await client.call_tool(tool, dict(arguments))
+                    blocks = tuple(block.model_dump(by_alias=True) for block in result.content)
+                    return Returned(blocks, result.structured_content, bool(result.is_error))
+
+                yield McpStore("convstore", call)
 
 
 def item(number: int) -> Raw:
-    return {"id": f"msg_{number}", "type": "message", "content": [{"type": "input_text", "text": f"né{number}\ud83e"}]}
+    return {"id": f"msg_{number}", "type": "message", "content": [{"type": "input_text", "text": f"né{number}"}]}
 
 
 def items(*numbers: int) -> list[Raw]:
     return [item(number) for number in numbers]
+
+
+async def test_half_an_emoji_breaks_no_store(store: TranscriptStore) -> None:
+    thread = await store.create()
+    half = {"id": "msg_h", "type": "message", "content": [{"type": "input_text", "text": "half \ud83e"}]}
+    await store.append(thread, 0, [half])
+    (read,) = await store.read(thread)
+    assert read["content"][0]["text"] in ("half \ud83e", "half ?")
 
 
 async def test_what_was_appended_is_read_in_its_order(store: TranscriptStore) -> None:
@@ -97,3 +136,66 @@ async def test_a_position_is_written_once(database: Database) -> None:
 async def test_it_knows_with_whom_it_shares_a_database(database: Database, tables: Tables) -> None:
     assert SqlStore(database).shares(tables)
     assert not MemoryStore().shares(tables)
+
+
+@pytest.mark.parametrize("store", ["memory", "http", "mcp"], indirect=True)
+async def test_a_thread_that_is_lost_is_told_as_gone(store: TranscriptStore) -> None:
+    thread = await store.create()
+    await store.append(thread, 0, items(0))
+    await store.delete(thread)
+    with pytest.raises(Gone):
+        await store.read(thread)
+    with pytest.raises(Gone):
+        await store.append(thread, 1, items(1))
+
+
+async def test_messages_of_others_are_read_as_what_somebody_said(tmp_path: Path) -> None:
+    with rest_convstore(tmp_path / "threads.db") as url:
+        store = HttpStore(url)
+        thread = await store.create()
+        async with httpx2.AsyncClient() as other:
+            theirs = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
+            await other.patch(f"{url}/threads/{thread}", json={"messages": theirs})
+        read = await store.read(thread)
+        assert [(each["role"], each["content"][0]["text"]) for each in read] == [("user", "hi"), ("assistant", "hello")]
+        assert await store.read(thread) == read
+        await store.close()
+
+
+async def test_a_service_that_is_not_there_is_unreachable() -> None:
+    store = HttpStore("http://127.0.0.1:1")
+    with pytest.raises(StoreUnreachable, match="cannot be reached"):
+        await store.create()
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kind"),
+    [
+        (Offline("it was killed"), StoreUnreachable),
+        (Returned.of_text("disk full", is_error=True), StoreUnreachable),
+        (Returned.of_text("no thread x", is_error=True), Gone),
+        (Returned.of_text("whatever"), StoreUnreachable),
+    ],
+)
+async def test_what_a_tool_server_fails_with_is_told(outcome: ToolOutcome, kind: type[Exception]) -> None:
+    async def call(tool: str, arguments: Mapping[str, Any]) -> ToolOutcome:
+        return outcome
+
+    with pytest.raises(kind):
+        await McpStore("notes", call).read("x")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        ('[{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]',),
+        ('{"role": "user", "content": "hi"}', '{"role": "assistant", "content": "hello"}'),
+        ('{"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]}',),
+    ],
+)
+async def test_a_tool_server_may_give_its_messages_in_any_of_the_usual_ways(content: tuple[str, ...]) -> None:
+    async def call(tool: str, arguments: Mapping[str, Any]) -> ToolOutcome:
+        return Returned(tuple({"type": "text", "text": text} for text in content))
+
+    assert [each["role"] for each in await McpStore("notes", call).read("x")] == ["user", "assistant"]
