@@ -74,9 +74,10 @@ class State:
         for service in self._services.values():
             await service.close()
 
-    async def sweep(self) -> int:
+    async def sweep(self, chain_days: float | None = None) -> int:
         """Forget what has been kept for long enough; how many handles."""
-        return await self.conversations.forget(self._keep_days, self._keep_conversations_days)
+        days = self._keep_days if chain_days is None else chain_days
+        return await self.conversations.forget(days, self._keep_conversations_days)
 
     def _database(self, url: str) -> Database:
         if url not in self._databases:

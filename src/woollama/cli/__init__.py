@@ -28,6 +28,7 @@ COMMANDS = (
     "connect",
     "service",
     "compress",
+    "gc",
 )
 
 
