@@ -16,10 +16,11 @@ OPEN = ToolServer("open", "http", url="https://open.example")
 BOX = Inferencer("box", base_url="http://127.0.0.1:1/v1", api_key_env="BOX_KEY")
 FREE = Inferencer("free", base_url="http://127.0.0.1:2/v1")
 CLERK = Recipe("clerk", "box/m", tools=("git.log",), private=True)
+NEAR = Inferencer("near", base_url="http://127.0.0.1:4/v1", local=True)
 BEFORE = Config(
     aliases={"fast": "box/m"},
     recipes={"clerk": CLERK},
-    inferencers={"box": BOX, "free": FREE},
+    inferencers={"box": BOX, "free": FREE, "near": NEAR},
     servers={"git": GIT, "web": WEB, "open": OPEN},
 )
 
@@ -73,7 +74,8 @@ RISKY = [
     (replace(BOX, base_url="https://elsewhere.example"), "would send a key to another address"),
     (replace(BOX, api_key_env="ANOTHER_KEY"), "would send a key to another address"),
     (replace(FREE, api_key_env="BOX_KEY"), "would send a key to another address"),
-    (replace(FREE, local=True), "would be open to private recipes"),
+    (replace(FREE, local=True), "would get what private recipes say"),
+    (replace(NEAR, base_url="http://127.0.0.1:5/v1"), "would get what private recipes say"),
     (replace(CLERK, tools=("git.log", "git.push")), "would be allowed further tools"),
     (Recipe("new", "box/m", tools=("*",)), "would be allowed further tools"),
     (replace(CLERK, private=False), "would not be private any more"),

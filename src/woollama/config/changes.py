@@ -137,8 +137,8 @@ def _inferencer_risk(new: Inferencer, old: Inferencer | None) -> str | None:
         return "would start another command"
     if _sends_keys(new) and _differ(new, old, _SENT):
         return "would send a key to another address"
-    if new.local and not (old and old.local):
-        return "would be open to private recipes"
+    if new.local and _differ(new, old, ("local", *_SENT)):
+        return "would get what private recipes say"
     return None
 
 
