@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from woollama import __version__
 from woollama.config import Config, Loaded
-from woollama.config.secrets import secrets_of
+from woollama.config.secrets import secrets_of, without_secrets
 from woollama.core.approvals import Approvals
 from woollama.core.approved import Approved
 from woollama.core.bounded_results import BoundedResults
@@ -40,6 +40,7 @@ from woollama.platform import state_dir
 from woollama.processes.children import Supervisor
 from woollama.processes.environment import private_environment
 from woollama.processes.kin import Kin
+from woollama.processes.notify import Notifier
 from woollama.processes.table import process_table
 from woollama.reloading import Reloading
 from woollama.routes import Site, render_error, routes
@@ -101,6 +102,7 @@ class Core:
         self._continuations = Continuations()
         remembered = Remembered(state_dir(environ) / "approvals.json")
         self.approvals = Approvals(remembered, timeout_s=config.approvals.timeout_s)
+        self.notifier = Notifier(config.approvals.notify, without_secrets(environ))
         self.state = State(config, environ, self.tool_servers)
         scrubber.add(*self.state.secrets())
         self._generation = self._next(config)
@@ -186,7 +188,7 @@ class Core:
         """
         generation, before = self._next(config, self._generation), self._generation
         self._generation = generation
-        self.approvals.timeout_s = config.approvals.timeout_s
+        self.approvals.timeout_s, self.notifier.command = config.approvals.timeout_s, config.approvals.notify
         self.runs.limit(config.limits.runs, config.limits.output_bytes)
         self.tool_servers.update(map(server_spec, config.servers.values()))
         self.model_processes.keep_only(config.inferencers)
@@ -199,7 +201,7 @@ class Core:
     async def close(self) -> None:
         """Runs first, then what they used; each of these even where another cannot be closed."""
         async with AsyncExitStack() as last_first:
-            processes = (self.tool_servers.close, self.model_processes.close)
+            processes = (self.tool_servers.close, self.model_processes.close, self.notifier.close)
             kept = (self.supervisor.close, self._generation.inferencing.close, *processes, self.state.close)
             for close in kept:
                 last_first.push_async_callback(close)
@@ -247,6 +249,7 @@ class Daemon:
         self._metrics = Metrics(usual_gauges(core.tool_servers, core.runs, __version__))
         core.runs.observe(self._feed.see_run)
         core.approvals.observe(self._feed.see_ask)
+        core.approvals.observe(core.notifier.see)
         core.toolbox.watch(lambda what, fields: self._feed.tell(what, **fields))
         core.model_processes.watch(lambda what, fields: self._feed.tell(what, **fields))
         core.toolbox.watch(lambda what, fields: self._metrics.see_tool(fields) if what == "tool.returned" else None)
@@ -357,15 +360,11 @@ class Daemon:
                 metrics=self._metrics,
                 feed=self._feed,
                 patterns=Patterns(names, chat),
-                approvals=ApprovalRoutes(
-                    core.approvals,
-                    may_answer=core.may_answer,
-                    scrub=self._scrubber.scrub,
-                ),
+                approvals=ApprovalRoutes(core.approvals, may_answer=core.may_answer, scrub=self._scrubber.scrub),
                 probes=probes,
                 status=status,
                 mcp=self._mcp,
-                reload=Reload(self._reloading.as_json, self._reload_for_owner),
+                reload=Reload(self._reloading.as_json, self._reload_for_owner, core.may_answer),
                 described=Described(__version__),
             ),
             self.render_error,

@@ -276,10 +276,20 @@ async def test_a_tool_server_cannot_approve_itself(how: str, tmp_path: Path) -> 
             asking = asyncio.create_task(chat(client, "plot", "act"))
             (ask,) = await pending(person)
             await until(report.exists)
-            assert json.loads(report.read_text()) == {"unix": 403, "tcp": 403, "as a page": 403, "nonce": None}
+            told = json.loads(report.read_bytes())
+            assert told == {"unix": 403, "tcp": 403, "as a page": 403, "nonce": None, "reload": 403}
             assert len(await pending(person)) == 1
             await answer(person, ask, "approve")
             assert "acted" in await asking
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+async def test_a_tool_server_that_is_a_host_is_not_asked_about_itself(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    impostor = {"command": sys.executable, "args": ["-I", str(IMPOSTOR), "host", "RUN", str(report)]}
+    with serving({"impostor": impostor}, rules='timeout = "200ms"'):
+        await until(report.exists)
+        assert json.loads(report.read_bytes()) == {"failed": [True, True], "asked": []}
 
 
 # --- what is remembered

@@ -21,6 +21,7 @@ COMMANDS = (
     "ps",
     "models",
     "tools",
+    "approvals",
     "run",
     "check",
     "reload",

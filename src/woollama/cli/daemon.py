@@ -61,6 +61,17 @@ class Daemon:
                 if line.startswith(b"data:") and (data := line[5:].strip()) != b"[DONE]":
                     yield json.loads(data)
 
+    def events(self, path: str) -> Iterator[dict[str, Any]]:
+        """The events of a stream that a `GET` opens. Raises `NotRunning` and `Refused`, also when it breaks off."""
+        with closing(UnixConnection(self.socket_path, None)) as connection:
+            answer = self._asked(connection, "GET", path)
+            try:
+                for line in answer:
+                    if line.startswith(b"data:"):
+                        yield json.loads(line[5:])
+            except (OSError, http.client.HTTPException) as error:
+                raise Refused(f"the daemon at {self.socket_path} broke off: {error or type(error).__name__}") from error
+
     def _json(self, method: str, path: str, body: bytes | None, timeout_s: float) -> Any:
         with closing(UnixConnection(self.socket_path, timeout_s)) as connection:
             answer = self._asked(connection, method, path, body)

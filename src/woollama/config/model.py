@@ -295,7 +295,7 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalRules:
-    """`notify` is a program with its first arguments; a title, a text and then the ask's id follow."""
+    """`notify` is a program with its first arguments; a title and a text follow."""
 
     timeout_s: float = setting(60.0, duration(), "how long a person may take before it is a no", key="timeout")
     confirm: tuple[str, ...] = setting((), tool_globs, "tools of any server that a person is asked about first")

@@ -27,6 +27,12 @@ def _in(environ: Mapping[str, str]) -> Iterator[str]:
             yield value
 
 
+def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    """The other variables: what a program on the owner's desktop needs."""
+    secrets = set(_in(environ))
+    return {name: value for name, value in environ.items() if value not in secrets}
+
+
 def _of_servers(servers: Iterable[ToolServer]) -> Iterator[str]:
     """Values that their names say are secret: to hide every value would tear ordinary words out of the log."""
     for server in servers:

@@ -16,7 +16,7 @@ from starlette.types import Scope as AsgiScope
 from woollama.core.approvals import Approvals, Remember
 from woollama.domain.errors import BadRequest, Forbidden
 from woollama.domain.messages import Ask
-from woollama.domain.turns import Caller, Scope
+from woollama.domain.turns import EVERYTHING, Caller
 from woollama.surfaces.bodies import header_of, parse_json, read_json, send_json
 from woollama.surfaces.fields import Fields
 
@@ -74,7 +74,7 @@ class ApprovalRoutes:
 
     def _check_sender(self, scope: AsgiScope, ask_id: str, nonce: str) -> None:
         caller: Caller = scope["state"]["caller"]
-        if caller.scope != Scope() or not self._may_answer(scope):
+        if caller.scope != EVERYTHING or not self._may_answer(scope):
             raise Forbidden(
                 "an answer must come from a program of the owner, and from none that woollama has started itself"
             )
@@ -90,7 +90,7 @@ class ApprovalRoutes:
     def _gets_nonces(self, scope: AsgiScope) -> bool:
         """Pages of foreign origins do not get this far; one of our own sends no origin, but says that it is ours."""
         caller: Caller = scope["state"]["caller"]
-        if caller.via == "unix" or caller.scope != Scope():
+        if caller.via == "unix" or caller.scope != EVERYTHING:
             return False
         is_page = bool(header_of(scope, b"origin")) or header_of(scope, b"sec-fetch-site") == "same-origin"
         return (is_page or scope["state"].get("by_token", False)) and self._may_answer(scope)

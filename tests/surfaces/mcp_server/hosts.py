@@ -55,9 +55,10 @@ def configure(directory: Path, servers: Mapping[str, Mapping[str, Any]]) -> Path
 
 
 @contextmanager
-def serving(directory: Path, **servers: Any) -> Iterator[InProcess]:
-    """A daemon in a thread of its own, whose tool servers are up."""
+def serving(directory: Path, rules: str = "", /, **servers: Any) -> Iterator[InProcess]:
+    """A daemon in a thread of its own, whose tool servers are up. `rules` is its woollama.toml."""
     config = configure(directory / "config", servers)
+    (config / "woollama.toml").write_text(rules)
     environ = {"HOME": str(directory), "PATH": os.environ["PATH"]}
     with daemon_in_thread(config, environ) as running:
         deadline = time.monotonic() + PATIENCE_S

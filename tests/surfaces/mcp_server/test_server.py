@@ -111,9 +111,16 @@ async def test_large_results_and_errors_of_tools_come_through(running: InProcess
 # --- the floor of the policy
 
 
+@pytest.fixture
+def impatient(tmp_path: Path) -> Iterator[InProcess]:
+    rules = "[approvals]\ntimeout = '50ms'\n"
+    with serving(tmp_path, rules, all=server()) as daemon_of_one_test:
+        yield daemon_of_one_test
+
+
 @ERAS
-async def test_what_may_change_things_is_denied_where_nobody_can_be_asked(running: InProcess, mode: str) -> None:
-    async with over_http(running, mode) as host:
+async def test_what_may_change_things_is_denied_where_nobody_answers(impatient: InProcess, mode: str) -> None:
+    async with over_http(impatient, mode) as host:
         denied = await host.call_tool("all__count", {"n": 1})
         assert denied.is_error
         assert "\"trusted\": true in the entry 'all' of mcp.json" in said(denied)

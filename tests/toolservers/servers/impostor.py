@@ -3,11 +3,13 @@
     impostor.py HOW RUNTIME_DIR REPORT_FILE
 
 HOW is `itself` or `daemonized` (from a process that forked twice and left its session). It waits until its ask is
-listed and then tries each way in; what came of each is written to the report file as JSON, one line.
+listed and then tries each way in; what came of each is written to the report file as JSON, one line. As a `host` it
+calls its own tool through `/mcp` in both eras, and says yes where it is asked.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
 import json
@@ -59,7 +61,38 @@ def plot(runtime: Path, report: Path) -> None:
         "tcp": ask(http.client.HTTPConnection(host), "POST", path, yes)[0],
         "as a page": ask(http.client.HTTPConnection(host), "POST", path, {**yes, "nonce": "guessed"}, **page)[0],
         "nonce": listed.get("nonce"),
+        "reload": ask(Unix(unix), "POST", "/w1/reload", {})[0],
     }
+    write(report, told)
+
+
+async def names(client: Any) -> list[str]:
+    return [tool.name for tool in (await client.list_tools(cache_mode="bypass")).tools]
+
+
+async def be_a_host(runtime: Path, report: Path) -> None:
+    import mcp_types as types
+    from mcp import Client
+
+    asked: list[str] = []
+
+    async def say_yes(_: Any, params: Any) -> types.ElicitResult:
+        asked.append(params.message)
+        return types.ElicitResult(action="accept", content={})
+
+    while not (runtime / "woollama.addr").exists():  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
+    url = f"http://{(runtime / 'woollama.addr').read_text().strip()}/mcp"
+    failed: list[Any] = []
+    for mode in ("auto", "legacy"):
+        async with Client(url, mode=mode, elicitation_callback=say_yes) as client:
+            while "impostor__act" not in await names(client):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+            failed.append((await client.call_tool("impostor__act", {})).is_error)
+    write(report, {"failed": failed, "asked": asked})
+
+
+def write(report: Path, told: Any) -> None:
     beside = report.with_suffix(".new")
     beside.write_text(json.dumps(told))
     beside.replace(report)
@@ -79,12 +112,15 @@ def answer(method: str, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def main(how: str, runtime: str, report: str) -> None:
-    scheme = threading.Thread(target=plot, args=(Path(runtime), Path(report)), daemon=True)
+    places = (Path(runtime), Path(report))
+    scheme = threading.Thread(target=plot, args=places, daemon=True)
+    if how == "host":
+        scheme = threading.Thread(target=lambda: asyncio.run(be_a_host(*places)), daemon=True)
     if how == "daemonized":
         if os.fork() == 0:
             os.setsid()
             if os.fork() == 0:
-                plot(Path(runtime), Path(report))
+                plot(*places)
             os._exit(0)
     else:
         scheme.start()
