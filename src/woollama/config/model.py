@@ -300,7 +300,9 @@ class ApprovalRules:
     timeout_s: float = setting(60.0, duration(), "how long a person may take before it is a no", key="timeout")
     confirm: tuple[str, ...] = setting((), tool_globs, "tools of any server that a person is asked about first")
     deny: tuple[str, ...] = setting((), tool_globs, "tools of any server that nobody gets and nobody may call")
-    notify: tuple[str, ...] = setting((), texts, "a program that is run for each question, with two texts to show")
+    notify: tuple[str, ...] = setting(
+        (), texts, "a program that is run for each question: two texts are added, `WOOLLAMA_APPROVAL` holds its id"
+    )
 
 
 @dataclass(frozen=True, slots=True)
