@@ -29,11 +29,16 @@ _FORM_HINT = "y fill it in   n no   s later   q quit"
 
 
 def watch(daemon: Daemon) -> int:
-    """Until `q` or Ctrl-C. Raises `NotRunning` and `Refused`."""
+    """Until `q`, Ctrl-C or the end of the daemon. Raises `NotRunning` and `Refused` where it cannot begin."""
+    daemon.get("/w1/approvals")
     readable, writable = os.pipe()
     threading.Thread(target=_listen, args=(daemon, writable), daemon=True).start()
     with _single_keys():
-        return _Live(daemon, readable).run()
+        try:
+            return _Live(daemon, readable).run()
+        except (NotRunning, Refused):
+            complain("the daemon has ended")
+            return 1
 
 
 class _Live:
@@ -53,9 +58,6 @@ class _Live:
             if current is None:
                 current = self._next(waiting)
             key = self._key()
-            if key == "end":
-                complain("the daemon has ended")
-                return 1
             if key in ("q", "\x04"):
                 return 0
             if current is None or key is None:
@@ -78,10 +80,12 @@ class _Live:
         return ask
 
     def _key(self) -> str | None:
-        """A key, `None` when something has happened, or `end` when nothing will any more."""
+        """A key, or `None` when something has happened. Raises `Refused` when nothing will any more."""
         ready, _, _ = select.select([sys.stdin, self._news], [], [])
         if self._news in ready:
-            return None if os.read(self._news, 4096).endswith(b".") else "end"
+            if not os.read(self._news, 4096).endswith(b"."):
+                raise Refused("the feed has ended")
+            return None
         return os.read(sys.stdin.fileno(), 1).decode(errors="replace") or "q"
 
     def _decide(self, ask: dict[str, Any], decision: str, remember: str) -> None:
