@@ -10,13 +10,14 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.surfaces.mcp_server.hosts import PATIENCE_S, server
+from tests.cli.conftest import Home
+from tests.surfaces.mcp_server.hosts import PATIENCE_S, SHIPPED, server, until
 from tests.surfaces.test_approvals import answer, chat, over_tcp, over_unix, pending, serving
 from woollama.server import InProcess
 
@@ -42,10 +43,10 @@ async def woollama(running: InProcess, *words: str) -> subprocess.CompletedProce
 class Terminal:
     """The live list in a pseudo-terminal."""
 
-    def __init__(self, running: InProcess) -> None:
+    def __init__(self, environ: Mapping[str, str]) -> None:
         self._ours, theirs = pty.openpty()
         command = [sys.executable, "-m", "woollama", "approvals"]
-        self.process = subprocess.Popen(command, env=environ(running), stdin=theirs, stdout=theirs, stderr=theirs)
+        self.process = subprocess.Popen(command, env=environ, stdin=theirs, stdout=theirs, stderr=theirs)
         os.close(theirs)
         self.text = ""
 
@@ -72,8 +73,8 @@ class Terminal:
 
 
 @asynccontextmanager
-async def terminal(running: InProcess) -> AsyncIterator[Terminal]:
-    opened = Terminal(running)
+async def terminal(environ: Mapping[str, str]) -> AsyncIterator[Terminal]:
+    opened = Terminal(environ)
     try:
         yield opened
     finally:
@@ -85,7 +86,7 @@ async def terminal(running: InProcess) -> AsyncIterator[Terminal]:
     [("y", "all.count: approved", "counted to 3"), ("n", "all.count: denied", "denied by the user")],
 )
 async def test_a_key_answers(running: InProcess, key: str, line: str, said: str) -> None:
-    async with over_tcp(running) as client, terminal(running) as screen:
+    async with over_tcp(running) as client, terminal(environ(running)) as screen:
         await screen.shows("nothing waits for a yes; q quits")
         asking = asyncio.create_task(chat(client))
         shown = await screen.shows("q quit")
@@ -100,7 +101,7 @@ async def test_a_key_answers(running: InProcess, key: str, line: str, said: str)
 
 async def test_always_asks_no_more() -> None:
     with serving({"all": server()}) as running:
-        async with over_tcp(running) as client, terminal(running) as screen:
+        async with over_tcp(running) as client, terminal(environ(running)) as screen:
             asking = asyncio.create_task(chat(client))
             await screen.shows("q quit")
             screen.type("a")
@@ -110,7 +111,7 @@ async def test_always_asks_no_more() -> None:
 
 
 async def test_what_is_answered_elsewhere_leaves_the_screen(running: InProcess) -> None:
-    async with over_tcp(running) as client, over_unix(running) as person, terminal(running) as screen:
+    async with over_tcp(running) as client, over_unix(running) as person, terminal(environ(running)) as screen:
         asking = asyncio.create_task(chat(client))
         await screen.shows("q quit")
         (ask,) = await pending(person)
@@ -120,7 +121,7 @@ async def test_what_is_answered_elsewhere_leaves_the_screen(running: InProcess) 
 
 
 async def test_a_form_is_filled_in_line_by_line(running: InProcess) -> None:
-    async with over_tcp(running) as client, terminal(running) as screen:
+    async with over_tcp(running) as client, terminal(environ(running)) as screen:
         asking = asyncio.create_task(chat(client, "curious", "which colour?\u202e\x1b[2J"))
         shown = await screen.shows("y fill it in")
         assert "\\u202e" in shown
@@ -132,15 +133,19 @@ async def test_a_form_is_filled_in_line_by_line(running: InProcess) -> None:
         assert "accept: blue" in await asking
 
 
-async def test_the_end_of_the_daemon_is_told() -> None:
-    with serving() as running:
-        opened = Terminal(running)
-        await opened.shows("nothing waits")
-    try:
-        await opened.shows("the daemon has ended")
-        assert await asyncio.to_thread(opened.process.wait, PATIENCE_S) == 1
-    finally:
-        opened.close()
+async def test_the_end_of_the_daemon_is_told(home: Home) -> None:
+    home.write("mcp.json", json.dumps({"mcpServers": {name: {"disabled": True} for name in SHIPPED}}))
+    command = [sys.executable, "-m", "woollama", "serve", "--address", "127.0.0.1:0"]
+    with subprocess.Popen(command, env=home.environ, stderr=subprocess.DEVNULL) as daemon:  # noqa: ASYNC220
+        try:
+            await until((home.runtime / "woollama.addr").exists)
+            async with terminal(home.environ) as screen:
+                await screen.shows("nothing waits")
+                daemon.terminate()
+                await screen.shows("the daemon has ended")
+                assert await asyncio.to_thread(screen.process.wait, PATIENCE_S) == 1
+        finally:
+            daemon.kill()
 
 
 async def test_for_scripts_there_are_a_list_and_answers(running: InProcess) -> None:
