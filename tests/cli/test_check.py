@@ -179,3 +179,59 @@ def test_a_schema_of_no_file_is_a_usage_error_that_names_the_files(home: Home) -
     finished = home.woollama("check", "--schema", "recipes")
     assert finished.returncode == 2
     assert "recipes.toml" in finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        (
+            "recipes.toml",
+            "[recipes.r]\ninferencer = ollama/q",
+            "recipes.toml:2: is not valid TOML ~ a text stands in quotes",
+        ),
+        ("woollama.toml", "[server]\nheartbeat = 15s", "woollama.toml:2: is not valid TOML ~ a text stands in quotes"),
+        (
+            "recipes.toml",
+            '[recipes.r]\nmodel = "ollama/q"',
+            'recipes.r.model: is no known key (did you mean "inferencer"?)',
+        ),
+        (
+            "recipes.toml",
+            '[recipes.r]\ninferencer = "ollama/q"\ntemperature = 0.2',
+            "recipes.r.temperature: is no known key (it belongs into params: params = { temperature = … })",
+        ),
+        (
+            "recipes.toml",
+            '[recipes.r]\ninferencer = "ollama/q"\nsystem = "{{name}}"\nvariables.nme = { default = "x" }',
+            'recipes.toml:4: recipes.r.variables.nme: the system text has no {{nme}} (did you mean "name"?)',
+        ),
+        (
+            "recipes.toml",
+            '[recipes.r]\ninferencer = "ollama/q"\nsystem = "{{a}}"\nvariables.a = { default = "x", choices = ["y"] }',
+            "recipes.toml:4: recipes.r.variables.a.default: is none of the choices",
+        ),
+        (
+            "recipes.toml",
+            '[aliases]\nfast = "ollama"',
+            "aliases.fast: is an inferencer, and no model of it (write ollama/ and the model's name)",
+        ),
+        (
+            "inferencers.toml",
+            '[inferencers.my]\nurl = "http://127.0.0.1:1"',
+            'inferencers.my.url: is no known key (did you mean "base_url"?)',
+        ),
+        ("mcp.json", '{"mcpservers": {}}', 'mcpservers: is no key that is used here (did you mean "mcpServers"?)'),
+        ("mcp.json", '{"x": {"command": "y"}}', "x: is no key that is used here (a server stands in mcpServers)"),
+        (
+            "mcp.json",
+            '{"mcpServers": {"x": {"command": "npx -y foo"}}}',
+            'names a program that is not there (the command is the program alone, its arguments stand in "args")',
+        ),
+        ("woollama.toml", 'address = "127.0.0.1:1"', "address: is no known section (it belongs into [server])"),
+        ("recipe.toml", "", 'recipe.toml: is not read (did you mean "recipes.toml"?)'),
+    ],
+)
+def test_what_people_get_wrong_is_told_with_what_they_meant(home: Home, name: str, text: str, told: str) -> None:
+    home.write(name, text)
+    printed = home.woollama("check").stdout
+    assert all(part in printed for part in told.split(" ~ ")), printed

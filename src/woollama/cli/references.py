@@ -16,8 +16,8 @@ from woollama.config.mcp_json import SECTIONS
 from woollama.config.model import Recipe as RecipeEntry
 from woollama.config.problems import Finding, did_you_mean
 from woollama.core.catalog import Catalog, Source
-from woollama.core.names import Names
-from woollama.core.recipes import Recipe
+from woollama.core.names import OWN_PREFIX, Names
+from woollama.core.recipes import Recipe, variables_in
 from woollama.domain.errors import RouterError
 from woollama.domain.turns import EVERYTHING
 from woollama.platform import is_loopback, secret_of
@@ -28,6 +28,7 @@ def references(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Problem]:
     config = loaded.config
     yield from _names(loaded, names_of(config), environ)
     yield from _tools(loaded)
+    yield from _variables(loaded)
     yield from _commands(loaded, environ)
     yield from _door(loaded, environ)
     for inferencer in config.inferencers.values():
@@ -68,6 +69,10 @@ def _names(loaded: Loaded, names: Names, environ: Mapping[str, str]) -> Iterator
             target = names.resolve(name, EVERYTHING).targets[0]
         except RouterError as error:
             written = config.aliases[name] if path[0] == "aliases" else _written(config, path)
+            if written in config.inferencers:
+                finding = Finding("is an inferencer, and no model of it", (), f"write {written}/ and the model's name")
+                yield loaded.problem(path, finding)
+                continue
             bare = "/" not in written and written not in config.aliases and written not in config.recipes
             hint = "inferencers are not asked here, and one may have it" if bare else ""
             problem = loaded.problem(path, Finding(error.message, (), hint, "warning" if bare else "error"))
@@ -106,10 +111,25 @@ def _tools(loaded: Loaded) -> Iterator[Problem]:
                 yield loaded.problem(path, Finding(f'the tool server "{named}" is switched off', severity="warning"))
 
 
+def _variables(loaded: Loaded) -> Iterator[Problem]:
+    """A variable that its recipe does not use is misspelt, here or there. Over a recipe the text may be that one's."""
+    recipes = loaded.config.recipes
+    for recipe in recipes.values():
+        if recipe.inferencer.removeprefix(OWN_PREFIX + "/") in recipes:
+            continue
+        used = variables_in(recipe.system)
+        for name in recipe.variables:
+            if name not in used:
+                finding = Finding(f"the system text has no {{{{{name}}}}}", (), did_you_mean(name, used), "warning")
+                yield loaded.problem(("recipes", recipe.name, "variables", name), finding)
+
+
 def _commands(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Problem]:
     for server in loaded.config.servers.values():
         if server.command and not shutil.which(server.command, path=server.env.get("PATH") or environ.get("PATH")):
-            finding = Finding("names a program that is not there", severity="warning")
+            words = " " in server.command
+            hint = 'the command is the program alone, its arguments stand in "args"' if words else ""
+            finding = Finding("names a program that is not there", (), hint, "warning")
             section = next(section for section in SECTIONS if _in(loaded, section, server.name))
             yield loaded.problem((section, server.name, "command"), finding)
     for inferencer in loaded.config.inferencers.values():

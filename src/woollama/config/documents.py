@@ -77,8 +77,15 @@ def parse_toml(file: Path, text: str) -> Document:
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"\(at line (\d+)", str(error))
         line = int(found[1]) if found else max(len(text.splitlines()), 1)  # else it is "at end of document"
-        raise Unparsable(f"is not valid TOML: {error}", line) from error
+        hint = ": a text stands in quotes" if _bare_text(text, line) else ""
+        raise Unparsable(f"is not valid TOML: {error}{hint}", line) from error
     return Document(file, data, _first(_toml_lines(text)))
+
+
+def _bare_text(text: str, line: int) -> bool:
+    """Whether the line is `key = text` without quotes, which is what most often goes wrong."""
+    pair = _TOML_PAIR.fullmatch(next(iter(text.splitlines()[line - 1 : line]), ""))
+    return pair is not None and re.match(r"(?!true\b|false\b)[A-Za-z~/]|[0-9.]+[A-Za-z]", pair[2]) is not None
 
 
 def parse_json(file: Path, text: str) -> Document:

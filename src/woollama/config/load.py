@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +61,7 @@ def load(directory: Path | None, environ: Mapping[str, str]) -> Loaded:
     directory = config_dir(environ) if directory is None else directory
     if named and not directory.is_dir():
         problems.append(Problem(directory, None, "", "is no directory; the defaults are in force", severity="warning"))
+    problems += _unread(directory)
     defaults = defaults_dir()
     documents: dict[str, list[Document]] = {name: [] for name in FILES}
     unparsable: list[Problem] = []
@@ -100,6 +101,17 @@ def load(directory: Path | None, environ: Mapping[str, str]) -> Loaded:
     env_files = [Path(server.env_file) for server in config.servers.values() if server.env_file]
     watched = (*(directory / name for name in FILES), *([patterns] if patterns else []), *env_files)
     return Loaded(config, (*unparsable, *problems), bool(unparsable) or unusable, read, watched)
+
+
+def _unread(directory: Path) -> Iterator[Problem]:
+    """Files whose names are nearly those that are read."""
+    try:
+        names = sorted(file.name for file in directory.iterdir() if file.suffix in (".toml", ".json"))
+    except OSError:
+        return
+    for name in names:
+        if name not in FILES and (hint := did_you_mean(name, FILES)):
+            yield Problem(directory / name, None, "", "is not read", hint, "warning")
 
 
 def _strays(document: Document, name: str, sections: tuple[str, ...]) -> list[Problem]:

@@ -17,7 +17,7 @@ from woollama.config.entries import Entry, entries, place, read_entry, switched_
 from woollama.config.expand import Variables
 from woollama.config.inferencers_toml import in_the_clear
 from woollama.config.model import NOT_YET, ConversationStore, ToolServer
-from woollama.config.problems import Finding, Problem, Wrong
+from woollama.config.problems import Finding, Problem, Wrong, did_you_mean
 from woollama.config.records import record
 from woollama.config.values import database, url
 
@@ -91,7 +91,14 @@ def _unknown_keys(document: Document) -> Iterator[Problem]:
             if value != not_yet[key]:
                 yield place(document, (key,), Finding("is not supported in this version"), key)
         elif key not in KNOWN:
-            yield place(document, (key,), Finding("is no key that is used here", severity="warning"))
+            yield place(document, (key,), Finding("is no key that is used here", (), _meant(key, value), "warning"))
+
+
+def _meant(key: str, value: object) -> str:
+    if isinstance(value, dict) and value.keys() & {"command", "url", "serverUrl"}:
+        return f"a server stands in {SECTIONS[0]}"
+    same = [section for section in SECTIONS if section.lower() == key.lower()]
+    return f'did you mean "{same[0]}"?' if same else did_you_mean(key, SECTIONS)
 
 
 def _server_of(entry: Entry, variables: Variables, problems: list[Problem]) -> ToolServer | None:

@@ -56,6 +56,9 @@ def _tell(entry: Entry, findings: list[Finding], problems: list[Problem]) -> boo
 
 
 def _inconsistencies(recipe: Recipe) -> Iterator[Finding]:
+    for name, variable in recipe.variables.items():
+        if variable.choices and variable.default is not None and variable.default not in variable.choices:
+            yield Finding("is none of the choices", ("variables", name, "default"))
     # Over another recipe the allow-list may be that recipe's: then there is nothing here to compare with.
     if "tools" not in recipe.written:
         return

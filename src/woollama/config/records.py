@@ -17,6 +17,20 @@ from woollama.config.values import Kind, Schema, kind
 
 T = TypeVar("T")
 NO_KEYS: Mapping[str, object] = {}
+_WORDS_OF_OTHERS = {
+    "model": "inferencer",
+    "prompt": "system",
+    "system_prompt": "system",
+    "instructions": "system",
+    "fallback": "fallbacks",
+    "url": "base_url",
+    "api_base": "base_url",
+    "endpoint": "base_url",
+    "key": "api_key_env",
+    "api_key": "api_key_env",
+    "type": "api",
+    "provider": "api",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +88,7 @@ def read_record(
             if raw[key] != not_yet[key]:
                 findings.append(Finding("is not supported in this version", (key,)))
         elif key not in settings:
-            hint = did_you_mean(key, [*settings, *not_yet])
+            hint = _misnamed(key, settings) or did_you_mean(key, [*settings, *not_yet])
             findings.append(Finding("is no known key", (key,), hint, unknown))
     for key, (item, how) in settings.items():
         if key in raw:
@@ -87,6 +101,14 @@ def read_record(
     if any(finding.severity == "error" for finding in findings):
         return None, findings
     return cls(**values), findings
+
+
+def _misnamed(key: str, settings: Mapping[str, tuple[dataclasses.Field[Any], Setting]]) -> str:
+    """What somebody meant who uses another program's word, or writes a key one table too high."""
+    if (meant := _WORDS_OF_OTHERS.get(key)) in settings:
+        return f'did you mean "{meant}"?'
+    inside = [name for name, (_, how) in settings.items() if key in how.kind.schema.get("properties", ())]
+    return f"it belongs into {inside[0]}: {inside[0]} = {{ {key} = … }}" if inside else ""
 
 
 def record(cls: type[T]) -> Kind[T]:

@@ -117,5 +117,6 @@ def _tell_unknown_sections(documents: Sequence[Document], problems: list[Problem
             if key in not_yet and value != not_yet[key]:
                 problems.append(place(document, (key,), Finding("is not supported in this version"), key))
             elif key not in not_yet and key not in SECTIONS and key not in TABLES:
-                hint = did_you_mean(key, [*SECTIONS, *TABLES, *not_yet])
+                home = [section for section, cls in SECTIONS.items() if key in settings_of(cls)]
+                hint = f"it belongs into [{home[0]}]" if home else did_you_mean(key, [*SECTIONS, *TABLES, *not_yet])
                 problems.append(place(document, (key,), Finding("is no known section", suggestion=hint), key))
