@@ -103,7 +103,7 @@ def routes(
         Route("POST", "/v1/responses/{response_id}/cancel", responses.cancel),
         Route("GET", "/v1/responses/{response_id}/input_items", responses.input_items),
         Route("POST", "/v1/conversations", conversations.create),
-        Route("GET", "/v1/conversations", conversations.listing),
+        Route("GET", "/v1/conversations", ForOwner(conversations.listing)),
         Route("GET", "/v1/conversations/{conversation_id}", conversations.retrieve),
         Route("POST", "/v1/conversations/{conversation_id}", conversations.update),
         Route("DELETE", "/v1/conversations/{conversation_id}", conversations.delete),

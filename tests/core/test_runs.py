@@ -7,9 +7,10 @@ import gc
 
 import pytest
 
-from woollama.core.runs import LAG_LIMIT_EVENTS, Emit, Runs
+from woollama.core.lease import Gate, LeasePolicy
+from woollama.core.runs import LAG_LIMIT_EVENTS, OUTPUT_LIMIT, Emit, Runs
 from woollama.domain.errors import BadRequest, InternalFault, ShuttingDown
-from woollama.domain.events import Event, Failed, RoundBegan, Stopped, TextDelta
+from woollama.domain.events import Event, Failed, Rewrote, RoundBegan, Stopped, TextDelta
 from woollama.domain.turns import INTERNAL, Target, Turn
 
 BEGAN = RoundBegan(0, Target("scripted", "any"))
@@ -215,3 +216,56 @@ async def test_an_observer_sees_the_events_of_all_runs() -> None:
         async with runs.start(a_turn(turn_id)) as run:
             assert [event async for event in run.watch()]
     assert [turn_id for turn_id, event in seen if isinstance(event, Stopped)] == ["turn_1", "turn_2"]
+
+
+# --- limits ---
+
+
+async def endless(turn: Turn, emit: Emit) -> None:
+    await emit(BEGAN)
+    while True:
+        await emit(TextDelta("x" * 1000))
+
+
+async def test_a_log_beyond_its_limit_ends_as_an_answer_that_became_too_long() -> None:
+    closed = asyncio.Event()
+
+    async def play(turn: Turn, emit: Emit) -> None:
+        try:
+            await endless(turn, emit)
+        finally:
+            closed.set()
+
+    async with Runs(play, output_bytes=10_000).start(a_turn()) as run:
+        seen = [event async for event in run.watch()]
+    *said, why, ending = seen
+    assert ending == Stopped("length", OUTPUT_LIMIT)
+    assert why == Rewrote("cut off after 10000 bytes of output (limits.output)")
+    assert 8 <= sum(isinstance(event, TextDelta) for event in said) <= 10
+    assert closed.is_set()
+
+
+async def test_a_task_of_the_run_that_goes_beyond_the_limit_ends_it_as_well() -> None:
+    """As the tools of a round do, which run in a group of their own."""
+
+    async def play(turn: Turn, emit: Emit) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(endless(turn, emit))
+
+    async with Runs(play, output_bytes=10_000).start(a_turn()) as run:
+        assert [event async for event in run.watch()][-1] == Stopped("length", OUTPUT_LIMIT)
+
+
+async def test_turns_beyond_the_places_wait_and_are_refused_after_a_while() -> None:
+    held = Held()
+    runs = Runs(held, places=Gate("woollama", LeasePolicy(0, 1, 1, 0.05, 5.0)))
+    async with runs.start(a_turn("turn_1")) as first:
+        await held.began.wait()
+        async with runs.start(a_turn("turn_2")) as second:
+            seen = [event async for event in second.watch()]
+        assert isinstance(seen[0], Failed)
+        assert (seen[0].error.kind, seen[0].error.retry_after) == ("backpressure", 5.0)
+        async with runs.start(a_turn("turn_3")) as third:
+            held.released.set()
+            assert [event async for event in third.watch()] == [BEGAN, Stopped("end")]
+        assert [event async for event in first.watch()] == [BEGAN, Stopped("end")]
