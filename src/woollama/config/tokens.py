@@ -20,14 +20,15 @@ def read_tokens(documents: Sequence[Document], variables: Variables, problems: l
 
     A value that two tokens have opens what the first of them does.
     """
-    tokens: dict[str, Token] = {}
+    # What cannot be read grants nothing, and still it was meant to shut the door.
+    written = [document.data.get("tokens") for document in documents]
+    tokens = {name: Token(name, (), ()) for section in written if isinstance(section, dict) for name in section}
     owners: dict[str, str] = {}
     for entry in entries("tokens", documents, problems):
         if switched_off(entry, problems):
+            del tokens[entry.name]
             continue
-        # One that cannot be read grants nothing, and still it was meant to shut the door.
-        token = read_entry(Token, entry, variables, problems) or Token(entry.name, (), ())
-        tokens[token.name] = token
+        token = tokens[entry.name] = read_entry(Token, entry, variables, problems) or tokens[entry.name]
         value = value_of(token, variables.environ)
         if value is None:
             problems += entry.problems([Finding(_why_not(token, variables.environ))])
