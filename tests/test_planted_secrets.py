@@ -20,7 +20,6 @@ from tests.chat_wire import chunk, frame
 from tests.daemon import daemon
 from tests.upstream import Answer, Received, ScriptedUpstream, body, error, html, raw, sse
 from woollama.observe import Scrubber, configure
-from woollama.server import ServeOptions
 
 PATIENCE_S = 20.0
 PLANTED = {
@@ -29,6 +28,8 @@ PLANTED = {
     "GIT_TOKEN": "planted-token-of-a-tool-server",
     "HTTP_TOKEN": "planted-header-of-a-tool-server",
     "WOOLLAMA_TOKEN": "planted-token-of-the-daemon",
+    "WOOLLAMA_TOKEN_AIDER": 'planted+token/"of"=a client',
+    "NAMED_LIKE_NOTHING": "planted-token-of-another-client",
     "UNRELATED_API_KEY": "planted-key-of-something-else",
 }
 INFERENCERS = """
@@ -53,6 +54,13 @@ base_url = "{origin}"
 api_key_env = "MOCK_KEY"
 discover = false
 retries = 0
+"""
+TOKENS = """
+[tokens.aider]
+models = ["mock/*", "woollama/plain"]
+
+[tokens.other]
+token_env = "NAMED_LIKE_NOTHING"
 """
 RECIPES = '[recipes.plain]\ninferencer = "mock/m"\n'
 LEAKY = "import os, sys\nprint(*(f'{k}={v}' for k, v in os.environ.items()), file=sys.stderr)\nsys.exit(3)\n"
@@ -126,10 +134,10 @@ async def table(tmp_path: Path, log: io.StringIO) -> AsyncIterator[Table]:
         upstream.always(lambda request: error(500, told(request)))
         scrubber = Scrubber()
         configure("debug", "text", scrubber=scrubber, stream=log)
-        options = ServeOptions(token=PLANTED["WOOLLAMA_TOKEN"], shutdown_timeout_s=1.0)
+        (tmp_path / "woollama.toml").write_text(TOKENS)
         headers = {"authorization": f"Bearer {PLANTED['WOOLLAMA_TOKEN']}"}
         async with (
-            daemon(tmp_path, {**PLANTED, "HOME": str(tmp_path)}, options, scrubber) as running,
+            daemon(tmp_path, {**PLANTED, "HOME": str(tmp_path)}, None, scrubber) as running,
             httpx2.AsyncClient(base_url=running.url, trust_env=False, timeout=PATIENCE_S, headers=headers) as client,
         ):
             yield Table(client, upstream, log)
@@ -198,6 +206,24 @@ async def test_a_refused_caller_does_not_get_the_token_back(table: Table):
     asked = {"model": PLANTED["MOCK_KEY"], "messages": []}
     await table.ask("POST", "/v1/chat/completions", json=asked)
     assert table.leaks() == []
+
+
+@pytest.mark.parametrize("name", ["WOOLLAMA_TOKEN_AIDER", "NAMED_LIKE_NOTHING"])
+async def test_a_clients_token_is_seen_nowhere_and_by_no_upstream(table: Table, name: str):
+    token = PLANTED[name]
+    for reply in REPLIES.values():
+        for way in ({"authorization": f"Bearer {token}"}, {"authorization": "", "x-api-key": token}):
+            for model in ("mock/m", "woollama/plain", "messages/m", f"mock/{token}", token, f"woollama/{token}"):
+                table.upstream.always(reply)
+                asked = {"model": model, "messages": [{"role": "user", "content": "x"}], "user": "u"}
+                await table.ask("POST", "/v1/chat/completions", json=asked, headers=way)
+                await table.ask("GET", f"/v1/models/{quote(model)}", headers=way)
+            await table.ask("GET", "/w1/events", headers=way)
+            await table.ask("GET", "/metrics", headers=way)
+    assert table.leaks() == []
+    sent = str([request.headers for request in table.upstream.requests])
+    assert [each for each in (token, PLANTED["WOOLLAMA_TOKEN"]) if each in sent] == []
+    assert {"caller=aider", "caller=other"} & set(table.log.getvalue().split())
 
 
 def test_a_leak_would_be_seen(log: io.StringIO):

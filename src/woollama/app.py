@@ -67,7 +67,7 @@ from woollama.surfaces.patterns import Patterns
 from woollama.surfaces.relay import Relayer
 from woollama.surfaces.reload import Reload
 from woollama.surfaces.status import Status
-from woollama.surfaces.watched import Watched
+from woollama.surfaces.watched import Watched, scrubbed
 from woollama.toolservers.fleet import Fleet
 
 _LASTING = frozenset({"/mcp", "/mcp/", "/mcp/pipe", "/w1/events"})
@@ -246,7 +246,7 @@ class Daemon:
         heartbeat_s = core.config.door.heartbeat_s
         self._mcp = McpEndpoint(core.offer(), max_body_bytes=core.config.limits.body_bytes)
         self._feed = Feed(heartbeat_s=heartbeat_s, scrub=scrubber.scrub, request_id=request_id.get)
-        self._metrics = Metrics(usual_gauges(core.tool_servers, core.runs, __version__))
+        self._metrics = Metrics(usual_gauges(core.tool_servers, core.runs, __version__), scrubber.scrub)
         core.runs.observe(self._feed.see_run)
         core.approvals.observe(self._feed.see_ask)
         core.approvals.observe(core.notifier.see)
@@ -255,7 +255,7 @@ class Daemon:
         core.toolbox.watch(lambda what, fields: self._metrics.see_tool(fields) if what == "tool.returned" else None)
         self._reloading = Reloading(loaded, load, self._reconfigure, tell=self._feed.tell)
         self._site = self._new_site()
-        self._app = Watched(self._serve, self._metrics, self._feed)
+        self._app = Watched(self._serve, self._metrics, self._feed, scrubber.scrub)
 
     def __repr__(self) -> str:
         return f"<Daemon {self._core!r}>"
@@ -287,7 +287,7 @@ class Daemon:
 
     def render_error(self, path: str, error: RouterError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         status, headers, body = render_error(path, error)
-        return status, headers, self._scrubber.scrub(body.decode()).encode()
+        return status, scrubbed(headers, self._scrubber.scrub), self._scrubber.scrub(body.decode()).encode()
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         site = self._site

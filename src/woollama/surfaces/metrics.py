@@ -93,7 +93,10 @@ class Gauge:
 
 
 class Metrics:
-    def __init__(self, gauges: Sequence[Gauge] = ()) -> None:
+    """`scrub` takes known secrets out of labels: names of models come from clients."""
+
+    def __init__(self, gauges: Sequence[Gauge] = (), scrub: Callable[[str], str] = str) -> None:
+        self._scrub = scrub
         self._http = Histogram("http_server_request_duration_seconds", "Requests that were answered.", SECONDS)
         self._operations = Histogram(
             "gen_ai_client_operation_duration_seconds", "Requests to models, from the first byte to the last.", SECONDS
@@ -109,7 +112,8 @@ class Metrics:
         return f"<Metrics {', '.join(part.name for part in self._parts)}>"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = "".join(f"{line}\n" for part in self._parts for line in part.lines()).encode()
+        text = "".join(f"{line}\n" for part in self._parts for line in part.lines())
+        body = self._scrub(text).encode()
         headers = [
             (b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),
             (b"content-length", b"%d" % len(body)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -11,13 +12,18 @@ from woollama.domain.turns import Caller
 from woollama.surfaces.feed import Feed
 from woollama.surfaces.metrics import Metrics
 
+_OURS = b"x-woollama-"
 _TOLD = ("surface", "model", "by", "target", "attempts", "tokens_in", "tokens_out", "cost_usd")
 
 
 class Watched:
-    """Around the application: reads what it noted for the log line of a request (`scope["state"]["span"]`)."""
+    """Around the application: reads what it noted for the log line of a request (`scope["state"]["span"]`).
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, feed: Feed) -> None:
+    `scrub` takes known secrets out of our own headers: they repeat names that clients and upstreams made up.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, feed: Feed, scrub: Callable[[str], str] = str) -> None:
+        self._scrub = scrub
         self._app = app
         self._metrics = metrics
         self._feed = feed
@@ -35,6 +41,7 @@ class Watched:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                message["headers"] = scrubbed(message.get("headers", ()), self._scrub)
             await send(message)
 
         began = time.monotonic()
@@ -58,3 +65,11 @@ class Watched:
                 self._feed.tell(
                     "request.ended", status=status, error=fields.get("error"), caller=caller.name, ms=ms, **told
                 )
+
+
+def scrubbed(headers: Iterable[tuple[bytes, bytes]], scrub: Callable[[str], str]) -> list[tuple[bytes, bytes]]:
+    """The same headers, our own without known secrets in them."""
+    return [
+        (name, scrub(value.decode("latin-1")).encode("latin-1") if name.startswith(_OURS) else value)
+        for name, value in headers
+    ]
