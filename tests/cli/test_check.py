@@ -84,6 +84,13 @@ def test_a_file_that_does_not_parse_is_an_error(home: Home) -> None:
             3,
         ),
         (
+            '[recipes.a]\ninferencer = "ollama/x"\nconfirm = ["clok.now"]',
+            "recipes.a.confirm[0]",
+            "error",
+            'there is no tool server "clok"',
+            3,
+        ),
+        (
             '[recipes.a]\ninferencer = "ollama/x"\ntools = ["clok.now"]',
             "recipes.a.tools[0]",
             "error",

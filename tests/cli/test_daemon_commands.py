@@ -263,3 +263,17 @@ def test_a_refused_question_is_told(home: Home, daemon: FakeDaemon) -> None:
     daemon.answers["/v1/responses"] = (404, {"error": {"message": "there is no model 'x'"}})
     finished = home.woollama("run", "x", "hi")
     assert (finished.returncode, finished.stderr) == (1, "woollama: there is no model 'x'\n")
+
+
+def test_a_call_that_failed_says_why(home: Home, daemon: FakeDaemon) -> None:
+    told = {
+        "type": "mcp_tool_execution_error",
+        "content": [{"type": "text", "text": "The call was denied by the user."}],
+    }
+    failed = {**CALL, "output": None, "error": told}
+    daemon.answers["/v1/responses"] = (
+        200,
+        [{"type": "response.output_item.done", "item": failed}, {"type": "response.completed"}],
+    )
+    asked = home.woollama("run", "demo", "what time is it?")
+    assert asked.stderr == '[clock.now {"timezone": "Asia/Tokyo"} -> The call was denied by the user.]\n'

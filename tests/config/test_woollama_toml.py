@@ -82,3 +82,17 @@ def test_an_origin_without_its_scheme_matches_nothing_and_is_told(tmp_path: Path
     assert "an origin such as http://localhost:3000" in str(problem)
     (tmp_path / "woollama.toml").write_text('[server]\nallow_origins = ["http://localhost:3000", "*"]\n')
     assert load(tmp_path, {}).config.door.allow_origins == ("http://localhost:3000", "*")
+
+
+@pytest.mark.parametrize("rule", ['deny = ["fs"]', 'denny = ["fs.*"]', 'confirm = "git.*"', 'timeout = "soon"'])
+def test_a_rule_about_approvals_that_cannot_be_read_prevents_a_start(files: Files, rule: str) -> None:
+    files.write("woollama.toml", f'[approvals]\nnotify = ["notify-send"]\n{rule}\n')
+    loaded = files.load()
+    assert loaded.fatal
+    assert loaded.errors[0].key.startswith("approvals.")
+
+
+def test_approvals_have_a_floor_and_a_time(files: Files) -> None:
+    files.write("woollama.toml", '[approvals]\ntimeout = "5s"\nconfirm = ["*.push"]\ndeny = ["fs.*"]\n')
+    rules = files.load().config.approvals
+    assert (rules.timeout_s, rules.confirm, rules.deny, rules.notify) == (5.0, ("*.push",), ("fs.*",), ())

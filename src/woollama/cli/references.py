@@ -6,7 +6,7 @@ Nobody is asked: a model that an inferencer would have to tell of is a warning, 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
@@ -14,7 +14,7 @@ from woollama.config import Config, Loaded, Problem
 from woollama.config.defaults import defaults_dir
 from woollama.config.mcp_json import SECTIONS
 from woollama.config.model import Recipe as RecipeEntry
-from woollama.config.problems import Finding, did_you_mean
+from woollama.config.problems import Finding, Severity, did_you_mean
 from woollama.core.catalog import Catalog, Source
 from woollama.core.names import OWN_PREFIX, Names
 from woollama.core.recipes import Recipe, variables_in
@@ -99,16 +99,27 @@ def _written(config: Config, path: tuple[str | int, ...]) -> str:
 
 def _tools(loaded: Loaded) -> Iterator[Problem]:
     servers = loaded.config.servers
-    for recipe in loaded.config.recipes.values():
-        for index, glob in enumerate(recipe.tools):
-            path = ("recipes", recipe.name, "tools", index)
+    for path, globs in _lists_of_tools(loaded.config):
+        # A rule that names what is not there prevents nothing, and may be for a server that comes and goes.
+        severity: Severity = "warning" if path[0] == "approvals" else "error"
+        for index, glob in enumerate(globs):
             named = glob.partition(".")[0]
             matching = [name for name in servers if fnmatchcase(name, named) or glob.startswith(f"{name}.")]
             if not matching:
-                finding = Finding(f'there is no tool server "{named}"', (), did_you_mean(named, servers))
-                yield loaded.problem(path, finding)
-            elif all(servers[name].disabled for name in matching):
-                yield loaded.problem(path, Finding(f'the tool server "{named}" is switched off', severity="warning"))
+                finding = Finding(f'there is no tool server "{named}"', (), did_you_mean(named, servers), severity)
+                yield loaded.problem((*path, index), finding)
+            elif path[0] == "recipes" and all(servers[name].disabled for name in matching):
+                finding = Finding(f'the tool server "{named}" is switched off', severity="warning")
+                yield loaded.problem((*path, index), finding)
+
+
+def _lists_of_tools(config: Config) -> Iterator[tuple[tuple[str, ...], Sequence[str]]]:
+    """Where globs over `server.tool` are written."""
+    for recipe in config.recipes.values():
+        yield ("recipes", recipe.name, "tools"), recipe.tools
+        yield ("recipes", recipe.name, "confirm"), recipe.confirm
+    yield ("approvals", "confirm"), config.approvals.confirm
+    yield ("approvals", "deny"), config.approvals.deny
 
 
 def _variables(loaded: Loaded) -> Iterator[Problem]:

@@ -83,8 +83,15 @@ def _end_line(is_open: bool) -> bool:
 
 
 def _call_line(call: dict[str, Any]) -> str:
-    result = call.get("error") or call.get("output")
+    error = call.get("error")
+    result = call.get("output") if error is None else _said(error)
     return f"[{call['server_label']}.{call['name']} {call['arguments']} -> {result}]"
+
+
+def _said(error: dict[str, Any]) -> str:
+    """What an error of a call says, wherever it says it."""
+    said = [part["text"] for part in error.get("content") or () if isinstance(part.get("text"), str)]
+    return " ".join(said) or error.get("message") or error["type"]
 
 
 def _pair(text: str) -> tuple[str, str]:
