@@ -112,8 +112,10 @@ def test_what_only_an_editor_knows_is_told_as_that(files: Files) -> None:
 
 
 def test_the_file_of_an_existing_installation_loads(files: Files) -> None:
-    files.write("mcp.json", '{"fabric": {"dir": "~/patterns"}, "mcpServers": {"x": {"command": "x"}}}')
-    assert files.told() == []
+    others = '"fabric": {"dir": "~/patterns"}, "mcpServers": {"x": {"command": "x"}}'
+    for store in ('"x"', '{"type": "mcp", "server": "x"}', '{"type": "http", "url": "http://127.0.0.1:1"}', "null"):
+        files.write("mcp.json", f'{{"conversationStore": {store}, {others}}}')
+        assert files.told() == []
 
 
 def test_vs_codes_shape_with_its_inputs(files: Files) -> None:
