@@ -341,7 +341,10 @@ class Daemon:
             started_at=self._started_at,
             scrub=self._scrubber.scrub,
         )
-        self._responses = Responses(around, core.state.conversations, core.generation.counting, core.tool_servers.tools)
+        conversations, collect = core.state.conversations, core.approvals.collect
+        self._responses = Responses(
+            around, conversations, core.generation.counting, core.tool_servers.tools_of, collect
+        )
         return Site(
             routes(
                 chat=chat,
@@ -352,7 +355,7 @@ class Daemon:
                 ollama_generate=OllamaExchange("ollama", ollama_generate, "/api/generate", around),
                 ollama_embed=lambda path: Embed(path, around),
                 responses=self._responses,
-                conversations=ConversationsApi(core.state.conversations),
+                conversations=ConversationsApi(conversations),
                 passage=lambda path, capability: Passage(path, capability, around),
                 models=Models(core.catalog, names),
                 tools=tools,

@@ -15,7 +15,6 @@ from woollama.domain.errors import (
     BadRequest,
     ShuttingDown,
     UnknownModel,
-    UnsupportedField,
     UpstreamBroke,
     UpstreamTimeout,
     UpstreamUnreachable,
@@ -185,11 +184,12 @@ async def test_a_request_can_limit_the_calls_that_are_made_for_it() -> None:
     assert model.calls[-1].choice == NO_TOOLS
 
 
-async def test_a_grant_of_tools_is_refused_by_name() -> None:
-    events = await Table(Rounds(says("x"))).play(turn(tool_grants=(ToolGrant("clock"),)))
+async def test_a_grant_of_a_server_that_is_not_there_is_refused_by_name() -> None:
+    events = await Table(Rounds(says("x"))).play(turn(tool_grants=(ToolGrant("gone"),)))
     error = failure(events)
-    assert isinstance(error, UnsupportedField)
+    assert isinstance(error, BadRequest)
     assert error.param == "tools"
+    assert "'gone'" in error.message
 
 
 async def test_a_forced_call_is_forced_once() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-from woollama.core.policy import Need, Policy
+from woollama.core.policy import Need, Rules
 from woollama.core.recipes import Recipe
 from woollama.domain.ids import new_id
 from woollama.domain.messages import Ask, Json
@@ -22,7 +22,7 @@ class Approved:
     The context's asker is asked. A call that a person has approved already is not asked about again.
     """
 
-    def __init__(self, inner: Toolbox, policy: Policy, recipe: Recipe | None = None) -> None:
+    def __init__(self, inner: Toolbox, policy: Rules, recipe: Recipe | None = None) -> None:
         self._inner = inner
         self._policy = policy
         self._recipe = recipe

@@ -56,17 +56,23 @@ class Continuations:
             self._kept.popitem(last=False)
 
     def splice(self, caller: str, items: Sequence[Item]) -> tuple[Item, ...]:
-        """`items` with every assistant's block that we know the whole of in its whole form."""
+        """`items` with every assistant's block that we know the whole of in its whole form.
+
+        A history in which our own calls stand, of a dialect that shows them or out of a store, is whole as it is.
+        """
         spliced: list[Item] = []
         block: list[Item] = []
+        is_whole = False
         for item in items:
+            is_whole = is_whole or (isinstance(item, ToolCall) and item.runs == "server")
             if _is_of_assistant(item):
                 block.append(item)
                 continue
-            spliced += self._whole(caller, spliced, block)
+            spliced += block if is_whole else self._whole(caller, spliced, block)
             block = []
             spliced.append(item)
-        return (*spliced, *self._whole(caller, spliced, block))
+            is_whole = is_whole and not (isinstance(item, Message) and item.role == "user")
+        return (*spliced, *(block if is_whole else self._whole(caller, spliced, block)))
 
     def _whole(self, caller: str, before: Sequence[Item], block: Sequence[Item]) -> Sequence[Item]:
         for call in block:

@@ -34,14 +34,16 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from fnmatch import fnmatchcase
 
 from woollama.core.approvals import Approvals, RunAsker
 from woollama.core.attempts import Attempts, Try
 from woollama.core.continuations import Continuations
-from woollama.core.names import Names
+from woollama.core.names import Names, Route
 from woollama.core.plan import Plan, plan_of
 from woollama.core.policy import NO_POLICY, Policy
 from woollama.core.prices import NO_PRICES, Prices
+from woollama.core.recipes import Recipe
 from woollama.core.runs import Emit
 from woollama.core.tool_round import ToolRound
 from woollama.domain.answers import Answer
@@ -51,7 +53,7 @@ from woollama.domain.messages import Answer as AnswerToAsk
 from woollama.domain.messages import Ask, Image, Item, Message, Reasoning, ToolCall, ToolResult
 from woollama.domain.ports import Inferencer, Toolbox
 from woollama.domain.tools import Paused
-from woollama.domain.turns import NO_TOOLS, Call, Target, Turn
+from woollama.domain.turns import NO_TOOLS, Call, PausedCall, Target, Turn
 
 SAME_ROUNDS_BEFORE_STOP = 3
 _WHOLE: Collection[StopReason] = ("end", "stop_sequence", "tool_calls")
@@ -92,25 +94,26 @@ class Engine:
     async def play(self, turn: Turn, emit: Emit) -> None:
         """Answer `turn`, telling every event to `emit`; the last one is a `Stopped`. Raises `RouterError`."""
         route = self._names.resolve(turn.model, turn.caller.scope, turn.recipe, needs=needs_of(turn))
-        if self._ready is not None and route.recipe is not None and route.recipe.tools:
-            await self._ready(route.recipe.tools)
+        wanted = [*(route.recipe.tools if route.recipe else ()), *(f"{grant.server}.*" for grant in turn.tool_grants)]
+        if self._ready is not None and wanted:
+            await self._ready(wanted)
         plan = plan_of(turn, route, self._toolbox, self._policy)
         try:
             async with asyncio.timeout_at(turn.deadline) as limit:
-                await self._loop(turn, plan, emit)
+                await self._loop(turn, route, plan, emit)
         except TimeoutError:
             if not limit.expired():
                 raise
             raise UpstreamTimeout("the turn did not end within its time") from None
 
-    async def _loop(self, turn: Turn, plan: Plan, emit: Emit) -> None:
+    async def _loop(self, turn: Turn, route: Route, plan: Plan, emit: Emit) -> None:
         for what in plan.rewrites:
             await emit(Rewrote(what))
         history = list(self._continuations.splice(turn.caller.name, turn.items))
         produced: list[Item] = []
         tools = ToolRound(plan, turn.caller, emit, RunAsker(self._approvals, turn, emit))
         if turn.resumes:
-            results = await tools.resume(turn.resumes)
+            results = await tools.resume([self._judged(plan, route.recipe, each) for each in turn.resumes])
             if _any_paused(results):
                 await emit(Stopped("paused"))
                 return
@@ -155,6 +158,17 @@ class Engine:
                 return
             same = same + 1 if _repeats(produced, made, results) else 0
             produced += results
+
+    def _judged(self, plan: Plan, recipe: Recipe | None, paused: PausedCall) -> PausedCall:
+        """A call of an earlier turn by the name and the rules of now: whose yes counts is not for the client to say."""
+        wanted = f"{paused.ask.server}.{paused.ask.tool}"
+        function = next((each for each in plan.functions if each.tool and each.tool.qualified == wanted), None)
+        if function is None or function.tool is None:
+            return paused
+        of_recipe = recipe is not None and any(fnmatchcase(wanted, glob) for glob in recipe.tools)
+        need = self._policy.need(function.tool, recipe if of_recipe else None)
+        ask = replace(paused.ask, confirm_by=need.confirm_by if need else "client")
+        return replace(paused, call=replace(paused.call, name=function.name), ask=ask)
 
     async def _round(
         self, turn: Turn, plan: Plan, call: Call, targets: Sequence[Target], number: int, emit: Emit
@@ -206,7 +220,7 @@ class Engine:
 def needs_of(turn: Turn) -> Collection[str]:
     """The capabilities that a model must have for a turn; a recipe's tools are known where its name is resolved."""
     needs = {"chat"}
-    if turn.client_tools:
+    if turn.client_tools or turn.tool_grants:
         needs.add("tools")
     if any(isinstance(item, Message) and any(isinstance(part, Image) for part in item.parts) for item in turn.items):
         needs.add("vision")

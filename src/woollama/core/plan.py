@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from woollama.core.approved import Approved
+from woollama.core.grants import Both, Tightened, globs_of
 from woollama.core.names import Route
 from woollama.core.policy import NO_POLICY, Policy
 from woollama.core.recipes import Recipe
 from woollama.core.toolboxes import Filtered, NoTools, Paced, Validated, WithExamples
-from woollama.domain.errors import BadRequest, UnsupportedField
+from woollama.domain.errors import BadRequest
 from woollama.domain.events import CallOpened
 from woollama.domain.messages import ToolResult
 from woollama.domain.ports import Toolbox
@@ -21,6 +22,8 @@ from woollama.domain.tools import Function
 from woollama.domain.turns import AUTO, Params, Target, ToolChoice, Turn
 
 DEFAULT_MAX_ROUNDS = 16
+DEFAULT_PARALLEL_TOOLS = 8
+DEFAULT_TOOL_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +54,24 @@ class Plan:
 
 
 def plan_of(turn: Turn, route: Route, toolbox: Toolbox, policy: Policy = NO_POLICY) -> Plan:
-    if turn.tool_grants:
-        raise UnsupportedField(
-            "tools of type `mcp` are not available in this version; ask a recipe that has them", param="tools"
-        )
     recipe = route.recipe
+    granted = _granted(turn, toolbox, policy)
     if recipe is None:
         return Plan(
             route.targets,
             "",
             turn.params,
-            NoTools(),
-            _offered(turn, ()),
+            granted,
+            _offered(turn, granted.functions()),
             turn.choice or AUTO,
             _without_force(turn.choice),
         )
     # A call that waits for a yes takes nobody's place, so people are asked outside of `Paced`.
     paced = Paced(toolbox, recipe.max_parallel_tools, recipe.tool_timeout_s)
     in_scope = Filtered(Validated(Approved(paced, policy, recipe)), turn.caller.scope.tools)
-    allowed = WithExamples(Filtered(in_scope, recipe.tools), recipe.examples)
+    allowed: Toolbox = WithExamples(Filtered(in_scope, recipe.tools), recipe.examples)
+    if turn.tool_grants:
+        allowed = Both(allowed, granted)
     functions = _offered(turn, allowed.functions())
     choice = turn.choice or _choice_of(recipe, functions)
     if turn.choice is None and turn.items and isinstance(turn.items[-1], ToolResult):
@@ -87,11 +89,23 @@ def plan_of(turn: Turn, route: Route, toolbox: Toolbox, policy: Policy = NO_POLI
     )
 
 
+def _granted(turn: Turn, toolbox: Toolbox, policy: Policy) -> Toolbox:
+    """What the request itself asks for. The owner's policy holds, and no recipe's allow-list is a yes to it."""
+    if not turn.tool_grants:
+        return NoTools()
+    globs = globs_of(turn.tool_grants, toolbox.functions())
+    paced = Paced(toolbox, DEFAULT_PARALLEL_TOOLS, DEFAULT_TOOL_TIMEOUT_S)
+    asked = Approved(paced, Tightened(policy, turn.tool_grants))
+    return Filtered(Filtered(Validated(asked), turn.caller.scope.tools), globs)
+
+
 def _offered(turn: Turn, ours: Sequence[Function]) -> tuple[Function, ...]:
     names = {function.name for function in ours}
     for function in turn.client_tools:
         if function.name in names:
-            raise BadRequest(f"the tool {function.name!r} is also a tool of this recipe: rename yours", param="tools")
+            raise BadRequest(
+                f"the tool {function.name!r} is also one of the tools that run here: rename yours", param="tools"
+            )
     return (*ours, *turn.client_tools)
 
 

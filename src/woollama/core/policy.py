@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from typing import Protocol
 
 from woollama.core.recipes import Recipe
 from woollama.domain.messages import ConfirmBy
@@ -30,6 +31,14 @@ class Need:
 
     why: str
     confirm_by: ConfirmBy
+
+
+class Rules(Protocol):
+    """What is never called, and what needs a yes."""
+
+    def denies(self, tool: Tool) -> bool: ...
+
+    def need(self, tool: Tool, recipe: Recipe | None) -> Need | None: ...
 
 
 @dataclass(frozen=True, slots=True)

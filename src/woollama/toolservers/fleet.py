@@ -102,6 +102,11 @@ class Fleet:
                 for server in meant:
                     await server.settled()
 
+    async def tools_of(self, names: Sequence[str]) -> Sequence[Tool]:
+        """The tools of these servers, once they have started, or have had a moment to."""
+        await self.ready([f"{name}.*" for name in names])
+        return [tool for tool in self.tools() if tool.server in names]
+
     def on_tools(self, tell: Callable[[], None]) -> None:
         """`tell` is called whenever the tools of a server have been listed anew."""
         self._listeners.append(tell)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -172,14 +173,15 @@ def test_a_call_without_an_outcome_was_cancelled_unless_it_waits_for_a_yes() -> 
     ours = ToolCall("mcp_1", "nothing", "{}", "server", "mcp_1")
 
     assert items_of(call) == (ours, ToolResult("mcp_1", Cancelled()))
-    assert items_of({**call, "approval_request_id": "mcpr_1"}) == (ours,)
+    (waiting,) = items_of({**call, "approval_request_id": "mcpr_1"})
+    assert waiting == replace(ours, extra={"responses": {"approval_request_id": "mcpr_1"}})
 
 
 def test_an_approval_is_asked_and_answered() -> None:
     assert items_of(
         {"type": "mcp_approval_request", "id": "mcpr_1", "server_label": "git", "name": "push", "arguments": "{}"},
         {"type": "mcp_approval_response", "approval_request_id": "mcpr_1", "approve": False, "reason": "not now"},
-    ) == (Ask("mcpr_1", "", "git", "push", "{}"), Answer("mcpr_1", False, {"reason": "not now"}))
+    ) == (Ask("mcpr_1", "", "git", "push", "{}"), Answer("mcpr_1", False, {"reason": "not now"}, by="client"))
 
 
 def test_what_a_service_did_itself_is_kept_as_it_came() -> None:

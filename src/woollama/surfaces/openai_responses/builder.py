@@ -36,7 +36,7 @@ from woollama.domain.events import (
 from woollama.domain.ids import new_id
 from woollama.domain.messages import Ask, Opaque
 from woollama.domain.tools import Tool
-from woollama.domain.turns import Turn
+from woollama.domain.turns import PausedCall, Turn
 from woollama.surfaces.footnotes import footnotes
 from woollama.surfaces.openai_responses.calls import CallItem, CustomItem, FunctionItem, ServerCallItem
 from woollama.surfaces.openai_responses.object import (
@@ -78,6 +78,7 @@ class ResponseBuilder:
         self._reasoning: ReasoningItem | None = None
         self._calls: dict[int, CallItem] = {}
         self._running: dict[str, ServerCallItem] = {}
+        self._resumed: dict[str, str] = {}
         self._begun = False
         self._refused = False
 
@@ -87,6 +88,14 @@ class ResponseBuilder:
     def place(self, *, kept: bool, conversation: str | None) -> None:
         """What became of the wish to have this response remembered, as its object says it."""
         self._turn = replace(self._turn, state=replace(self._turn.state, store=kept, conversation=conversation))
+
+    def offer(self, tools: Sequence[Tool]) -> None:
+        """What the tool servers have by now."""
+        self._tools = tools
+
+    def resume(self, paused: Sequence[PausedCall]) -> None:
+        """These calls of an earlier turn go on in this one."""
+        self._resumed = {each.call.id: each.ask.id for each in paused}
 
     def leave_out(self, what: str) -> None:
         """Something that was asked for and is not done, for the notes of the last object."""
@@ -228,7 +237,8 @@ class ResponseBuilder:
         tool = self._client_tools.get(opened.name, ClientTool(opened.name))
         call: CallItem
         if opened.runs == "server":
-            self._running[opened.id] = call = ServerCallItem(self._fresh(opened.item_id, "mcp_"), index, opened)
+            item_id = self._fresh(opened.item_id, "mcp_")
+            self._running[opened.id] = call = ServerCallItem(item_id, index, opened, self._resumed.get(opened.id))
         elif tool.custom:
             call = CustomItem(self._fresh(opened.item_id, "ctc_"), index, opened, tool)
         else:

@@ -134,8 +134,10 @@ class ServerCallItem(CallItem):
 
     family = "response.mcp_call_arguments"
 
-    def __init__(self, id: str, index: int, opened: CallOpened) -> None:  # noqa: A002
+    def __init__(self, id: str, index: int, opened: CallOpened, ask_id: str | None = None) -> None:  # noqa: A002
+        """`ask_id` is the ask after whose answer the call goes on."""
         super().__init__(id, index, opened)
+        self._ask_id = ask_id
         self._outcome: ToolOutcome | None = None
 
     def added(self) -> Iterator[Wire]:
@@ -157,7 +159,7 @@ class ServerCallItem(CallItem):
             "arguments": self.arguments,
             "output": outcome.for_model() if outcome is not None and _status_of(outcome) == "completed" else None,
             "error": _error_of(outcome) if outcome is not None else None,
-            "approval_request_id": outcome.ask_id if isinstance(outcome, Paused) else None,
+            "approval_request_id": outcome.ask_id if isinstance(outcome, Paused) else self._ask_id,
         }
 
     def _closing(self) -> Iterator[Wire]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -18,7 +18,6 @@ from woollama.domain.errors import BadRequest, Conflict, StoreUnreachable
 from woollama.domain.events import Event
 from woollama.domain.ids import new_id
 from woollama.domain.state import UNFINISHED, StoredResponse
-from woollama.domain.tools import Tool
 from woollama.domain.turns import Caller, Turn
 from woollama.surfaces import openai_responses
 from woollama.surfaces.bodies import parse_json, read_json, send_json
@@ -29,7 +28,8 @@ from woollama.surfaces.openai_responses.builder import ResponseBuilder
 from woollama.surfaces.openai_responses.compact import compacted
 from woollama.surfaces.openai_responses.decode import decode
 from woollama.surfaces.openai_responses.object import response_id
-from woollama.surfaces.openai_responses.recording import Recording
+from woollama.surfaces.openai_responses.recording import Recording, ToolsOf
+from woollama.surfaces.openai_responses.resuming import Collect
 from woollama.surfaces.openai_responses.stored_items import stored_items
 from woollama.surfaces.query import Query, listed
 from woollama.surfaces.sse import DONE
@@ -45,12 +45,14 @@ class Responses(Exchange):
         around: Surroundings,
         conversations: Conversations,
         counting: Counting,
-        tools: Callable[[], Sequence[Tool]] = lambda: (),
+        tools: ToolsOf | None = None,
+        collect: Collect = lambda ask_id: None,
     ) -> None:
         super().__init__("responses", openai_responses, "/responses", around)
         self._all = conversations
         self._counting = counting
         self._tools = tools
+        self._collect = collect
 
     # --- a new one
 
@@ -70,7 +72,7 @@ class Responses(Exchange):
         given = await self._with_items(body.get("input"))
         turn = decode({**body, "input": given}, turn_id=new_id("turn_"), caller=caller)
         claim = await self._claim(turn)
-        return Recording(turn, stored_items(given), claim, self._tools(), self._around.scrub)
+        return Recording(turn, stored_items(given), claim, self._tools, self._around.scrub, self._collect)
 
     @asynccontextmanager
     async def started(self, recording: Recording) -> AsyncIterator[Run]:

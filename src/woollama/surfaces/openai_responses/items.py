@@ -20,6 +20,7 @@ from woollama.domain.messages import (
 from woollama.domain.tools import Cancelled, Returned, ToolOutcome, wire_name
 from woollama.surfaces.fields import Fields
 from woollama.surfaces.openai_responses.input_parts import decode_parts
+from woollama.surfaces.openai_responses.resuming import WAITS_FOR
 from woollama.surfaces.openai_responses.sealed import summary_of, unseal
 from woollama.surfaces.openai_responses.tools import OUR_LABEL, custom_arguments, function_name, needed
 from woollama.surfaces.result_blocks import result_blocks
@@ -121,18 +122,20 @@ def _server_call(item: Fields) -> Iterator[Item]:
     """A call that we ran, with its outcome; without one if it still waits for a person's yes."""
     label, name = needed(item, "server_label"), needed(item, "name")
     ours = label == OUR_LABEL
+    waits_for = item.text(WAITS_FOR)
     call = ToolCall(
         id=needed(item, "id"),
         name=name if ours else wire_name(label, name),
         arguments=item.text("arguments") or "{}",
         runs="server",
         item_id=item.text("id"),
+        extra={"responses": {WAITS_FOR: waits_for}} if waits_for else {},
         server=None if ours else label,
         tool=None if ours else name,
     )
     yield call
     outcome = _outcome(item)
-    if outcome is not None or not item.given("approval_request_id"):
+    if outcome is not None or not waits_for:
         yield ToolResult(call.id, outcome or Cancelled())
 
 
@@ -154,4 +157,4 @@ def _answer(item: Fields) -> Answer:
     if approve is None:
         raise BadRequest("`approve` must be a boolean", param=f"{item.path}.approve")
     reason = item.text("reason")
-    return Answer(needed(item, "approval_request_id"), approve, {"reason": reason} if reason else None)
+    return Answer(needed(item, WAITS_FOR), approve, {"reason": reason} if reason else None, by="client")

@@ -7,7 +7,7 @@ week later see the same ids, the same numbers and the same object.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,8 +20,11 @@ from woollama.domain.turns import Turn
 from woollama.surfaces.openai_responses.builder import ResponseBuilder
 from woollama.surfaces.openai_responses.frames import frame_of
 from woollama.surfaces.openai_responses.parts import Wire
+from woollama.surfaces.openai_responses.resuming import Collect, resumed
 from woollama.surfaces.openai_responses.stored_items import replayed, title_of
 
+ToolsOf = Callable[[Sequence[str]], Awaitable[Sequence[Tool]]]
+"""The tools of these servers, once they have started."""
 _log = logging.getLogger("woollama.state")
 
 
@@ -36,8 +39,9 @@ class Recording:
         turn: Turn,
         inputs: Sequence[Raw],
         claim: Claim | None = None,
-        tools: Sequence[Tool] = (),
+        tools: ToolsOf | None = None,
         scrub: Callable[[RouterError], RouterError] = lambda error: error,
+        collect: Collect = lambda ask_id: None,
     ) -> None:
         self.turn = turn
         self.inputs = inputs
@@ -45,8 +49,10 @@ class Recording:
         self.ended = False
         self.answered = False
         self._claim = claim
-        self._builder = ResponseBuilder(turn, tools)
+        self._builder = ResponseBuilder(turn)
+        self._tools = tools
         self._scrub = scrub
+        self._collect = collect
         self._place()
 
     def __repr__(self) -> str:
@@ -58,13 +64,15 @@ class Recording:
     async def prepare(self, turn: Turn) -> Turn:
         history = await self._claim.begin() if self._claim is not None else ()
         self._place()
+        if self._tools is not None and turn.tool_grants:
+            self._builder.offer(await self._tools([grant.server for grant in turn.tool_grants]))
         self._tell(self._builder.begin())
-        if self._claim is None:
-            return turn
         known = {item["id"] for item in history}
         self.inputs = [item for item in self.inputs if item["id"] not in known]  # sent again, or referred to
         instructions = turn.items[:1] if turn.echo.get("instructions") else ()
-        return replace(turn, items=(*instructions, *replayed(history), *replayed(self.inputs)))
+        items, paused = resumed([*replayed(history), *replayed(self.inputs)], self._collect)
+        self._builder.resume(paused)
+        return replace(turn, items=(*instructions, *items), resumes=paused)
 
     def see(self, event: Event) -> None:
         self._tell(self._builder.see(event))

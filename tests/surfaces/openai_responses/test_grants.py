@@ -1,0 +1,178 @@
+"""`{"type": "mcp"}`: our tool servers for any model, with a yes where one is wanted, across turns and restarts."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from tests.convstores import EXAMPLES
+from tests.dialects.responses_wire import check_stream
+from tests.stateful import MODEL, Table, table
+from tests.upstream import chat, chat_stream, chat_tool_call
+
+
+def servers(directory: Path, **of_notes: Any) -> dict[str, Any]:
+    """One whose tools only read, and one whose tools do more."""
+    return {
+        "textops": {"command": sys.executable, "args": [str(EXAMPLES / "mcp-textops" / "server.py")]},
+        "notes": {
+            "command": sys.executable,
+            "args": [str(EXAMPLES / "mcp-convstore" / "server.py"), str(directory / "threads")],
+            **of_notes,
+        },
+    }
+
+
+def grant(label: str, approval: Any = "never", **more: Any) -> Any:
+    return {"type": "mcp", "server_label": label, "require_approval": approval, **more}
+
+
+async def ask(at: Table, *tools: Any, **asked: Any) -> Any:
+    return await at.client.responses.create(model=MODEL, **{"input": "do it", "tools": list(tools), **asked})
+
+
+def kinds(response: Any) -> list[str]:
+    return [item.type for item in response.output]
+
+
+async def test_a_read_only_tool_is_listed_called_and_answered_with(tmp_path: Path) -> None:
+    async with table(tmp_path, mcpServers=servers(tmp_path)) as at:
+        at.upstream.answers(chat_tool_call("textops__uppercase", {"text": "abc"}), chat("ABC it is"))
+        answered = await ask(at, grant("textops"))
+        assert kinds(answered) == ["mcp_list_tools", "mcp_call", "message"]
+        listed, call, _ = answered.output
+        assert {tool.name for tool in listed.tools} >= {"uppercase", "word_count"}
+        assert (call.server_label, call.name, call.output, call.status) == ("textops", "uppercase", "ABC", "completed")
+        offered = [each["function"]["name"] for each in at.upstream.requests[0].json["tools"]]
+        assert "textops__uppercase" in offered
+        assert not any(name.startswith("notes") for name in offered)
+
+
+async def test_its_stream_is_one_valid_lifecycle(tmp_path: Path) -> None:
+    async with table(tmp_path, mcpServers=servers(tmp_path)) as at:
+        at.upstream.answers(
+            chat_stream(calls=[("textops__uppercase", {"text": "abc"})]), chat_stream("ABC it is", reasoning="hm")
+        )
+        body = {"model": MODEL, "input": "x", "stream": True, "tools": [grant("textops")]}
+        streamed = await at.http.post("/v1/responses", json=body)
+        frames = [frame + b"\n\n" for frame in streamed.content.split(b"\n\n")[:-1] if not frame.startswith(b":")]
+        seen = [wire["type"] for wire in check_stream(frames)]
+        for kind in ("mcp_list_tools.in_progress", "mcp_list_tools.completed", "mcp_call.in_progress"):
+            assert f"response.{kind}" in seen
+        assert seen.count("response.mcp_call_arguments.done") == seen.count("response.mcp_call.completed") == 1
+
+
+async def test_only_what_was_allowed_is_there(tmp_path: Path) -> None:
+    async with table(tmp_path, mcpServers=servers(tmp_path)) as at:
+        at.upstream.answers(chat_tool_call("textops__reverse_text", {"text": "abc"}), chat("no"))
+        answered = await ask(at, grant("textops", allowed_tools=["uppercase"]))
+        assert [tool.name for tool in answered.output[0].tools] == ["uppercase"]
+        assert answered.output[1].status == "failed"
+        assert [each["function"]["name"] for each in at.upstream.requests[0].json["tools"]] == ["textops__uppercase"]
+
+
+@pytest.mark.parametrize("approve", [True, False])
+async def test_a_call_waits_for_a_yes_over_a_restart(tmp_path: Path, approve: bool) -> None:
+    wanted = grant("textops", "always")
+    async with table(tmp_path, mcpServers=servers(tmp_path)) as at:
+        at.upstream.answers(chat_tool_call("textops__uppercase", {"text": "abc"}))
+        paused = await ask(at, wanted)
+        assert kinds(paused)[-1] == "mcp_approval_request"
+        assert paused.status == "completed"
+        request = paused.output[-1]
+        assert (request.server_label, request.name, request.arguments) == ("textops", "uppercase", '{"text": "abc"}')
+        (pending,) = (await at.http.get("/w1/approvals")).json()["data"]
+        assert pending["name"] == "textops.uppercase"
+    async with table(tmp_path, mcpServers=servers(tmp_path)) as at:
+        at.upstream.answers(chat("and so"), chat("later"))
+        said = [{"type": "mcp_approval_response", "approval_request_id": request.id, "approve": approve}]
+        answered = await ask(at, wanted, input=said, previous_response_id=paused.id)
+        (call,) = [item for item in answered.output if item.type == "mcp_call"]
+        assert call.approval_request_id == request.id
+        assert (call.status, call.output) == (("completed", "ABC") if approve else ("failed", None))
+        assert answered.output_text == "and so"
+        told = [message for message in at.upstream.requests[0].json["messages"] if message["role"] == "tool"]
+        assert len(told) == 1
+        assert ("ABC" in told[0]["content"]) is approve
+        later = await ask(at, wanted, input="go on", previous_response_id=answered.id)
+        assert later.output_text == "later"
+        assert [role for role, _ in at.asked()] == ["user", "assistant", "tool", "assistant", "user"]
+
+
+async def test_a_client_that_keeps_its_own_history_can_approve_too(tmp_path: Path) -> None:
+    wanted = grant("textops", "always")
+    async with table(tmp_path, mcpServers=servers(tmp_path)) as at:
+        at.upstream.answers(chat_tool_call("textops__uppercase", {"text": "abc"}), chat("done"))
+        paused = await ask(at, wanted, store=False)
+        history = [{"role": "user", "content": "do it"}, *(item.model_dump() for item in paused.output)]
+        yes = {"type": "mcp_approval_response", "approval_request_id": paused.output[-1].id, "approve": True}
+        answered = await ask(at, wanted, input=[*history, yes], store=False)
+        assert answered.output_text == "done"
+        assert [item.output for item in answered.output if item.type == "mcp_call"] == ["ABC"]
+
+
+async def test_going_on_without_an_answer_is_a_no(tmp_path: Path) -> None:
+    wanted = grant("textops", "always")
+    async with table(tmp_path, mcpServers=servers(tmp_path)) as at:
+        at.upstream.answers(chat_tool_call("textops__uppercase", {"text": "abc"}), chat("never mind"))
+        paused = await ask(at, wanted)
+        answered = await ask(at, wanted, input="forget it", previous_response_id=paused.id)
+        assert [item.status for item in answered.output if item.type == "mcp_call"] == ["failed"]
+        assert (await at.http.get("/w1/approvals")).json()["data"] == []
+
+
+async def test_what_may_change_things_needs_a_yes_whatever_the_request_says(tmp_path: Path) -> None:
+    async with table(tmp_path, mcpServers=servers(tmp_path)) as at:
+        at.upstream.answers(chat_tool_call("notes__create_thread", {}), chat("made"))
+        paused = await ask(at, grant("notes", "never"))
+        assert kinds(paused)[-1] == "mcp_approval_request"
+        assert not (tmp_path / "threads").exists()
+        yes = [{"type": "mcp_approval_response", "approval_request_id": paused.output[-1].id, "approve": True}]
+        answered = await ask(at, grant("notes", "never"), input=yes, previous_response_id=paused.id)
+        assert answered.output_text == "made"
+        assert len(list((tmp_path / "threads").iterdir())) == 1
+
+
+async def test_a_clients_own_yes_is_none_where_the_owner_wants_to_be_asked(tmp_path: Path) -> None:
+    async with table(tmp_path, mcpServers=servers(tmp_path, confirm=["create_thread"])) as at:
+        at.upstream.answers(chat_tool_call("notes__create_thread", {}))
+        paused = await ask(at, grant("notes"))
+        yes = [{"type": "mcp_approval_response", "approval_request_id": paused.output[-1].id, "approve": True}]
+        again = await ask(at, grant("notes"), input=yes, previous_response_id=paused.id)
+        assert kinds(again)[-1] == "mcp_approval_request"
+        assert not (tmp_path / "threads").exists()
+
+
+async def test_the_clients_own_tools_and_ours_in_one_turn(tmp_path: Path) -> None:
+    own: Any = {"type": "function", "name": "mine", "parameters": {"type": "object", "properties": {}}, "strict": False}
+    async with table(tmp_path, mcpServers=servers(tmp_path)) as at:
+        both = [("textops__uppercase", {"text": "abc"}), ("mine", {})]
+        at.upstream.answers(chat(calls=both), chat("both"))
+        called = await ask(at, grant("textops"), own)
+        assert sorted(kinds(called)) == ["function_call", "mcp_call", "mcp_list_tools"]
+        (mine,) = [item for item in called.output if item.type == "function_call"]
+        output = [{"type": "function_call_output", "call_id": mine.call_id, "output": "done"}]
+        answered = await ask(at, grant("textops"), own, input=output, previous_response_id=called.id)
+        assert answered.output_text == "both"
+        tools = [m["content"] for m in at.upstream.requests[-1].json["messages"] if m["role"] == "tool"]
+        assert sorted(tools) == ["ABC", "done"]
+
+
+@pytest.mark.parametrize(
+    ("tool", "told"),
+    [
+        (grant("gone"), "no tool server 'gone'"),
+        (grant("textops", server_url="https://elsewhere.example/mcp"), "not allowed here"),
+        ({"type": "mcp", "server_label": "x", "connector_id": "connector_gmail"}, "connector_id|label"),
+        ({"type": "web_search"}, "web_search"),
+        ({"type": "code_interpreter", "container": {"type": "auto"}}, "code_interpreter"),
+    ],
+)
+async def test_what_is_not_there_is_refused_by_name(tmp_path: Path, tool: Any, told: str) -> None:
+    async with table(tmp_path, mcpServers=servers(tmp_path)) as at:
+        with pytest.raises(openai.BadRequestError, match=told):
+            await ask(at, tool)
