@@ -267,7 +267,7 @@ class Daemon:
     async def start(self) -> None:
         self._mcp.start()
         await self._core.warm()
-        self._core.state.start(self._cancel_response)
+        self._core.state.start(lambda response_id: self._responses.cancel_run(response_id))
         self._reloading.start()
 
     async def reload(self) -> None:
@@ -372,9 +372,6 @@ class Daemon:
             ),
             self.render_error,
         )
-
-    async def _cancel_response(self, response_id: str) -> None:
-        await self._responses.cancel_run(response_id)
 
     async def _reload_for_owner(self) -> dict[str, Any]:
         return (await self._reloading.reload("owner")).as_json()

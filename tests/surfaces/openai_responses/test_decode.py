@@ -123,7 +123,7 @@ def test_template_variables_reach_a_recipe() -> None:
 def test_an_approval_in_the_input_shows_that_the_client_can_take_a_pause() -> None:
     turn = turn_of(input=[{"type": "mcp_approval_response", "approval_request_id": "mcpr_1", "approve": True}])
 
-    assert turn.items == (Answer("mcpr_1", True),)
+    assert turn.items == (Answer("mcpr_1", True, by="client"),)
     assert turn.on_ask == "pause"
 
 
