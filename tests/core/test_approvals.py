@@ -48,7 +48,8 @@ class Seen:
 
 
 @pytest.mark.parametrize("approved", [True, False])
-async def test_an_answer_ends_the_waiting(approved: bool) -> None:
+async def test_an_answer_ends_the_waiting(approved: bool, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "woollama.approvals")
     seen = Seen()
     asking = await seen.asking()
     (shown,) = seen.approvals.pending()
@@ -57,6 +58,10 @@ async def test_an_answer_ends_the_waiting(approved: bool) -> None:
     assert await asking == Answer("ask_1", approved, by="unix")
     assert seen.story == [("ask_1", "asked"), ("ask_1", "approved" if approved else "denied")]
     assert seen.approvals.pending() == []
+    verdict = "approved" if approved else "denied"
+    assert [vars(record)["fields"] for record in caplog.records] == [
+        {"server": "git", "tool": "push", "answer": verdict, "by": "unix"}
+    ]
 
 
 async def test_nobody_has_said_yes_by_saying_nothing() -> None:

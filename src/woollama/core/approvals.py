@@ -222,6 +222,9 @@ class Approvals:
         self._over[answer.ask_id] = answer
         while len(self._over) > MOST_OVER:
             self._over.popitem(last=False)
+        verdict = answer.missing or ("approved" if answer.approved else "denied")
+        told = {"server": opened.ask.server, "tool": opened.ask.tool, "answer": verdict, "by": answer.by or None}
+        _log.info("approval", extra={"fields": told})
         self._observed(opened.ask, answer)
 
     async def _answered(self, opened: _Open, wait_s: float, host: Asker | None) -> Answer:
