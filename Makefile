@@ -1,7 +1,7 @@
 .PHONY: run test bench build-wheel fmt lint
 run: ; scripts/run
 test: ; scripts/test
-bench: ; scripts/bench
+bench: ; bench/run
 build-wheel: ; .venv/bin/python -m hatchling build
 fmt: ; .venv/bin/ruff format .
 lint: ; scripts/check

@@ -1,6 +1,13 @@
-"""`python -m bench`."""
+"""`python -m bench PART [ARGUMENTS]`: what we measure, each part against others in one run."""
 
-from bench.overhead import main
+import sys
+
+from bench import gateways, overhead
+
+PARTS = {"gateways": gateways.main, "overhead": overhead.main}
 
 if __name__ == "__main__":
-    main()
+    part, *arguments = sys.argv[1:] or ["gateways"]
+    if part not in PARTS:
+        sys.exit(f"there is no part {part!r}; there are {', '.join(PARTS)}")
+    sys.exit(PARTS[part](arguments))

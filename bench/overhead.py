@@ -98,10 +98,10 @@ def resident_mib(pid: int) -> str:
     return f"{pages * os.sysconf('SC_PAGE_SIZE') / 2**20:.0f} MiB"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench overhead", description=__doc__)
     parser.add_argument("--requests", type=int, default=200, help="measured requests of each kind (200)")
-    count = parser.parse_args().requests
+    count = parser.parse_args(argv).requests
     with (
         tempfile.TemporaryDirectory() as home,
         process(serve_upstream) as (upstream_port, _),
@@ -124,3 +124,4 @@ def main() -> None:
                 print(row(f"{way}, streamed, first byte", [first for first, _ in times]))
             print(row(f"{way}, {f'streamed, all {WORDS} words' if stream else 'whole'}", [end for _, end in times]))
         print(f"memory of the daemon afterwards: {resident_mib(daemon_pid)}")
+    return 0

@@ -1,0 +1,35 @@
+"""The benches run: what they measure is told, and no time is asserted."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_gateways_are_measured_side_by_side() -> None:
+    environ = {key: value for key, value in os.environ.items() if key != "LITELLM"}
+    finished = subprocess.run(
+        [sys.executable, "-m", "bench", "gateways", "--quick"],
+        cwd=ROOT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert finished.returncode == 0, finished.stderr
+    for line in ("64 connections", "50 streams at once", "memory of all its processes"):
+        assert line in finished.stdout
+    rows = [row for row in finished.stdout.splitlines() if row.startswith("  woollama, ")]
+    assert len(rows) == 3 * 2 + 2 + 1, finished.stdout
+    assert not any("no answers" in row for row in rows), finished.stdout
+    assert sum("50/50" in row for row in rows) == 2, finished.stdout
+
+
+def test_an_unknown_part_is_told_which_there_are() -> None:
+    finished = subprocess.run([sys.executable, "-m", "bench", "nothing"], cwd=ROOT, capture_output=True, text=True)
+    assert finished.returncode == 1
+    assert "gateways, overhead" in finished.stderr
