@@ -18,7 +18,7 @@ ALL = frozenset(
     {*DOMAIN, "core", "surfaces", "routes", "inferencers", "toolservers", "stores", "compression", "processes"}
     | {"config", "auth", "observe", "gate", "console", "proxy", "parity", "defaults"}
 )
-COMPOSITION = frozenset({"inferencing", "generation", "found_models", "reloading", "state"})
+COMPOSITION = frozenset({"compressing", "inferencing", "generation", "found_models", "reloading", "state"})
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "platform": frozenset(),
     "domain": LEAF,
@@ -39,6 +39,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "proxy": DOMAIN,
     "parity": DOMAIN,
     "state": DOMAIN | {"config", "core", "stores", "toolservers"},
+    "compressing": DOMAIN | {"compression", "config"},
     "inferencing": DOMAIN | {"config", "core", "inferencers", "observe", "processes"},
     "found_models": DOMAIN,
     "reloading": DOMAIN | {"config"},

@@ -16,6 +16,7 @@ from typing import Any
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from woollama import __version__
+from woollama.compressing import reconfigured, shrinking_of
 from woollama.config import Config, Loaded
 from woollama.config.secrets import secrets_of, without_secrets
 from woollama.core.approvals import Approvals
@@ -103,6 +104,7 @@ class Core:
         remembered = Remembered(state_dir(environ) / "approvals.json")
         self.approvals = Approvals(remembered, timeout_s=config.approvals.timeout_s)
         self.notifier = Notifier(config.approvals.notify, without_secrets(environ))
+        self.shrinking = shrinking_of(config.compression, state_dir(environ))
         self.state = State(config, environ, self.tool_servers)
         scrubber.add(*self.state.secrets())
         self._generation = self._next(config)
@@ -192,6 +194,7 @@ class Core:
         self.runs.limit(config.limits.runs, config.limits.output_bytes)
         self.tool_servers.update(map(server_spec, config.servers.values()))
         self.model_processes.keep_only(config.inferencers)
+        reconfigured(self.shrinking, config.compression)
         self.state.reconfigure(config)
         self._follow()
         retiring = asyncio.create_task(before.retire(), name="retiring a configuration")
@@ -205,6 +208,7 @@ class Core:
             kept = (self.supervisor.close, self._generation.inferencing.close, *processes, self.state.close)
             for close in kept:
                 last_first.push_async_callback(close)
+            last_first.callback(self.shrinking.close)
             await self.runs.close()
             if self._following is not None:
                 self._following.cancel()
@@ -225,6 +229,7 @@ class Core:
             continuations=self._continuations,
             found=self._found,
             approvals=self.approvals,
+            shrinker=self.shrinking,
             ready=self.tool_servers.ready,
             before=before,
         )

@@ -28,7 +28,7 @@ from woollama.core.prices import Price, Prices
 from woollama.core.recipes import Recipe, Variable
 from woollama.core.runs import Emit
 from woollama.domain.capabilities import Declared
-from woollama.domain.ports import Toolbox
+from woollama.domain.ports import Shrinker, Toolbox
 from woollama.domain.tools import Example
 from woollama.domain.turns import Turn
 from woollama.found_models import FoundModels
@@ -46,6 +46,7 @@ class Generation:
         continuations: Continuations,
         found: FoundModels,
         approvals: Approvals,
+        shrinker: Shrinker,
         ready: Callable[[Sequence[str]], Awaitable[None]],
         before: Generation | None = None,
     ) -> None:
@@ -80,8 +81,17 @@ class Generation:
             approvals=approvals,
             policy=self.policy,
             prices=self.prices,
+            shrinker=shrinker,
         )
-        self.counting = Counting(self.names, inferencing.inferencers, toolbox, continuations, ready, policy=self.policy)
+        self.counting = Counting(
+            self.names,
+            inferencing.inferencers,
+            toolbox,
+            continuations,
+            ready,
+            policy=self.policy,
+            shrinker=shrinker,
+        )
         self._users = 0
         self._unused = asyncio.Event()
         self._unused.set()

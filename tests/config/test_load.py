@@ -189,7 +189,7 @@ def test_a_section_or_entry_of_another_type_is_told(files: Files) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "key"),
     [
-        ("recipes.toml", '[recipes.r]\ninferencer = "a/b"\ncompress = "auto"\n', "recipes.r.compress"),
+        ("recipes.toml", '[recipes.r]\ninferencer = "a/b"\ntools_budget_tokens = 9\n', "recipes.r.tools_budget_tokens"),
         ("mcp.json", '{"mcpServers": {"x": {"command": "x", "pin": "warn"}}}', "mcpServers.x.pin"),
     ],
 )

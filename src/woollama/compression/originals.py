@@ -81,19 +81,28 @@ class SqlOriginals:
             raise OriginalsFull(str(problem)) from problem
 
     def get(self, ref: str) -> str | None:
+        found = self.find(ref)
+        return None if found is None else found[0]
+
+    def find(self, ref: str) -> tuple[str, str] | None:
+        """The exact text and the tool that it came from."""
         import sqlite3
 
         now = self._clock()
         try:
             with self._lock, self._opened() as connection:
-                row = connection.execute("select body, used from originals where ref = ?", (ref,)).fetchone()
+                row = connection.execute("select body, used, tool from originals where ref = ?", (ref,)).fetchone()
                 if row is None or row[1] < now - self._max_age_s:
                     return None
                 if row[1] < now - RENEW_EACH_S:
                     connection.execute("update originals set used = ? where ref = ?", (now, ref))
         except (sqlite3.Error, OSError):
             return None
-        return zlib.decompress(row[0]).decode("utf-8", "surrogatepass")
+        return zlib.decompress(row[0]).decode("utf-8", "surrogatepass"), row[2]
+
+    def bound(self, *, max_bytes: int, max_age_s: float) -> None:
+        """Other bounds from now on."""
+        self._max_bytes, self._max_age_s = max_bytes, max_age_s
 
     def size(self) -> tuple[int, int]:
         """How many originals there are, and the bytes that they take."""
@@ -120,16 +129,21 @@ class SqlOriginals:
             size -= oldest[1]
 
     def _opened(self) -> sqlite3.Connection:
-        import sqlite3
-
         if self._connection is None:
-            if self._path is not None:
-                self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
-                self._path.chmod(0o600)
-            connection = sqlite3.connect(self._path or ":memory:", check_same_thread=False, timeout=5.0)
-            connection.execute("pragma journal_mode = wal")
-            connection.execute("pragma synchronous = normal")
-            connection.executescript(_SCHEMA)
-            self._connection = connection
+            self._connection = private_database(self._path, _SCHEMA)
         return self._connection
+
+
+def private_database(path: Path | None, schema: str) -> sqlite3.Connection:
+    """An SQLite file that is its owner's alone, or a database in memory. Raises `OSError` and `sqlite3.Error`."""
+    import sqlite3
+
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        path.chmod(0o600)
+    connection = sqlite3.connect(path or ":memory:", check_same_thread=False, timeout=5.0)
+    connection.execute("pragma journal_mode = wal")
+    connection.execute("pragma synchronous = normal")
+    connection.executescript(schema)
+    return connection

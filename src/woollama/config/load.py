@@ -79,7 +79,7 @@ def load(directory: Path | None, environ: Mapping[str, str]) -> Loaded:
     for name, sections in known.items():
         for document in documents[name]:
             problems += _strays(document, name, sections)
-    door, limits, approvals, state, unusable = read_daemon(documents["woollama.toml"], variables, problems)
+    door, limits, approvals, state, compression, unusable = read_daemon(documents["woollama.toml"], variables, problems)
     aliases = read_aliases(documents["recipes.toml"], variables, problems)
     recipes = read_recipes(documents["recipes.toml"], variables, problems)
     servers = read_servers(documents["mcp.json"], variables, problems)
@@ -92,6 +92,7 @@ def load(directory: Path | None, environ: Mapping[str, str]) -> Loaded:
         limits=limits,
         approvals=approvals,
         state=state,
+        compression=compression,
         conversation_store=read_conversation_store(documents["mcp.json"], servers, variables, problems),
         prices=read_prices(documents["woollama.toml"], variables, problems),
         tokens=read_tokens(documents["woollama.toml"], variables, problems),

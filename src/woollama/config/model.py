@@ -43,7 +43,7 @@ from woollama.domain.capabilities import CAPABILITIES
 from woollama.domain.turns import Params
 
 NOT_YET: Mapping[str, Mapping[str, object]] = {
-    "recipes": {"compress": "off", "tools_budget_tokens": 0},
+    "recipes": {"tools_budget_tokens": 0},
     "mcp.json": {},
     "servers": {
         "pin": "",
@@ -51,7 +51,6 @@ NOT_YET: Mapping[str, Mapping[str, object]] = {
     },
     "woollama.toml": {
         "mcp": {},
-        "compression": {},
     },
 }
 """File or table -> key -> the value that asks for nothing, and so is fine."""
@@ -61,6 +60,9 @@ NOT_YET_APIS = ("claude-code", "managed-agents")
 APIS_WITH_URL = frozenset({"openai", "anthropic", "ollama"})
 LOOPBACK_FIRST_BYTE_TIMEOUT_S = 600.0
 FIRST_BYTE_TIMEOUT_S = 120.0
+
+
+COMPRESSION_LEVEL = one_of("off", "lossless", "auto", "aggressive")
 
 
 # --- recipes.toml ----------------------------------------------------------------------------------------------------
@@ -104,6 +106,9 @@ class Recipe:
     confirm: tuple[str, ...] = setting((), tool_globs, "those of its tools that a person is asked about first")
     confirm_by: Literal["owner", "client"] = setting(
         "owner", one_of("owner", "client"), "client: the asking client's own approval counts as that yes"
+    )
+    compress: Literal["off", "lossless", "auto", "aggressive"] = setting(
+        "off", COMPRESSION_LEVEL, "whether results of its tools are made smaller, and how far"
     )
     written: frozenset[str] = frozenset()
     source: Literal["recipe", "fabric"] = "recipe"
@@ -312,6 +317,27 @@ class StateSettings:
     keep_conversations_days: int = setting(0, whole(), "how long conversations are kept; 0: for ever")
 
 
+@dataclass(frozen=True, slots=True)
+class CompressionSettings:
+    """How results of tools are made smaller where a recipe or a request asks for it."""
+
+    enabled: bool = setting(True, flag, "false: nothing is made smaller, whoever asks")
+    inject_retrieval_marker: bool = setting(
+        True, flag, "false: nothing is left out, because there would be no mark to have it back by"
+    )
+    use_feedback_hints: bool = setting(True, flag, "what was looked up before stays in line")
+    scorer: str = setting("bm25", some_text, "what finds answers: bm25, embedding, hybrid, or your own as module:name")
+    min_tokens: int = setting(200, whole(), "results below this are left as they are")
+    auto_above_tokens: int = setting(2000, whole(), "auto: above this something may be left out")
+    auto_tokens: int = setting(8000, whole(100), "auto: at most about so many are kept of a result")
+    aggressive_above_tokens: int = setting(500, whole(), "aggressive: above this something may be left out")
+    aggressive_tokens: int = setting(3000, whole(100), "aggressive: at most about so many are kept of a result")
+    exclude_tools: tuple[str, ...] = setting((), texts, "globs over tools that are exact, beside reads of files")
+    tools: Mapping[str, str] = setting_of(dict, map_of(COMPRESSION_LEVEL), "levels by globs over tools")
+    originals_bytes: int = setting(512 * 2**20, size, "how much of what was left out is kept", key="originals")
+    keep_s: float = setting(7 * 86400.0, duration(), "how long that is kept after its last use", key="keep")
+
+
 ENVIRONMENT: Mapping[str, tuple[str, str]] = {
     "WOOLLAMA_ADDRESS": ("server", "address"),
     "WOOLLAMA_ALLOW_HOST": ("server", "allow_hosts"),
@@ -352,6 +378,7 @@ class Config:
     limits: Limits = Limits()
     approvals: ApprovalRules = ApprovalRules()
     state: StateSettings = StateSettings()
+    compression: CompressionSettings = CompressionSettings()
     conversation_store: ConversationStore | None = None
     tokens: Mapping[str, Token] = field(default_factory=_none)
     prices: Mapping[str, Price] = field(default_factory=_none)

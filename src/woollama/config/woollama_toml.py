@@ -15,6 +15,7 @@ from woollama.config.model import (
     ENVIRONMENT,
     NOT_YET,
     ApprovalRules,
+    CompressionSettings,
     Door,
     Limits,
     Price,
@@ -32,6 +33,7 @@ SECTIONS: Mapping[str, type] = {
     "limits": Limits,
     "approvals": ApprovalRules,
     "state": StateSettings,
+    "compression": CompressionSettings,
 }
 TABLES: Mapping[str, type] = {"tokens": Token, "prices": Price}
 """Sections whose keys are names of the user's, each with a table of its own."""
@@ -39,7 +41,7 @@ TABLES: Mapping[str, type] = {"tokens": Token, "prices": Price}
 
 def read_daemon(
     documents: Sequence[Document], variables: Variables, problems: list[Problem]
-) -> tuple[Door, Limits, ApprovalRules, StateSettings, bool]:
+) -> tuple[Door, Limits, ApprovalRules, StateSettings, CompressionSettings, bool]:
     """How the daemon listens, what it takes, what needs a yes and what is kept; and whether nothing may start on that.
 
     A wrong variable of the environment makes a start impossible, and so does a rule about approvals that cannot be
@@ -51,8 +53,9 @@ def read_daemon(
     limits = _section("limits", Limits, documents, variables, problems, fatal)
     approvals = _section("approvals", ApprovalRules, documents, variables, fatal, fatal)
     state = _section("state", StateSettings, documents, variables, problems, fatal)
+    compression = _section("compression", CompressionSettings, documents, variables, problems, fatal)
     problems += fatal
-    return door, limits, approvals, state, bool(fatal)
+    return door, limits, approvals, state, compression, bool(fatal)
 
 
 def _section(

@@ -12,7 +12,7 @@ from woollama.core.names import Names
 from woollama.core.plan import plan_of
 from woollama.core.policy import NO_POLICY, Policy
 from woollama.domain.errors import RouterError
-from woollama.domain.ports import Inferencer, Toolbox
+from woollama.domain.ports import Inferencer, Shrinker, Toolbox
 from woollama.domain.turns import Call, Target, Turn
 
 
@@ -42,6 +42,7 @@ class Counting:
         ready: Callable[[Sequence[str]], Awaitable[None]] | None = None,
         *,
         policy: Policy = NO_POLICY,
+        shrinker: Shrinker | None = None,
     ) -> None:
         """What the engine has, because what is counted is what it would send."""
         self._names = names
@@ -50,6 +51,7 @@ class Counting:
         self._continuations = continuations
         self._ready = ready
         self._policy = policy
+        self._shrinker = shrinker
 
     def __repr__(self) -> str:
         return f"<Counting over {len(self._inferencers)} inferencers>"
@@ -59,7 +61,7 @@ class Counting:
         route = self._names.resolve(turn.model, turn.caller.scope, turn.recipe)
         if self._ready is not None and route.recipe is not None and route.recipe.tools:
             await self._ready(route.recipe.tools)
-        plan = plan_of(turn, route, self._toolbox, self._policy)
+        plan = plan_of(turn, route, self._toolbox, self._policy, self._shrinker)
         target = plan.targets[0]
         items = self._continuations.splice(turn.caller.name, turn.items)
         given = (plan.system, plan.functions, plan.choice, plan.params, turn.dialect, turn.extra, turn.caller.key)

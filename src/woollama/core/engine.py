@@ -51,7 +51,7 @@ from woollama.domain.errors import UpstreamBroke, UpstreamTimeout
 from woollama.domain.events import CallOpened, Event, Failed, Rewrote, RoundBegan, Stopped, StopReason, UsageSeen
 from woollama.domain.messages import Answer as AnswerToAsk
 from woollama.domain.messages import Ask, Image, Item, Message, Reasoning, ToolCall, ToolResult
-from woollama.domain.ports import Inferencer, Toolbox
+from woollama.domain.ports import Inferencer, Shrinker, Toolbox
 from woollama.domain.tools import Paused
 from woollama.domain.turns import NO_TOOLS, Call, PausedCall, Target, Turn
 
@@ -73,6 +73,7 @@ class Engine:
         approvals: Approvals | None = None,
         policy: Policy = NO_POLICY,
         prices: Prices = NO_PRICES,
+        shrinker: Shrinker | None = None,
     ) -> None:
         """`ready` waits a moment for tool servers that are still starting, given the globs of a recipe's tools.
 
@@ -87,6 +88,7 @@ class Engine:
         self._approvals = approvals or Approvals()
         self._policy = policy
         self._prices = prices
+        self._shrinker = shrinker
 
     def __repr__(self) -> str:
         return f"<Engine over {len(self._inferencers)} inferencers, {self._toolbox!r}>"
@@ -97,7 +99,7 @@ class Engine:
         wanted = [*(route.recipe.tools if route.recipe else ()), *(f"{grant.server}.*" for grant in turn.tool_grants)]
         if self._ready is not None and wanted:
             await self._ready(wanted)
-        plan = plan_of(turn, route, self._toolbox, self._policy)
+        plan = plan_of(turn, route, self._toolbox, self._policy, self._shrinker)
         try:
             async with asyncio.timeout_at(turn.deadline) as limit:
                 await self._loop(turn, route, plan, emit)

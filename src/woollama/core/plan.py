@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from woollama.core.approved import Approved
+from woollama.core.compressed import Compressed
 from woollama.core.grants import Both, Tightened, globs_of
 from woollama.core.names import Route
 from woollama.core.policy import NO_POLICY, Policy
@@ -17,7 +18,7 @@ from woollama.core.toolboxes import Filtered, NoTools, Paced, Validated, WithExa
 from woollama.domain.errors import BadRequest
 from woollama.domain.events import CallOpened
 from woollama.domain.messages import ToolResult
-from woollama.domain.ports import Toolbox
+from woollama.domain.ports import Shrinker, Toolbox
 from woollama.domain.tools import Function
 from woollama.domain.turns import AUTO, Params, Target, ToolChoice, Turn
 
@@ -53,7 +54,9 @@ class Plan:
         return replace(call, runs="server", server=function.tool.server, tool=function.tool.name)
 
 
-def plan_of(turn: Turn, route: Route, toolbox: Toolbox, policy: Policy = NO_POLICY) -> Plan:
+def plan_of(
+    turn: Turn, route: Route, toolbox: Toolbox, policy: Policy = NO_POLICY, shrinker: Shrinker | None = None
+) -> Plan:
     recipe = route.recipe
     granted = _granted(turn, toolbox, policy)
     if recipe is None:
@@ -72,6 +75,8 @@ def plan_of(turn: Turn, route: Route, toolbox: Toolbox, policy: Policy = NO_POLI
     allowed: Toolbox = WithExamples(Filtered(in_scope, recipe.tools), recipe.examples)
     if turn.tool_grants:
         allowed = Both(allowed, granted)
+    if shrinker is not None and recipe.compress != "off":
+        allowed = Validated(Compressed(allowed, shrinker, recipe.compress, turn.items, recipe.name))
     functions = _offered(turn, allowed.functions())
     choice = turn.choice or _choice_of(recipe, functions)
     if turn.choice is None and turn.items and isinstance(turn.items[-1], ToolResult):

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from woollama.domain.errors import BadRequest
 from woollama.domain.messages import ConfirmBy
+from woollama.domain.ports import ShrinkLevel
 from woollama.domain.tools import Example
 from woollama.domain.turns import Params
 
@@ -52,6 +53,7 @@ class Recipe:
     max_parallel_tools: int = 8
     tool_timeout_s: float = 120.0
     private: bool = False
+    compress: ShrinkLevel = "off"
     confirm: tuple[str, ...] = ()
     confirm_by: ConfirmBy = "owner"
     written: frozenset[str] = frozenset()
@@ -102,7 +104,9 @@ class Recipe:
         )
 
 
-_REPLACED = frozenset({"tools", "tool_choice", "examples", "max_turns", "max_parallel_tools", "tool_timeout_s"})
+_REPLACED = frozenset(
+    {"tools", "tool_choice", "examples", "max_turns", "max_parallel_tools", "tool_timeout_s", "compress"}
+)
 
 
 def variables_in(text: str) -> tuple[str, ...]:

@@ -174,6 +174,46 @@ class Toolbox(Protocol):
         ...
 
 
+ShrinkLevel = Literal["off", "lossless", "auto", "aggressive"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shrunk:
+    """A text after it was made smaller, or as it was. `refs` lead to what was left out; `reason` is never empty."""
+
+    text: str
+    reason: str
+    refs: tuple[str, ...] = ()
+
+
+class Shrinker(Protocol):
+    """Makes results of tools smaller without losing any of them. Neither call holds up the event loop for long."""
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether anything is ever left out, so that a model needs the tool to have it back."""
+        ...
+
+    def hints(self, tool: str) -> Sequence[str]:
+        """What was looked up of this tool's results in earlier conversations."""
+        ...
+
+    async def shrink(
+        self, text: str, *, level: ShrinkLevel, query: str, tool: str, recipe: str = "", hints: Sequence[str] = ()
+    ) -> Shrunk: ...
+
+    async def retrieve(self, wish: Mapping[str, Json], *, recipe: str = "") -> str:
+        """The part that `wish` (the arguments of the retrieve tool) asks for.
+
+        Raises `LookupError` where there is nothing like it, and `ValueError` for a wish that makes no sense.
+        """
+        ...
+
+    def ref_in(self, text: str) -> str | None:
+        """The ref of the marker that `text` begins with."""
+        ...
+
+
 class Peer(Protocol):
     """An MCP party in the shape of JSON-RPC: what our MCP server needs of a tool server, untranslated."""
 
