@@ -145,6 +145,8 @@ async def test_listings_and_hints_show_only_what_may_be_used(table: Table) -> No
         assert (await client.post("/w1/patterns/secret/render", json={})).status_code == 403
         tools = (await client.get("/v1/tools")).json()
         assert tools["tools"] == ["all.echo"] == [each["name"] for each in tools["data"]]
+        assert [each["name"] for each in tools["servers"]] == ["all"]
+        assert [each["name"] for each in (await client.get("/w1/servers")).json()["data"]] == ["all"]
         unknown = (await asked(client, "mokc/large")).json()["error"]["message"]
         assert "mock/large" not in unknown
         assert "mock/small-1" in (await asked(client, "mock-small-1")).json()["error"]["message"]
@@ -207,11 +209,38 @@ async def test_an_mcp_host_sees_and_uses_what_its_token_names(table: Table, mode
 async def test_what_others_do_is_the_owners_to_watch(table: Table) -> None:
     for token in (AIDER, EDITOR):
         async with table.client(token) as client:
-            refused = await client.get("/w1/events")
-            assert refused.status_code == 403
-            assert "is for the owner" in refused.json()["error"]["message"]
+            for path in ("/w1/events", "/w1/approvals", "/w1/status", "/w1/processes", "/w1/config"):
+                refused = await client.get(path)
+                assert refused.status_code == 403
+                assert "is for the owner" in refused.json()["error"]["message"]
+    async with table.client(AIDER, unix=True) as client:
+        for path in ("/w1/reload", "/w1/approvals/x"):
+            refused = await client.post(path, json={"decision": "approve"})
+            assert (refused.status_code, "is for the owner" in refused.text) == (403, True)
     async with table.client(OWNER) as client, client.stream("GET", "/w1/events") as answer:
         assert answer.status_code == 200
+
+
+async def test_conversations_of_one_token_are_not_those_of_another(table: Table) -> None:
+    async def say(client: httpx2.AsyncClient, text: str) -> str:
+        body = {"model": "woollama/helper", "input": text, "key": "notes"}
+        return str((await client.post("/v1/responses", json=body)).json()["output"][-1]["content"][0]["text"])
+
+    async def keys(client: httpx2.AsyncClient, **query: str) -> set[str]:
+        found = (await client.get("/v1/conversations", params=query)).json()["data"]
+        return {conversation["key"] for conversation in found}
+
+    async with table.client(OWNER) as owner, table.client(AIDER) as aider, table.client(EDITOR) as editor:
+        for client, text in ((owner, "mine"), (aider, "aiders"), (editor, "editors")):
+            assert await say(client, text) == "fine"
+        await say(aider, "again")
+        said = str(table.upstream.requests[-1].json["messages"])
+        assert ("aiders" in said, "mine" in said, "editors" in said) == (True, False, False)
+        await aider.post("/v1/conversations", json={"key": "more"})
+        assert await keys(aider) == {"aider/notes", "aider/more"}
+        assert await keys(aider, key="no") == {"aider/notes"}
+        assert await keys(editor) == {"editor/notes"}
+        assert await keys(owner) == {"notes", "aider/notes", "aider/more", "editor/notes"}
 
 
 async def test_no_token_of_ours_reaches_an_upstream(table: Table) -> None:

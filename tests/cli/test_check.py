@@ -242,3 +242,38 @@ def test_what_people_get_wrong_is_told_with_what_they_meant(home: Home, name: st
     home.write(name, text)
     printed = home.woollama("check").stdout
     assert all(part in printed for part in told.split(" ~ ")), printed
+
+
+def test_tokens_and_prices_that_name_nothing_are_told(home: Home) -> None:
+    home.write(
+        "woollama.toml",
+        """
+[tokens.aider]
+models = ["olama/*", "ollama/any*", "woollama/hello", "helo", "*"]
+tools = ["clock.*", "clok.now"]
+
+[tokens.absent]
+
+[prices]
+"opnai/*" = { input = 1, output = 1 }
+"openai/gpt*" = { input = 1, output = 1 }
+""",
+    )
+    home.write("recipes.toml", '[recipes.hello]\ninferencer = "scripted/echo"\n')
+    finished = home.woollama("check", "--json", WOOLLAMA_TOKEN_AIDER="long-enough-1")
+    found = [problem for problem in json.loads(finished.stdout)["problems"] if problem["severity"] != "note"]
+    told = {problem["key"]: (problem["severity"], problem["suggestion"]) for problem in found}
+    assert told == {
+        "tokens.absent": ("error", ""),
+        "tokens.aider.models[0]": ("warning", 'did you mean "ollama"?'),
+        "tokens.aider.models[3]": ("warning", 'did you mean "hello"?'),
+        "tokens.aider.tools[1]": ("warning", 'did you mean "clock"?'),
+        "prices.opnai/*": ("warning", 'did you mean "openai"?'),
+    }
+    assert finished.returncode == 1
+
+
+def test_a_clients_token_lets_other_machines_in_as_well(home: Home) -> None:
+    home.write("woollama.toml", '[server]\naddress = "0.0.0.0:11435"\n[tokens.a]\n')
+    assert "serving is refused" in home.woollama("check", WOOLLAMA_TOKEN_A="short").stdout
+    assert "serving is refused" not in home.woollama("check", WOOLLAMA_TOKEN_A="long-enough-1").stdout

@@ -12,9 +12,11 @@ from fnmatch import fnmatchcase
 
 from woollama.config import Config, Loaded, Problem
 from woollama.config.defaults import defaults_dir
+from woollama.config.documents import KeyPath
 from woollama.config.mcp_json import SECTIONS
 from woollama.config.model import Recipe as RecipeEntry
 from woollama.config.problems import Finding, Severity, did_you_mean
+from woollama.config.tokens import values_of
 from woollama.core.catalog import Catalog, Source
 from woollama.core.names import OWN_PREFIX, Names
 from woollama.core.recipes import Recipe, variables_in
@@ -28,6 +30,7 @@ def references(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Problem]:
     config = loaded.config
     yield from _names(loaded, names_of(config), environ)
     yield from _tools(loaded)
+    yield from _models(loaded)
     yield from _variables(loaded)
     yield from _commands(loaded, environ)
     yield from _door(loaded, environ)
@@ -101,7 +104,7 @@ def _tools(loaded: Loaded) -> Iterator[Problem]:
     servers = loaded.config.servers
     for path, globs in _lists_of_tools(loaded.config):
         # A rule that names what is not there prevents nothing, and may be for a server that comes and goes.
-        severity: Severity = "warning" if path[0] == "approvals" else "error"
+        severity: Severity = "error" if path[0] == "recipes" else "warning"
         for index, glob in enumerate(globs):
             named = glob.partition(".")[0]
             matching = [name for name in servers if fnmatchcase(name, named) or glob.startswith(f"{name}.")]
@@ -120,6 +123,27 @@ def _lists_of_tools(config: Config) -> Iterator[tuple[tuple[str, ...], Sequence[
         yield ("recipes", recipe.name, "confirm"), recipe.confirm
     yield ("approvals", "confirm"), config.approvals.confirm
     yield ("approvals", "deny"), config.approvals.deny
+    for token in config.tokens.values():
+        if "*" not in token.tools:
+            yield ("tokens", token.name, "tools"), token.tools
+
+
+def _models(loaded: Loaded) -> Iterator[Problem]:
+    """Globs over models that fit nothing that is known: of an inferencer any model may be meant."""
+    config = loaded.config
+    recipes = [each for name in config.recipes for each in (f"{OWN_PREFIX}/{name}", name)]
+    names = [*config.aliases, *recipes]
+    globs: list[tuple[KeyPath, str, bool]] = [(("prices", glob), glob, False) for glob in config.prices]
+    for token in config.tokens.values():
+        globs += [(("tokens", token.name, "models", index), glob, True) for index, glob in enumerate(token.models)]
+    for path, glob, of_names_too in globs:
+        inferencer, slash, _ = glob.partition("/")
+        of_inferencer = bool(slash) and any(fnmatchcase(name, inferencer) for name in config.inferencers)
+        of_name = of_names_too and any(fnmatchcase(name, glob) for name in names)
+        if not (glob == "*" or of_inferencer or of_name):
+            known = [*config.inferencers, OWN_PREFIX] if slash else names
+            hint = did_you_mean(inferencer, known)
+            yield loaded.problem(path, Finding("fits no model and no name that there is", (), hint, "warning"))
 
 
 def _variables(loaded: Loaded) -> Iterator[Problem]:
@@ -152,7 +176,7 @@ def _commands(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Problem]:
 
 def _door(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Problem]:
     address = loaded.config.door.address
-    if address is None or environ.get("WOOLLAMA_TOKEN"):
+    if address is None or environ.get("WOOLLAMA_TOKEN") or any(values_of(loaded.config.tokens, environ)):
         return
     host, _ = parse_address(address)
     if not is_loopback(host) and host != "localhost":

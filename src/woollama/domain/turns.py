@@ -35,6 +35,14 @@ class Scope:
         """Whether a model may be used that goes by any of these names."""
         return _fits(known_as, self.models)
 
+    def allows_server(self, name: str) -> bool:
+        """Whether any of its tools may be among those that are allowed."""
+        return any(fnmatchcase(name, glob.partition(".")[0]) or glob.startswith(f"{name}.") for glob in self.tools)
+
+    def own_key(self, key: str) -> str:
+        """The key of a conversation, apart from those of everybody else: names of tokens have no `/`."""
+        return key if self.token is None else f"{self.token}/{key}"
+
     def allows_tool(self, known_as: Iterable[str]) -> bool:
         return _fits(known_as, self.tools)
 

@@ -12,8 +12,8 @@ from woollama.core.catalog import Catalog, Listed
 from woollama.core.names import Names
 from woollama.domain.errors import UnknownModel
 from woollama.domain.ports import ToolServers
+from woollama.domain.turns import EVERYTHING, Target
 from woollama.domain.turns import Scope as Allowed
-from woollama.domain.turns import Target
 from woollama.surfaces.bodies import send_json
 
 
@@ -71,14 +71,14 @@ class Tools:
                 {"name": tool.qualified, "server": tool.server, "tool": tool.name, "description": tool.description}
                 for tool in tools
             ],
-            "servers": self.health(),
+            "servers": self.health(allowed),
         }
         await send_json(send, 200, body)
 
     async def servers(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send_json(send, 200, {"data": self.health()})
+        await send_json(send, 200, {"data": self.health(_scope_of(scope))})
 
-    def health(self) -> list[dict[str, Any]]:
+    def health(self, allowed: Allowed = EVERYTHING) -> list[dict[str, Any]]:
         return [
             {
                 "name": server.name,
@@ -89,6 +89,7 @@ class Tools:
                 "last_error": server.last_error and self._scrub(server.last_error),
             }
             for server in self._servers.health()
+            if allowed.allows_server(server.name)
         ]
 
 

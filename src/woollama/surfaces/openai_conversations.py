@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from woollama.core.conversations import Conversations
 from woollama.domain.errors import BadRequest
 from woollama.domain.state import Handle, Raw
+from woollama.domain.turns import Caller
 from woollama.surfaces.bodies import parse_json, read_json, send_json
 from woollama.surfaces.fields import Fields
 from woollama.surfaces.openai_responses.items import decode_items
@@ -34,16 +35,19 @@ class ConversationsApi:
         """`{metadata?, items?, key?, title?}`; an empty body will do."""
         body = await _read(scope, receive)
         items = _items(body)
+        key = body.text("key")
+        own_key = _caller(scope).scope.own_key(key) if key else None
         handle = await self._all.create(
-            metadata=_metadata(body), items=items, key=body.text("key"), title=body.text("title") or title_of(items)
+            metadata=_metadata(body), items=items, key=own_key, title=body.text("title") or title_of(items)
         )
         await send_json(send, 200, shown(handle))
 
     async def listing(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """`key` is the beginning of those keys that are wanted."""
+        """`key` is the beginning of those keys that are wanted. The bearer of a token sees only its own."""
         query = Query(scope)
         page = query.page()
-        found = await self._all.listing(page, key_prefix=query.text("key") or "", backend=query.text("backend"))
+        prefix = _caller(scope).scope.own_key(query.text("key") or "")
+        found = await self._all.listing(page, key_prefix=prefix, backend=query.text("backend"))
         await send_json(send, 200, listed([shown(handle) for handle in found], page))
 
     async def retrieve(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -103,6 +107,11 @@ def shown(handle: Handle) -> dict[str, Any]:
         "status": handle.status,
         "updated_at": int(handle.updated_at),
     }
+
+
+def _caller(scope: Scope) -> Caller:
+    caller: Caller = scope["state"]["caller"]
+    return caller
 
 
 def _id(scope: Scope) -> str:

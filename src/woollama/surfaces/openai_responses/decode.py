@@ -62,7 +62,7 @@ def decode(body: Mapping[str, Any], *, turn_id: str, caller: Caller) -> Turn:
             raise UnsupportedField(why, param=name)
     fields.boolean("stream")
     tools = decode_tools(fields)
-    state = _state(fields)
+    state = _state(fields, caller)
     items = decode_items(fields)
     if not items and not (state.previous_response_id or state.conversation or state.key):
         raise BadRequest("`input` must be a non-empty string or array of items", param="input")
@@ -91,7 +91,7 @@ def _instructions(fields: Fields) -> tuple[Item, ...]:
     return (Message("system", (Text(text),)),) if text else ()
 
 
-def _state(fields: Fields) -> StateWish:
+def _state(fields: Fields, caller: Caller) -> StateWish:
     conversation = fields.raw("conversation")
     if isinstance(conversation, Mapping):
         conversation = needed(Fields(conversation, "conversation"), "id")
@@ -100,7 +100,9 @@ def _state(fields: Fields) -> StateWish:
     store, background = fields.boolean("store"), fields.boolean("background")
     if background and store is False:
         raise BadRequest("a response in the background must be stored", param="background")
-    return StateWish(store, fields.text("previous_response_id"), conversation, fields.text("key"), bool(background))
+    key = fields.text("key")
+    own_key = caller.scope.own_key(key) if key else key
+    return StateWish(store, fields.text("previous_response_id"), conversation, own_key, bool(background))
 
 
 def _params(fields: Fields) -> Params:
