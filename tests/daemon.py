@@ -50,6 +50,8 @@ async def _daemon(
         load=lambda: load(config_dir, environ),
     )
     async with serve_in_process(served, options, render_error=served.render_error) as running:
+        renewed = running.serving.renew
+        served.on_reconfigured(lambda config: renewed(replace(options_of(config, environ), shutdown_timeout_s=1.0)))
         yield running
 
 

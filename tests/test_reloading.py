@@ -243,6 +243,39 @@ async def test_only_the_owner_reloads(tmp_path: Path) -> None:
         assert "unix socket" in refused.json()["error"]["message"]
 
 
+async def test_whom_the_door_lets_in_is_another_question_after_a_reload_and_the_address_is_not(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "woollama.toml").write_text("[server]\nallow_hosts = []\n")
+    async with scene(tmp_path) as stage:
+        named = {"host": "woollama.internal"}
+        assert (await stage.client.get("/healthz", headers=named)).status_code == 421
+        text = '[server]\nallow_hosts = ["woollama.internal"]\naddress = "127.0.0.1:1"\n[limits]\nbody = "100B"\n'
+        (tmp_path / "woollama.toml").write_text(text)
+        outcome = await stage.reload()
+        assert outcome["needs_restart"] == ["server.address"]
+        assert (await stage.client.get("/healthz", headers=named)).status_code == 200
+        too_much = await stage.client.post("/v1/chat/completions", json={"model": "x" * 200})
+        assert too_much.status_code == 413
+
+
+async def test_the_last_token_is_not_taken_away_while_it_runs(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "woollama.toml").write_text("[tokens.aider]\n[tokens.panel]\n")
+    tokens = {"WOOLLAMA_TOKEN_AIDER": "token-of-aider", "WOOLLAMA_TOKEN_PANEL": "token-of-panel"}
+    async with scene(tmp_path, **tokens) as stage:
+
+        async def status(token: str) -> int:
+            asked = await stage.client.get("/v1/models", headers={"authorization": f"Bearer {token}"})
+            return asked.status_code
+
+        (tmp_path / "woollama.toml").write_text("[tokens.panel]\n")
+        await stage.reload()
+        assert [await status(token) for token in tokens.values()] == [401, 200]
+        (tmp_path / "woollama.toml").write_text("")
+        await stage.reload()
+        assert [await status(token) for token in ("nonsense", "token-of-panel")] == [401, 200]
+
+
 async def test_hosts_that_are_connected_hear_of_new_recipes(tmp_path: Path) -> None:
     write(tmp_path)
     async with scene(tmp_path) as stage, Client(streamable_http_client(f"{stage.running.url}/mcp")) as host:

@@ -275,6 +275,9 @@ class Daemon:
         self._core.state.start(lambda response_id: self._responses.cancel_run(response_id))
         self._reloading.start()
 
+    def on_reconfigured(self, tell: Callable[[Config], None]) -> None:
+        self._reloading.listeners.append(tell)
+
     async def reload(self) -> None:
         """Work with what the configuration files say now."""
         await self._reloading.reload("owner")
@@ -333,7 +336,7 @@ class Daemon:
         contexts = {name: entry.context_tokens for name, entry in config.inferencers.items()}
         chat = Exchange("chat", openai_chat, "/chat/completions", around)
         tools = Tools(core.tool_servers, self._scrubber.scrub)
-        probes = Probes(self._waits_for, __version__)
+        probes = Probes(core.tool_servers.starting, __version__)
         status = Status(
             probes=probes,
             catalog=core.catalog,
@@ -384,10 +387,6 @@ class Daemon:
     def _scrubbed(self, error: RouterError) -> RouterError:
         error.message = self._scrubber.scrub(error.message)
         return error
-
-    def _waits_for(self) -> list[str]:
-        """A tool server that is down is told by its health; it does not make the daemon unready."""
-        return [server.name for server in self._core.tool_servers.health() if server.health == "starting"]
 
 
 @asynccontextmanager

@@ -64,6 +64,10 @@ class Gate:
     def __repr__(self) -> str:
         return f"<Gate {self._policy!r}>"
 
+    def renew(self, policy: Policy) -> None:
+        """Another policy for the requests to come."""
+        self._policy = policy
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)

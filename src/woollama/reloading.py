@@ -17,14 +17,8 @@ from typing import Any, Literal
 from woollama.config import Loaded, Problem
 from woollama.config.changes import Change, Pending, cautious, changes
 from woollama.config.model import Config
-from woollama.config.records import settings_of
 
 LOOK_EVERY_S = 2.0
-_AT_ONCE = frozenset(
-    {"server.heartbeat", "limits.output", "limits.frame", "limits.tool_result", "limits.runs"}
-    | {"state.keep_days", "state.keep_conversations_days"}
-)
-"""The keys of the daemon itself that a running one takes over."""
 _log = logging.getLogger("woollama.config")
 
 Asker = Literal["owner", "file"]
@@ -75,6 +69,8 @@ class Reloading:
         self._turn = asyncio.Lock()
         self._started = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
+        self.listeners: list[Callable[[Config], None]] = []
+        """Hear of every further configuration, once it is in force."""
         self.problems = loaded.problems
         self.pending: tuple[Pending, ...] = ()
         self.since = time.time()
@@ -123,26 +119,20 @@ class Reloading:
         if changed:
             self._put_in_force(wanted)
             self._config = wanted
+            for tell in self.listeners:
+                tell(wanted)
             self.since = time.time()
         self.pending = pending
         return Outcome(True, changed, pending, loaded.problems, self._restart(wanted))
 
     def _restart(self, wanted: Config) -> tuple[str, ...]:
-        """Sockets are bound once, and whom they let in, with how much, is settled then."""
+        """Sockets are bound once, and a store is opened once."""
         before = self._started_on
-        sections = {
-            "server": (before.door, wanted.door),
-            "limits": (before.limits, wanted.limits),
-            "state": (before.state, wanted.state),
+        now = {
+            "server.address": before.door.address != wanted.door.address,
+            "state.url": before.state.url != wanted.state.url,
         }
-        keys = [
-            f"{section}.{key}"
-            for section, (old, new) in sections.items()
-            for key, (item, _) in settings_of(type(old)).items()
-            if getattr(old, item.name) != getattr(new, item.name)
-        ]
-        tokens = ["tokens"] if before.tokens != wanted.tokens else []
-        return (*(key for key in keys if key not in _AT_ONCE), *tokens)
+        return tuple(key for key, differs in now.items() if differs)
 
     def _say(self, outcome: Outcome, asked_by: Asker) -> None:
         for problem in outcome.problems:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -21,6 +22,7 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from woollama import observe
+from woollama.config import Config
 from woollama.server import Listening, ServeOptions, run
 
 FIRST_FRAME = b"data: first\n\n"
@@ -34,6 +36,9 @@ class Program:
 
     async def start(self) -> None:
         say("started")
+
+    def on_reconfigured(self, tell: Callable[[Config], None]) -> None:
+        pass
 
     async def reload(self) -> None:
         say("reloading")

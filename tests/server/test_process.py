@@ -256,6 +256,7 @@ from woollama.server import ServeOptions, run
 class Broken:
     app = None
     async def start(self): raise RuntimeError("the model is missing")
+    def on_reconfigured(self, tell): pass
     async def drain(self, timeout_s): print("drained")
     async def close(self): print("closed")
 sys.exit(run(ServeOptions(address="127.0.0.1:0"), Broken))

@@ -229,9 +229,9 @@ def protocol_factory(
     config: Config,
     server_state: ServerState,
     *,
-    limits: ConnectionLimits,
+    limits: Callable[[], ConnectionLimits],
     owner_of: OwnerOf | None,
     render_error: RenderError,
 ) -> Callable[[], PeerProtocol]:
     """What `loop.create_server` calls for each connection."""
-    return lambda: PeerProtocol(config, server_state, {}, limits=limits, owner_of=owner_of, render_error=render_error)
+    return lambda: PeerProtocol(config, server_state, {}, limits=limits(), owner_of=owner_of, render_error=render_error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -88,6 +88,10 @@ class Served(Protocol):
         """The owner asks to read the configuration anew. Raises nothing."""
         ...
 
+    def on_reconfigured(self, tell: Callable[[Config], None]) -> None:
+        """`tell` is called with every further configuration that this works with."""
+        ...
+
     async def drain(self, timeout_s: float) -> None:
         """Take no new turns, let idle feeds go at once, and end what still runs after `timeout_s` with its error."""
         ...
@@ -104,6 +108,12 @@ class JustApp:
     app: ASGIApp
 
     async def start(self) -> None:
+        return
+
+    def on_reconfigured(self, tell: Callable[[Config], None]) -> None:
+        return
+
+    async def reload(self) -> None:
         return
 
     async def drain(self, timeout_s: float) -> None:

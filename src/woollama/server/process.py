@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
@@ -20,7 +20,7 @@ from typing import NoReturn
 from woollama.gate import RenderError, openai_error
 from woollama.platform import Unsafe, has_terminal, passed_sockets, private_dir, runtime_dir, tcp_owners
 from woollama.server.listening import AddressUnusable, AlreadyRunning, Listening, parse_address
-from woollama.server.options import Served, ServeOptions
+from woollama.server.options import Served, ServeOptions, options_of
 from woollama.server.serving import CANCEL_S, END_S, Serving
 
 EXIT_PROBLEM, EXIT_USAGE, EXIT_RUNNING, EXIT_UNSAFE = 1, 2, 3, 4
@@ -51,7 +51,7 @@ def run(
         listening = Listening(directory)
         with _Signals(listening, options.shutdown_timeout_s).handled() as signals, listening:
             listening.open(wanted, passed=passed_sockets(environ), allow_remote=any(options.tokens()))
-            serve = _serve(build(), listening, options, signals, render_error, announce)
+            serve = _serve(build(), listening, options, signals, render_error, announce, environ)
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
                 code = runner.run(serve)
                 if runner.run(_stubborn_tasks()):
@@ -72,12 +72,14 @@ async def _serve(
     signals: _Signals,
     render_error: RenderError,
     announce: Callable[[Listening], None] | None,
+    environ: Mapping[str, str],
 ) -> int:
     owner_of = tcp_owners()
     if owner_of is None and not options.any_local_user:
         _log.warning("this platform cannot tell whose a TCP connection is: every user of this machine can connect")
     serving = Serving(served, listening, options, owner_of=owner_of, render_error=render_error)
     stopping = signals.stopping()
+    served.on_reconfigured(lambda config: serving.renew(options_of(config, environ)))
     reloads = asyncio.create_task(_reload_whenever(signals.hung_up(), served), name="reloading")
     try:
         warming = await serving.begin()
@@ -95,7 +97,7 @@ async def _serve(
         return 0
     finally:
         reloads.cancel()
-        await serving.end(options.shutdown_timeout_s)
+        await serving.end(serving.options.shutdown_timeout_s)
 
 
 async def _reload_whenever(asked: asyncio.Event, served: Served) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from woollama.auth import Policy
 from woollama.gate import Gate, RenderError, openai_error
@@ -16,6 +18,9 @@ from woollama.observe import RequestLog
 from woollama.platform import OwnerOf
 from woollama.server.listening import Listening
 from woollama.server.options import Served, ServeOptions
+
+if TYPE_CHECKING:
+    from woollama.server.connection import ConnectionLimits
 
 FLUSH_S = 0.5
 RESERVE_S = 2.0
@@ -41,21 +46,12 @@ class Serving:
         from uvicorn import Config
         from uvicorn.server import ServerState
 
-        from woollama.server.connection import ConnectionLimits, protocol_factory
+        from woollama.server.connection import protocol_factory
 
-        policy = Policy(
-            uid=os.geteuid(),
-            token=options.token,
-            named_tokens=options.named_tokens,
-            check_tcp_owner=owner_of is not None and not options.any_local_user,
-            allow_hosts=options.allow_hosts,
-            allow_origins=options.allow_origins,
-            max_body_bytes=options.max_body_bytes,
-            max_media_bytes=options.max_media_bytes,
-            body_timeout_s=options.body_timeout_s,
-        )
+        self._owner_is_told = owner_of is not None
+        self._gate = Gate(served.app, self._policy(options), render_error)
         config = Config(
-            RequestLog(Gate(served.app, policy, render_error)),
+            RequestLog(self._gate),
             http="httptools",
             lifespan="off",
             interface="asgi3",
@@ -70,17 +66,13 @@ class Serving:
         config.load()
         self._served = served
         self._listening = listening
+        self._options = options
+        self._limits = _limits(options)
         self._state = ServerState()
         self._new_connection = protocol_factory(
             config,
             self._state,
-            limits=ConnectionLimits(
-                connections=options.max_connections,
-                head_bytes=options.max_header_bytes,
-                headers=options.max_headers,
-                head_timeout_s=options.header_timeout_s,
-                write_timeout_s=options.write_timeout_s,
-            ),
+            limits=lambda: self._limits,
             owner_of=owner_of,
             render_error=render_error,
         )
@@ -94,6 +86,36 @@ class Serving:
     def requests(self) -> int:
         """How many are being answered."""
         return len(self._state.tasks)
+
+    @property
+    def options(self) -> ServeOptions:
+        return self._options
+
+    def renew(self, options: ServeOptions) -> None:
+        """Other options from now on, for requests and connections to come. What is bound stays bound.
+
+        The last token is not taken away: whoever started with one may be reachable from other machines.
+        """
+        before = self._options
+        if any(before.tokens()) and not options.token and not options.named_tokens:
+            _log.warning("a token is still asked for: to serve without any, start again")
+            options = replace(options, token=before.token, named_tokens=before.named_tokens)
+        self._options = options
+        self._limits = _limits(options)
+        self._gate.renew(self._policy(options))
+
+    def _policy(self, options: ServeOptions) -> Policy:
+        return Policy(
+            uid=os.geteuid(),
+            token=options.token,
+            named_tokens=options.named_tokens,
+            check_tcp_owner=self._owner_is_told and not options.any_local_user,
+            allow_hosts=options.allow_hosts,
+            allow_origins=options.allow_origins,
+            max_body_bytes=options.max_body_bytes,
+            max_media_bytes=options.max_media_bytes,
+            body_timeout_s=options.body_timeout_s,
+        )
 
     async def begin(self) -> asyncio.Task[None]:
         """Accept connections and warm up: the task of the latter is returned."""
@@ -155,6 +177,18 @@ class Serving:
         until = loop.time() + FLUSH_S
         while self._state.connections and loop.time() < until:  # noqa: ASYNC110  (uvicorn tells nobody)
             await asyncio.sleep(0.01)
+
+
+def _limits(options: ServeOptions) -> ConnectionLimits:
+    from woollama.server.connection import ConnectionLimits
+
+    return ConnectionLimits(
+        connections=options.max_connections,
+        head_bytes=options.max_header_bytes,
+        headers=options.max_headers,
+        head_timeout_s=options.header_timeout_s,
+        write_timeout_s=options.write_timeout_s,
+    )
 
 
 async def _ended(task: asyncio.Task[None], within_s: float, doing: str, *, at_once: bool = True) -> None:

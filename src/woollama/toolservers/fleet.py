@@ -117,6 +117,10 @@ class Fleet:
     def tools(self) -> Sequence[Tool]:
         return tuple(tool for server in self._servers.values() for tool in server.tools)
 
+    def starting(self) -> list[str]:
+        """Whom a daemon that is not ready waits for. A server that is down is told by its health, not waited for."""
+        return [name for name, server in self._servers.items() if server.state == "starting"]
+
     def health(self) -> Sequence[ServerHealth]:
         return tuple(server.health for server in self._servers.values())
 
