@@ -25,11 +25,11 @@ from woollama.core.bounded_results import BoundedResults
 from woollama.core.catalog import Catalog
 from woollama.core.continuations import Continuations
 from woollama.core.names import Names
+from woollama.core.prefixes import Prefixes
 from woollama.core.remembered import Remembered
 from woollama.core.runs import Emit, Run, Runs
 from woollama.core.toolboxes import Scoped
 from woollama.domain.errors import RouterError
-from woollama.domain.ports import ProcessState
 from woollama.domain.tools import Tool
 from woollama.domain.turns import Turn
 from woollama.found_models import FoundModels
@@ -42,13 +42,14 @@ from woollama.processes.children import Supervisor
 from woollama.processes.environment import private_environment
 from woollama.processes.kin import Kin
 from woollama.processes.notify import Notifier
-from woollama.processes.table import process_table
+from woollama.processes.table import process_table, server_states
 from woollama.reloading import Reloading
 from woollama.routes import Site, render_error, routes
 from woollama.state import State
 from woollama.surfaces import anthropic_messages, openai_chat
 from woollama.surfaces.anthropic_messages.count_tokens import CountTokens
 from woollama.surfaces.approvals import ApprovalRoutes
+from woollama.surfaces.compression import Compression
 from woollama.surfaces.exchange import Exchange, Surroundings
 from woollama.surfaces.feed import Feed
 from woollama.surfaces.listings import Models, Probes, Processes, Tools
@@ -104,6 +105,7 @@ class Core:
         remembered = Remembered(state_dir(environ) / "approvals.json")
         self.approvals = Approvals(remembered, timeout_s=config.approvals.timeout_s)
         self.notifier = Notifier(config.approvals.notify, without_secrets(environ))
+        self.prefixes = Prefixes()
         self.shrinking = shrinking_of(config.compression, state_dir(environ))
         self.state = State(config, environ, self.tool_servers)
         scrubber.add(*self.state.secrets())
@@ -153,24 +155,13 @@ class Core:
             may_answer=self.may_answer,
             exposes=exposes,
             on_tools=self.tool_servers.on_tools,
+            shrinker=self.shrinking,
             scrub=self._scrubber.scrub,
         )
 
     async def processes(self) -> list[dict[str, Any]]:
         """Every child process and every one that may be started, as `processes.table` has them."""
-        servers = [server for server in self.tool_servers.health() if server.transport == "stdio"]
-        states = [
-            ProcessState(
-                server.name,
-                "tool_server",
-                server.health,
-                restarts=max(0, server.attempts - 1),
-                last_error=server.last_error,
-            )
-            for server in servers
-            if server.health != "disabled"
-        ]
-        states += self.model_processes.states()
+        states = [*server_states(self.tool_servers.health()), *self.model_processes.states()]
         return await asyncio.to_thread(lambda: list(process_table(self.supervisor, states)))
 
     def may_answer(self, scope: Mapping[str, Any]) -> bool:
@@ -230,6 +221,7 @@ class Core:
             found=self._found,
             approvals=self.approvals,
             shrinker=self.shrinking,
+            prefixes=self.prefixes,
             ready=self.tool_servers.ready,
             before=before,
         )
@@ -377,6 +369,7 @@ class Daemon:
                 mcp=self._mcp,
                 reload=Reload(self._reloading.as_json, self._reload_for_owner, core.may_answer),
                 described=Described(__version__),
+                compression=Compression(core.shrinking.statistics, core.prefixes.as_json),
             ),
             self.render_error,
         )

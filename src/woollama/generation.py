@@ -24,6 +24,7 @@ from woollama.core.engine import Engine
 from woollama.core.lease import LeasePolicy
 from woollama.core.names import Names
 from woollama.core.policy import Policy, ServerPolicy
+from woollama.core.prefixes import Prefixes
 from woollama.core.prices import Price, Prices
 from woollama.core.recipes import Recipe, Variable
 from woollama.core.runs import Emit
@@ -47,6 +48,7 @@ class Generation:
         found: FoundModels,
         approvals: Approvals,
         shrinker: Shrinker,
+        prefixes: Prefixes,
         ready: Callable[[Sequence[str]], Awaitable[None]],
         before: Generation | None = None,
     ) -> None:
@@ -82,6 +84,7 @@ class Generation:
             policy=self.policy,
             prices=self.prices,
             shrinker=shrinker,
+            prefixes=prefixes,
         )
         self.counting = Counting(
             self.names,

@@ -22,6 +22,7 @@ from woollama.domain.wire_json import dumps
 from woollama.surfaces import anthropic_messages, openai_errors
 from woollama.surfaces.approvals import ApprovalRoutes
 from woollama.surfaces.bodies import header_value
+from woollama.surfaces.compression import Compression
 from woollama.surfaces.exchange import Exchange
 from woollama.surfaces.for_owner import ForOwner
 from woollama.surfaces.listings import Models, Probes, Processes, Tools
@@ -80,6 +81,7 @@ def routes(
     mcp: McpEndpoint,
     reload: Reload,
     described: Described,
+    compression: Compression,
 ) -> list[Route]:
     served = [
         Route("POST", "/v1/chat/completions", chat),
@@ -136,6 +138,8 @@ def routes(
         Route("POST", "/w1/approvals/{id}", ForOwner(approvals.answer)),
         Route("GET", "/w1/events", ForOwner(feed)),
         Route("GET", "/w1/config", ForOwner(reload.state)),
+        Route("GET", "/w1/compression", ForOwner(compression.stats)),
+        Route("GET", "/w1/compression/misses", ForOwner(compression.why_miss)),
         Route("POST", "/w1/reload", ForOwner(reload.reload)),
         Route("GET", "/metrics", metrics),
         Route("GET", "/healthz", probes.healthz),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import re
 import sys
 import tempfile
@@ -17,6 +19,7 @@ import pytest
 from tests import upstream as answers
 from tests.compression.archive_server import lines
 from tests.daemon import daemon
+from tests.surfaces.mcp_server.hosts import over_http
 from tests.upstream import Answer, Received, ScriptedUpstream
 from woollama.compression import restore
 from woollama.server import InProcess
@@ -273,3 +276,73 @@ async def test_a_store_without_room_means_that_nothing_is_left_out() -> None:
     async with clerk(reader, settings="originals = 1") as (running, client):
         await ask(running, client)
     assert restore(reader.results[0]) == "\n".join(lines())
+
+
+# --- the books, the prefixes, and hosts
+
+
+async def test_the_books_say_what_was_saved_and_looked_up() -> None:
+    reader = Reader()
+    async with clerk(reader) as (running, client):
+        assert (await client.get(f"{running.url}/w1/compression")).json()["data"] == []
+        await ask(running, client)
+        stats = (await client.get(f"{running.url}/w1/compression")).json()
+    (account,) = stats["data"]
+    assert (account["recipe"], account["tool"]) == ("clerk", "archive.report")
+    assert (account["blocks"], account["left_out"], account["retrievals"]) == (1, 1, 1)
+    assert account["tokens_saved"] == account["tokens_in"] - account["tokens_out"] > 30_000
+    assert account["net_tokens"] == account["tokens_saved"] - account["tokens_retrieved"]
+    assert account["reasons"] == {"selective": 1}
+    assert stats["total"]["net_tokens"] == account["net_tokens"]
+
+
+async def test_a_changed_beginning_is_told_with_who_changed_it() -> None:
+    reader = Reader("short")
+    first = [{"role": "user", "content": "hello"}]
+    then = [*first, {"role": "assistant", "content": "hi"}, {"role": "user", "content": "again"}]
+    changed = [first[0], {"role": "assistant", "content": "hi!"}, *then[2:], {"role": "user", "content": "more"}]
+    async with clerk(reader) as (running, client):
+        for messages in (first, then):
+            await ask(running, client, messages=messages)
+        quiet = (await client.get(f"{running.url}/w1/compression/misses")).json()
+        await ask(running, client, messages=changed)
+        told = (await client.get(f"{running.url}/w1/compression/misses")).json()
+    assert (quiet["prompts"], quiet["kept"], quiet["data"]) == (1, 1, [])
+    (miss,) = told["data"]
+    assert (miss["what"], miss["who"]) == ("item 2 (assistant)", "the client's history")
+    assert 0 < miss["at_byte"] < miss["of_bytes"]
+
+
+async def test_hosts_compress_and_retrieve() -> None:
+    text = "\n".join(lines())
+    async with clerk(Reader()) as (running, _), over_http(running, "auto") as host:
+        assert {"compress", "retrieve"} <= {tool.name for tool in (await host.list_tools()).tools}
+        made = await host.call_tool("compress", {"text": text, "query": WHERE, "tool": "log"})
+        ref = REF.search(made.content[0].text)
+        assert ref
+        whole = await host.call_tool("retrieve", {"ref": ref[1]})
+        part = await host.call_tool("retrieve", {"ref": ref[1], "lines": "2223"})
+        unknown = await host.call_tool("retrieve", {"ref": "0" * 32})
+    assert whole.content[0].text == text
+    assert part.content[0].text == lines()[2222]
+    assert unknown.is_error
+
+
+async def test_the_shell_tells_what_was_saved_and_what_changed() -> None:
+    async with clerk(Reader()) as (running, client):
+        await ask(running, client)
+        stats, misses = [
+            await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "woollama",
+                command,
+                stdout=asyncio.subprocess.PIPE,
+                env={**os.environ, "XDG_RUNTIME_DIR": str(running.unix_path.parent)},
+            )
+            for command in ("stats", "why-miss")
+        ]
+        said = [(await process.communicate())[0].decode() for process in (stats, misses)]
+    assert "archive.report" in said[0]
+    assert "1 x selective" in said[0]
+    assert said[1] == "0 of 0 prompts began as the one before them\n"

@@ -29,6 +29,8 @@ COMMANDS = (
     "connect",
     "service",
     "compress",
+    "stats",
+    "why-miss",
     "gc",
 )
 
@@ -67,7 +69,7 @@ def parser(only: str | None = None) -> Parser:
     parser.add_argument("-V", "--version", action="version", version=f"woollama {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
     for name in COMMANDS if only is None else (only,):
-        module = import_module(f"woollama.cli.{name}")
+        module = import_module(f"woollama.cli.{name.replace('-', '_')}")
         module.add_parser(commands)
         commands.choices[name].set_defaults(run=module.run)
     return parser

@@ -42,6 +42,7 @@ from woollama.core.continuations import Continuations
 from woollama.core.names import Names, Route
 from woollama.core.plan import Plan, plan_of
 from woollama.core.policy import NO_POLICY, Policy
+from woollama.core.prefixes import Prefixes
 from woollama.core.prices import NO_PRICES, Prices
 from woollama.core.recipes import Recipe
 from woollama.core.runs import Emit
@@ -74,6 +75,7 @@ class Engine:
         policy: Policy = NO_POLICY,
         prices: Prices = NO_PRICES,
         shrinker: Shrinker | None = None,
+        prefixes: Prefixes | None = None,
     ) -> None:
         """`ready` waits a moment for tool servers that are still starting, given the globs of a recipe's tools.
 
@@ -89,6 +91,7 @@ class Engine:
         self._policy = policy
         self._prices = prices
         self._shrinker = shrinker
+        self._prefixes = prefixes
 
     def __repr__(self) -> str:
         return f"<Engine over {len(self._inferencers)} inferencers, {self._toolbox!r}>"
@@ -137,6 +140,8 @@ class Engine:
                 turn.extra,
                 turn.caller.key,
             )
+            if number == 0 and self._prefixes is not None:
+                self._prefixes.see(turn, call)
             answer, ending, target = await self._round(turn, plan, call, targets, number, emit)
             targets = (target, *(other for other in plan.targets if other != target))
             made = answer.items

@@ -6,10 +6,20 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from woollama.domain.ports import ProcessState
+from woollama.domain.ports import ProcessState, ServerHealth
 from woollama.processes.child import Child
 from woollama.processes.children import Supervisor
 from woollama.processes.memory import all_processes, below
+
+
+def server_states(servers: Iterable[ServerHealth]) -> Iterator[ProcessState]:
+    """The processes of those tool servers that have one."""
+    for server in servers:
+        if server.transport == "stdio" and server.health != "disabled":
+            restarts = max(0, server.attempts - 1)
+            yield ProcessState(
+                server.name, "tool_server", server.health, restarts=restarts, last_error=server.last_error
+            )
 
 
 def process_table(supervisor: Supervisor, states: Iterable[ProcessState]) -> Iterator[dict[str, Any]]:

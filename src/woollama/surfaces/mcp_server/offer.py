@@ -9,7 +9,7 @@ from typing import Any
 from woollama.core.approvals import Approvals
 from woollama.core.names import Names
 from woollama.core.runs import Runs
-from woollama.domain.ports import Toolbox
+from woollama.domain.ports import Shrinker, Toolbox
 from woollama.domain.tools import Tool
 
 
@@ -29,4 +29,5 @@ class Offer:
     may_answer: Callable[[Mapping[str, Any]], bool]
     exposes: Callable[[Tool], bool]
     on_tools: Callable[[Callable[[], None]], None]
+    shrinker: Shrinker
     scrub: Callable[[str], str]

@@ -33,7 +33,7 @@ from woollama.domain.messages import Json
 from woollama.domain.ports import Asker, ToolContext
 from woollama.domain.tools import Function, Returned, ToolOutcome
 from woollama.domain.turns import EVERYTHING, Abilities, Caller
-from woollama.surfaces.mcp_server import chat, prompts
+from woollama.surfaces.mcp_server import chat, compression, prompts
 from woollama.surfaces.mcp_server.exports import Exports, definition
 from woollama.surfaces.mcp_server.offer import Offer
 from woollama.surfaces.mcp_server.parking import Begin, ParkedCalls, Result, Tell
@@ -78,7 +78,9 @@ class McpServer:
     def __init__(self, offer: Offer) -> None:
         self._offer = offer
         self._exports = Exports(
-            lambda: self._offer.toolbox.functions(), lambda tool: self._offer.exposes(tool), reserved=[chat.NAME]
+            lambda: self._offer.toolbox.functions(),
+            lambda tool: self._offer.exposes(tool),
+            reserved=[chat.NAME, *compression.NAMES],
         )
         self._parked = ParkedCalls()
         self._hosts: set[Connection] = set()
@@ -132,6 +134,7 @@ class McpServer:
     async def _list_tools(self, ctx: Context, params: types.PaginatedRequestParams) -> dict[str, Any]:
         scope, names = _caller(ctx).scope, self._offer.names
         tools = [chat.definition(name for name in names.recipes if names.allows_recipe(name, scope))]
+        tools += compression.definitions()
         for name, function in self._exports.current().items():
             if function.tool is not None and scope.allows_tool([function.tool.qualified]):
                 described = definition(name, function.tool)
@@ -157,6 +160,8 @@ class McpServer:
     def _begin(self, ctx: Context, params: types.CallToolRequestParams) -> Begin:
         if params.name == chat.NAME:
             return lambda host, tell: self._chat(ctx, params, host, tell)
+        if params.name in compression.NAMES:
+            return lambda host, tell: self._compression(params)
         function = self._exports.resolve(params.name)
         if function is None:
             raise MCPError(types.INVALID_PARAMS, f"there is no tool {params.name!r}")
@@ -171,6 +176,13 @@ class McpServer:
                 return {**_COMPLETE, **await chat.chat(self._offer.runs, turn, tell)}
         except RouterError as error:
             return _error(self._offer.scrub(error.message))
+
+    async def _compression(self, params: types.CallToolRequestParams) -> dict[str, Any]:
+        try:
+            text = await compression.call(self._offer.shrinker, params.name, params.arguments or {})
+        except (LookupError, ValueError) as problem:
+            return _error(str(problem.args[0] if problem.args else problem))
+        return {**_COMPLETE, "content": [{"type": "text", "text": text}], "isError": False}
 
     async def _tool(
         self,

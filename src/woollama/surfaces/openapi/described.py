@@ -201,6 +201,12 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         "Each has a `type`, a time `at` and the `request` that it belongs to. Names, numbers and verdicts, no content.",
         answers={200: Answer("A stream without an end", {EVENTS: {"type": "string"}})},
     ),
+    ("GET", "/w1/compression"): Operation(
+        _DAEMON, "What compression saved, by recipe and tool", answers=answers(_OPAQUE)
+    ),
+    ("GET", "/w1/compression/misses"): Operation(
+        _DAEMON, "What changed in prompts that a provider may have cached", answers=answers(_OPAQUE)
+    ),
     ("GET", "/w1/config"): Operation(_DAEMON, "How the configuration is", answers=answers(ref("Configuration"))),
     ("POST", "/w1/reload"): Operation(
         _DAEMON,
