@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from typing import Self
 
 from tests.cli.conftest import Home
@@ -22,14 +23,15 @@ PATIENCE_S = 30.0
 class Terminal:
     """`until` waits for what appears, `type` presses keys, `rest` reads to the end. `seen` is everything so far."""
 
-    def __init__(self, home: Home, *args: str, **environ: str) -> None:
+    def __init__(self, home: Home, *args: str, program: Sequence[str] = (), **environ: str) -> None:
         self._master, slave = pty.openpty()
         os.set_inheritable(slave, True)
         # A shell's child: in a session of its own, with this terminal as the one that Ctrl-C comes from.
         adopt = "import fcntl, os, sys, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
-        program = f"{adopt} os.execv(sys.executable, [sys.executable, '-m', 'woollama', *sys.argv[1:]])"
+        run = program or (sys.executable, "-m", "woollama")
+        adopted = f"{adopt} os.execvp(sys.argv[1], sys.argv[1:])"
         self.process = subprocess.Popen(
-            [sys.executable, "-c", program, *args],
+            [sys.executable, "-c", adopted, *run, *args],
             stdin=slave,
             stdout=slave,
             stderr=slave,

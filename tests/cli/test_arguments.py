@@ -46,6 +46,13 @@ def test_the_version_is_told(home: Home) -> None:
         (["run"], "the following arguments are required: RECIPE"),
         (["run", "demo", "hi", "--var", "x"], "argument --var: must be NAME=VALUE"),
         (["status", "--jsn"], "did you mean '--json'?"),
+        (["alias", "ad"], "woollama alias: there is no command 'ad'; did you mean 'add'?"),
+        (["alias"], "woollama alias: the following arguments are required: ACTION"),
+        (["alias", "list", "--jsn"], "woollama alias list: there is no argument '--jsn'; did you mean '--json'?"),
+        (["chat", "--recip", "x"], "did you mean '--recipe'?"),
+        (["chat", "a", "--recipe", "b"], "not allowed with"),
+        (["recipe", "add", "x"], "required: --inferencer"),
+        (["env", "--shell", "ksh93"], "argument --shell: invalid choice"),
     ],
 )
 def test_a_mistake_exits_with_2_and_a_hint_and_starts_nothing(home: Home, words: list[str], hint: str) -> None:
@@ -63,10 +70,27 @@ def test_woollamad_is_woollama_serve(home: Home) -> None:
     assert finished.stderr.startswith("woollama serve: there is no argument '--hartbeat'; did you mean '--heartbeat'?")
 
 
-@pytest.mark.parametrize("words", [["--help"], ["models"], ["tools"], ["status"], ["run", "demo", "hi"], ["serv"]])
-def test_what_talks_to_the_daemon_loads_nothing_heavy(home: Home, words: list[str]) -> None:
+LIGHT = [
+    *(["--help"], ["serv"], ["models"], ["tools"], ["status"], ["reload"], ["run", "demo", "hi"], ["chat", "demo"]),
+    *(["chat", "--help"], ["alias", "list"], ["recipe", "list"], ["config"], ["init"], ["env"]),
+    *(["completion", "bash"], ["completion", "words"]),
+]
+WITH_ASYNCIO = [["check"], ["alias", "add", "a", "ollama/b"]]
+"""These look up names as the core does."""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_loads_the_modules_of_no_other(home: Home, command: str) -> None:
+    program = "import sys; from woollama.cli import main; main(sys.argv[1:]); print('loaded:', *sys.modules)"
+    loaded = home.python("-c", program, command, "--help").stdout.splitlines()[-1].split()
+    assert {name for name in COMMANDS if f"woollama.cli.{name}" in loaded} == {command}
+
+
+@pytest.mark.parametrize("words", [*LIGHT, *WITH_ASYNCIO], ids=" ".join)
+def test_what_does_not_serve_loads_nothing_heavy(home: Home, words: list[str]) -> None:
+    heavy = HEAVY - {"asyncio"} if words in WITH_ASYNCIO else HEAVY
     program = (
         "import sys; from woollama.cli import main; main(sys.argv[1:]);"
-        f" print('loaded:', *set(sys.modules) & {HEAVY!r})"
+        f" print('loaded:', *set(sys.modules) & {heavy!r})"
     )
     assert home.python("-c", program, *words).stdout.splitlines()[-1] == "loaded:"

@@ -14,13 +14,19 @@ class Parser(argparse.ArgumentParser):
     """Never guesses from the beginning of an option, and names the nearest one in an error."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.options: list[str] = []
         self.commands: SubParsers = None
+        self.completed: dict[str, str] = {}
+        """Argument -> which names a shell may offer for it: models, recipes, aliases, tools or servers."""
         super().__init__(*args, **{**kwargs, "allow_abbrev": False})
 
-    def add_argument(self, *names: Any, **kwargs: Any) -> argparse.Action:
-        self.options += [name for name in names if name.startswith("-")]
-        return super().add_argument(*names, **kwargs)
+    @property
+    def arguments(self) -> list[argparse.Action]:
+        """All of them, those of groups, too. argparse has no public name for it."""
+        return self._actions
+
+    @property
+    def options(self) -> list[str]:
+        return [name for action in self.arguments for name in action.option_strings]
 
     def add_subparsers(self, **kwargs: Any) -> SubParsers:
         self.commands = super().add_subparsers(**kwargs)
@@ -28,13 +34,17 @@ class Parser(argparse.ArgumentParser):
 
     def parse_all(self, words: Sequence[str]) -> argparse.Namespace:
         """Parse, or exit with 2 and a hint."""
-        if words and not words[0].startswith("-") and words[0] not in self.commands.choices:
-            self.error(f"there is no command {words[0]!r}{_nearest(words[0], self.commands.choices)}")
+        parser = self
+        for word in words:
+            if parser.commands is None or word.startswith("-"):
+                break
+            if word not in parser.commands.choices:
+                parser.error(f"there is no command {word!r}{nearest(word, parser.commands.choices)}")
+            parser = parser.commands.choices[word]
         args, unknown = self.parse_known_args(words)
         if unknown:
-            parser = self.commands.choices[args.command]
             word = unknown[0]
-            parser.error(f"there is no argument {word!r}{_nearest(word.partition('=')[0], parser.options)}")
+            parser.error(f"there is no argument {word!r}{nearest(word.partition('=')[0], parser.options)}")
         return args
 
     def error(self, message: str) -> NoReturn:
@@ -59,7 +69,15 @@ def checked(named: str, **given: Any) -> Callable[[str], str]:
     return check
 
 
-def _nearest(word: str, known: Sequence[str]) -> str:
+def pair(text: str) -> tuple[str, str]:
+    """An argparse type: NAME=VALUE."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError("must be NAME=VALUE")
+    return name, value
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
     import difflib  # only mistakes need it
 
     found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,18 +43,24 @@ class Daemon:
         except OSError:
             return None
 
-    def get(self, path: str) -> Any:
+    def get(self, path: str, *, timeout_s: float = GET_TIMEOUT_S) -> Any:
         """The JSON of a `GET`, whatever its status below 500. Raises `NotRunning` and `Refused`."""
-        return self._json("GET", path, None, GET_TIMEOUT_S)
+        return self._json("GET", path, None, timeout_s)
 
     def send(self, path: str, body: Mapping[str, Any]) -> Any:
         """The JSON that a `POST` is answered with. Raises `NotRunning` and `Refused`."""
         return self._json("POST", path, json.dumps(body).encode(), POST_TIMEOUT_S)
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """The events of a streamed answer as they come. Raises `NotRunning` and `Refused`."""
-        with closing(UnixConnection(self.socket_path, None)) as connection:
-            answer = self._asked(connection, "POST", path, json.dumps(body).encode())
+    def post(self, path: str, body: Mapping[str, Any]) -> Generator[dict[str, Any], None, None]:
+        """The events of a streamed answer as they come; closing the generator closes the request.
+
+        Raises `NotRunning` and `Refused`.
+        """
+        with (
+            closing(UnixConnection(self.socket_path, None)) as connection,
+            closing(self._asked(connection, "POST", path, json.dumps(body).encode())) as answer,
+            self._reading(),
+        ):
             if answer.status != 200:
                 raise Refused(json.loads(answer.read())["error"]["message"])
             for line in answer:
@@ -73,7 +79,7 @@ class Daemon:
                 raise Refused(f"the daemon at {self.socket_path} broke off: {error or type(error).__name__}") from error
 
     def _json(self, method: str, path: str, body: bytes | None, timeout_s: float) -> Any:
-        with closing(UnixConnection(self.socket_path, timeout_s)) as connection:
+        with closing(UnixConnection(self.socket_path, timeout_s)) as connection, self._reading():
             answer = self._asked(connection, method, path, body)
             told = json.loads(answer.read() or b"null")
             if answer.status >= 400 and "error" in (told or {}):
@@ -83,17 +89,21 @@ class Daemon:
     def _asked(
         self, connection: UnixConnection, method: str, path: str, body: bytes | None = None
     ) -> http.client.HTTPResponse:
-        try:
+        with self._reading():
             connection.request(method, path, body, {"content-type": "application/json"})
             return connection.getresponse()
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """What goes wrong with the connection, as the errors that commands know."""
+        try:
+            yield
         except (FileNotFoundError, ConnectionRefusedError) as error:
-            raise NotRunning(
-                f"woollama is not running: nobody listens at {self.socket_path}; `woollama serve` starts it"
-            ) from error
+            where = f"nobody listens at {self.socket_path}; `woollama serve` starts it"
+            raise NotRunning(f"woollama is not running: {where}") from error
         except (OSError, http.client.HTTPException) as error:
-            raise Refused(
-                f"the daemon at {self.socket_path} gave no answer: {error or type(error).__name__}"
-            ) from error
+            why = error or type(error).__name__
+            raise Refused(f"the daemon at {self.socket_path} gave no whole answer: {why}") from error
 
 
 class UnixConnection(http.client.HTTPConnection):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 
 from woollama.cli.arguments import SubParsers
 from woollama.cli.screen import complain, counted
@@ -27,6 +26,8 @@ def add_parser(subparsers: SubParsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    import asyncio
+
     from woollama.domain.errors import RouterError
 
     if args.days is not None and args.days <= 0:

@@ -32,6 +32,7 @@ def add_parser(subparsers: SubParsers) -> None:
     parser.add_argument(
         "--capability", choices=CAPABILITIES, help="only models that are declared so, as inferencers.toml says"
     )
+    parser.completed["pattern"] = "models"
     parser.add_argument("--json", action="store_true", help="print the listing as JSON, as GET /v1/models gives it")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from woollama.cli.arguments import SubParsers
 from woollama.cli.daemon import Daemon, NotRunning, Refused
-from woollama.cli.screen import complain
+from woollama.cli.screen import complain, problem_line
 
 
 def add_parser(subparsers: SubParsers) -> None:
@@ -43,16 +43,10 @@ def _show(outcome: dict[str, Any]) -> None:
     for change in outcome["changed"]:
         print(f"{change['what']} {change['name']} {change['how']}")
     for problem in outcome["problems"]:
-        complain(_line(problem))
+        complain(problem_line(problem))
     if not outcome["reloaded"]:
         complain("not reloaded: the daemon goes on with the configuration that it has")
     elif not outcome["changed"]:
         print("nothing has changed")
     for key in outcome["needs_restart"]:
         print(f"{key} takes effect when the daemon is started again")
-
-
-def _line(problem: dict[str, Any]) -> str:
-    place = ":".join(str(problem[part]) for part in ("file", "line") if problem[part] is not None)
-    hint = f" ({problem['suggestion']})" if problem["suggestion"] else ""
-    return ": ".join(filter(None, (place, problem["key"], problem["message"]))) + hint

@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import TextIO
+from typing import Any, TextIO
 
 STYLES: Mapping[str, str] = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 
@@ -84,6 +84,14 @@ def size(count: int) -> str:
 def fits(name: str, patterns: Sequence[str]) -> bool:
     """Whether a name is meant by one of `patterns`, each a glob over all of it or a part of it; by none: yes."""
     return not patterns or any(fnmatchcase(name, each) or each.lower() in name.lower() for each in patterns)
+
+
+def problem_line(told: Mapping[str, Any]) -> str:
+    """One line of a problem as `woollama check --json` has it."""
+    place = ":".join(str(part) for part in (told["file"], told["line"]) if part is not None)
+    hint = f" ({told['suggestion']})" if told["suggestion"] else ""
+    effect = f"; {told['left_out']} is left out" if told["left_out"] else ""
+    return one_line(": ".join(filter(None, (place, told["key"], told["message"]))) + hint + effect)
 
 
 def complain(message: object) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from woollama.cli.arguments import SubParsers
 from woollama.cli.daemon import Daemon, NotRunning, Refused
-from woollama.cli.screen import complain, counted, duration, one_line, styled, table
+from woollama.cli.screen import complain, counted, duration, one_line, problem_line, styled, table
 
 _NAMED_MODELS = 4
 """How many inferencers are told with the number of their models."""
@@ -96,7 +96,7 @@ def _attention(told: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"  {_pending(each)}" for each in pending)
     if problems := [each for each in told["problems"] if each["severity"] != "note"]:
         yield "\n" + styled("problems of the configuration; `woollama check` says more", "yellow")
-        yield from (f"  {each['severity']}: {problem(each)}" for each in problems)
+        yield from (f"  {each['severity']}: {problem_line(each)}" for each in problems)
 
 
 def _pending(entry: object) -> str:
@@ -105,11 +105,3 @@ def _pending(entry: object) -> str:
             return one_line(f"{what} {name} {why}")
         case _:
             return one_line(str(entry))
-
-
-def problem(told: Mapping[str, Any]) -> str:
-    """One line of a problem as `woollama check --json` has it."""
-    place = ":".join(str(part) for part in (told["file"], told["line"]) if part is not None)
-    hint = f" ({told['suggestion']})" if told["suggestion"] else ""
-    effect = f"; {told['left_out']} is left out" if told["left_out"] else ""
-    return one_line(": ".join(filter(None, (place, told["key"], told["message"]))) + hint + effect)

@@ -22,6 +22,7 @@ def add_parser(subparsers: SubParsers) -> None:
     )
     parser.add_argument("pattern", nargs="*", metavar="PATTERN", help="part of a name, or a glob over server.tool")
     parser.add_argument("--server", metavar="NAME", help="only the tools of this server")
+    parser.completed |= {"pattern": "tools", "server": "servers"}
     parser.add_argument("--json", action="store_true", help="print the listing as JSON, as GET /v1/tools gives it")
 
 

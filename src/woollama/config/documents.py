@@ -65,6 +65,11 @@ def read_document(file: Path) -> Document | None:
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise Unparsable(f"is not UTF-8 text: {error.reason}", line) from error
+    return parse_document(file, text)
+
+
+def parse_document(file: Path, text: str) -> Document:
+    """`text` as what `file` holds. Raises `Unparsable`."""
     try:
         return parse_json(file, text) if file.suffix == ".json" else parse_toml(file, text)
     except RecursionError:
@@ -106,6 +111,11 @@ def parse_json(file: Path, text: str) -> Document:
     return Document(file, data, _first(_json_lines(text)))
 
 
+def has_comments(text: str) -> bool:
+    """Whether a JSON text has comments, which a parser forgets."""
+    return any(found[1] is None for found in _COMMENTS.finditer(text))
+
+
 def _first(pairs: Iterator[tuple[KeyPath, int]]) -> dict[KeyPath, int]:
     lines: dict[KeyPath, int] = {}
     for path, line in pairs:
@@ -114,25 +124,44 @@ def _first(pairs: Iterator[tuple[KeyPath, int]]) -> dict[KeyPath, int]:
 
 
 def _toml_lines(text: str) -> Iterator[tuple[KeyPath, int]]:
-    """Only what stands at the beginning of a line is found; the rest has the line of its table."""
-    table: KeyPath = ()
-    inside: str | None = None
+    """The line of every table and key; of the tables around them where they have none of their own."""
     implied: list[tuple[KeyPath, int]] = []
-    for number, line in enumerate(text.splitlines(), 1):
+    depth = 0
+    for path, number, is_header in toml_places(text):
+        if is_header:
+            yield path, number
+            implied += ((path[:length], number) for length in range(1, len(path)))
+            depth = len(path)
+        else:
+            for length in range(depth + 1, len(path) + 1):
+                yield path[:length], number
+    yield from implied
+
+
+def toml_places(text: str) -> Iterator[tuple[KeyPath, int, bool]]:
+    """Each key with its whole path, its line counted from 1, and whether that is a table's header.
+
+    Only what stands at the beginning of a line is found.
+    """
+    table: KeyPath = ()
+    for number, line in outside_texts(text):
+        if header := _TOML_HEADER.match(line):
+            table = _toml_path(header[2])
+            yield table, number, True
+        elif pair := _TOML_PAIR.match(line):
+            yield (*table, *_toml_path(pair[1])), number, False
+
+
+def outside_texts(text: str) -> Iterator[tuple[int, str]]:
+    """The lines of a TOML text, counted from 1, that do not begin inside a text of several lines."""
+    inside: str | None = None
+    for number, line in enumerate(text.split("\n"), 1):
         if inside is not None:
             if line.count(inside) % 2:
                 inside = None
             continue
-        if header := _TOML_HEADER.match(line):
-            table = _toml_path(header[2])
-            yield table, number
-            implied += ((table[:length], number) for length in range(1, len(table)))
-        elif pair := _TOML_PAIR.match(line):
-            path = (*table, *_toml_path(pair[1]))
-            for length in range(len(table) + 1, len(path) + 1):
-                yield path[:length], number
+        yield number, line
         inside = next((quotes for quotes in ('"""', "'''") if line.count(quotes) % 2), None)
-    yield from implied
 
 
 def _toml_path(keys: str) -> KeyPath:

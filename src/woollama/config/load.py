@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from woollama.config.defaults import defaults_dir
-from woollama.config.documents import Document, KeyPath, Unparsable, read_document
+from woollama.config.documents import Document, KeyPath, Unparsable, parse_document, read_document
 from woollama.config.entries import place
 from woollama.config.expand import Variables
 from woollama.config.inferencers_toml import read_inferencers
@@ -51,9 +51,10 @@ class Loaded:
         return Problem(None, None, dotted(path), finding.message, finding.suggestion, finding.severity)
 
 
-def load(directory: Path | None, environ: Mapping[str, str]) -> Loaded:
+def load(directory: Path | None, environ: Mapping[str, str], drafts: Mapping[str, str] | None = None) -> Loaded:
     """The user's files in `directory` (`None`: where `environ` says) laid over the shipped ones.
 
+    `drafts` are texts by the names of files that are read as if they stood there already.
     Never raises for what a user wrote: that is in `problems`, and what it concerns is not in `config`.
     """
     problems: list[Problem] = []
@@ -68,7 +69,8 @@ def load(directory: Path | None, environ: Mapping[str, str]) -> Loaded:
     for name in FILES:
         for file in [defaults / name] * (name in SHIPPED) + [directory / name]:
             try:
-                document = read_document(file)
+                draft = (drafts or {}).get(name) if file.parent == directory else None
+                document = read_document(file) if draft is None else parse_document(file, draft)
             except Unparsable as error:
                 unparsable.append(Problem(file, error.line, "", error.message))
                 continue

@@ -27,7 +27,7 @@ from woollama.config.records import NO_KEYS, read_record, record, settings_of
 from woollama.config.values import written
 
 T = TypeVar("T")
-_LISTS = frozenset({"allow_hosts", "allow_origins"})
+LISTS = frozenset({"allow_hosts", "allow_origins"})
 SECTIONS: Mapping[str, type] = {
     "server": Door,
     "limits": Limits,
@@ -86,7 +86,7 @@ def _section(
     for key, variable in from_environment.items():
         value = variables.environ[variable]
         several = [part.strip() for part in value.split(",") if part.strip()]
-        raw[key] = several if key in _LISTS else written(kinds[key], value)
+        raw[key] = several if key in LISTS else written(kinds[key], value)
     while True:
         made, findings = read_record(cls, raw, not_yet=NOT_YET.get(name, NO_KEYS))
         if made is not None:

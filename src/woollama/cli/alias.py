@@ -1,0 +1,94 @@
+"""`woollama alias add|list|remove`: names for models, for programs that have one built in and for people."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+
+from woollama.cli.arguments import SubParsers
+from woollama.cli.screen import complain, table
+
+SECTION = "aliases"
+
+
+def add_parser(subparsers: SubParsers) -> None:
+    parser = subparsers.add_parser(
+        "alias",
+        help="give a model another name",
+        description="Give a model another name: programs with a model's name built in then reach any other. The alias"
+        " `default` is who answers `woollama chat`. They are kept in recipes.toml, whose comments stay.",
+        epilog="examples: woollama alias add gpt-4o ollama/qwen3:14b; woollama alias add default woollama/assistant",
+    )
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", dest="action", required=True)
+    add = actions.add_parser(
+        "add",
+        help="add an alias",
+        description="Add an alias to recipes.toml. What it stands for is checked first.",
+        epilog="example: woollama alias add gpt-4o ollama/qwen3:14b",
+    )
+    add.add_argument("name", metavar="NAME", help="the new name")
+    add.add_argument("target", metavar="TARGET", help="what it stands for, as `woollama models` shows it")
+    add.add_argument("--replace", action="store_true", help="change an alias that is there")
+    add.completed["target"] = "models"
+    listing = actions.add_parser(
+        "list", help="list the aliases", description="List the aliases and what they stand for."
+    )
+    listing.add_argument("--json", action="store_true", help="print them as JSON")
+    remove = actions.add_parser(
+        "remove", help="remove an alias", description="Take an alias out of recipes.toml: its line, and nothing else."
+    )
+    remove.add_argument("name", metavar="NAME", help="the alias")
+    remove.completed["name"] = "aliases"
+
+
+def run(args: argparse.Namespace) -> int:
+    return {"add": _add, "list": _list, "remove": _remove}[args.action](args)
+
+
+def _add(args: argparse.Namespace) -> int:
+    from woollama.cli.editing import edit, tell_of_reload, written_in_own_file
+    from woollama.config.toml_edit import with_entry, without_entry
+
+    path = (SECTION, args.name)
+    there = written_in_own_file(path)
+    if there and not args.replace:
+        complain(f"there is an alias {args.name!r} already: --replace changes it")
+        return 1
+
+    def change(text: str) -> str:
+        return with_entry(without_entry(text, path) if there else text, path, args.target)
+
+    if not edit(change):
+        return 1
+    print(f"{args.name} stands for {args.target}")
+    tell_of_reload()
+    return 0
+
+
+def _list(args: argparse.Namespace) -> int:
+    from woollama.config import load
+
+    aliases = load(None, os.environ).config.aliases
+    if args.json:
+        print(json.dumps(dict(aliases), indent=2))
+    elif aliases:
+        print(table((name, target) for name, target in sorted(aliases.items())))
+    else:
+        print("there are no aliases; `woollama alias add NAME TARGET` makes one")
+    return 0
+
+
+def _remove(args: argparse.Namespace) -> int:
+    from woollama.cli.editing import edit, own_file, tell_of_reload, written_in_own_file
+    from woollama.config.toml_edit import without_entry
+
+    path = (SECTION, args.name)
+    if not written_in_own_file(path):
+        complain(f"there is no alias {args.name!r} in {own_file()}; `woollama alias list` lists them")
+        return 1
+    if not edit(lambda text: without_entry(text, path)):
+        return 1
+    print(f"{args.name} is no alias any more")
+    tell_of_reload()
+    return 0
