@@ -184,6 +184,18 @@ async def test_a_recipe_offers_and_calls_only_the_tools_of_the_token(table: Tabl
         assert len(table.upstream.requests[-1].json["tools"]) > 1
 
 
+async def test_a_request_cannot_grant_itself_more_tools(table: Table) -> None:
+    async with table.client(AIDER) as client:
+        grant = {"type": "mcp", "server_label": "all", "require_approval": "never"}
+        body = {"model": "mock/small-1", "input": "x", "tools": [grant], "store": False}
+        answer = await client.post("/v1/responses", json=body)
+        assert answer.status_code == 200, answer.text
+        (asked,) = table.upstream.requests
+        assert [tool["function"]["name"] for tool in asked.json["tools"]] == ["all__echo"]
+        assert "all__trace" not in answer.text
+        assert '"trace"' not in answer.text
+
+
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 async def test_an_mcp_host_sees_and_uses_what_its_token_names(table: Table, mode: str) -> None:
     async with table.host(AIDER, mode) as host:

@@ -319,10 +319,10 @@ class Daemon:
                 places=core.runs.places,
                 prices=core.generation.prices,
                 heartbeat_s=config.door.heartbeat_s,
-                scrub=self._scrubbed,
+                scrub=self._scrubber.scrub_error,
                 scrub_text=self._scrubber.scrub,
             ),
-            scrub=self._scrubbed,
+            scrub=self._scrubber.scrub_error,
             heartbeat_s=config.door.heartbeat_s,
         )
         contexts = {name: entry.context_tokens for name, entry in config.inferencers.items()}
@@ -376,10 +376,6 @@ class Daemon:
 
     async def _reload_for_owner(self) -> dict[str, Any]:
         return (await self._reloading.reload("owner")).as_json()
-
-    def _scrubbed(self, error: RouterError) -> RouterError:
-        error.message = self._scrubber.scrub(error.message)
-        return error
 
 
 @asynccontextmanager

@@ -21,6 +21,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 from urllib.parse import quote
 
+from woollama.domain.errors import RouterError
 from woollama.domain.messages import Json
 from woollama.domain.ports import Toolbox, ToolContext
 from woollama.domain.tools import Function, Returned, ToolOutcome
@@ -78,6 +79,11 @@ class Scrubber:
 
     def scrub(self, text: str) -> str:
         return self._pattern.sub(_REDACTED, text) if self._pattern else text
+
+    def scrub_error(self, error: RouterError) -> RouterError:
+        """The same error, its message without any of them."""
+        error.message = self.scrub(error.message)
+        return error
 
 
 def parse_filter(log_filter: str) -> dict[str, int]:

@@ -65,7 +65,8 @@ class Recording:
         history = await self._claim.begin() if self._claim is not None else ()
         self._place()
         if self._tools is not None and turn.tool_grants:
-            self._builder.offer(await self._tools([grant.server for grant in turn.tool_grants]))
+            offered = await self._tools([grant.server for grant in turn.tool_grants])
+            self._builder.offer([tool for tool in offered if turn.caller.scope.allows_tool([tool.qualified])])
         self._tell(self._builder.begin())
         known = {item["id"] for item in history}
         self.inputs = [item for item in self.inputs if item["id"] not in known]  # sent again, or referred to
