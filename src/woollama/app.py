@@ -69,8 +69,10 @@ from woollama.surfaces.patterns import Patterns
 from woollama.surfaces.relay import Relayer
 from woollama.surfaces.reload import Reload
 from woollama.surfaces.status import Status
+from woollama.surfaces.trust import Trust
 from woollama.surfaces.watched import Watched, scrubbed
 from woollama.toolservers.fleet import Fleet
+from woollama.toolservers.pins import Pins
 
 _LASTING = frozenset({"/mcp", "/mcp/", "/mcp/pipe", "/w1/events"})
 """Streams that a client may hold for days; they use nothing that a reload replaces."""
@@ -93,7 +95,14 @@ class Core:
         self.model_processes = Roster()
         self._kin = Kin(lambda: self.supervisor.pid)
         self.tool_servers = Fleet(
-            map(server_spec, config.servers.values()), spawner=self.supervisor, environment=private_environment(environ)
+            map(server_spec, config.servers.values()),
+            spawner=self.supervisor,
+            environment=private_environment(environ),
+            pins=Pins(
+                state_dir(environ) / "pins",
+                confirms=lambda tool: self.generation.confirms(tool),
+                voided=lambda tool: self.approvals.forget(tool.server, tool.name),
+            ),
         )
         self.toolbox = LoggedToolbox(
             Scoped(BoundedResults(self.tool_servers, lambda: self.config.limits.tool_result_bytes))
@@ -364,6 +373,7 @@ class Daemon:
                 feed=self._feed,
                 patterns=Patterns(names, chat),
                 approvals=ApprovalRoutes(core.approvals, may_answer=core.may_answer, scrub=self._scrubber.scrub),
+                trust=Trust(core.tool_servers, core.may_answer),
                 probes=probes,
                 status=status,
                 mcp=self._mcp,

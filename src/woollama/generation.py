@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
+from fnmatch import fnmatchcase
 
 from woollama.config.model import Config, ToolServer
 from woollama.config.model import Inferencer as InferencerEntry
@@ -30,7 +31,7 @@ from woollama.core.recipes import Recipe, Variable
 from woollama.core.runs import Emit
 from woollama.domain.capabilities import Declared
 from woollama.domain.ports import Shrinker, Toolbox
-from woollama.domain.tools import Example
+from woollama.domain.tools import Example, Tool
 from woollama.domain.turns import Turn
 from woollama.found_models import FoundModels
 from woollama.inferencing import Inferencing
@@ -101,6 +102,11 @@ class Generation:
 
     def __repr__(self) -> str:
         return f"<Generation {self.config!r}, used by {self._users}>"
+
+    def confirms(self, tool: Tool) -> bool:
+        """Whether a person is asked about a tool first, by a rule of the owner's or in any recipe."""
+        in_recipes = (glob for recipe in self.config.recipes.values() for glob in recipe.confirm)
+        return self.policy.confirms(tool) or any(fnmatchcase(tool.qualified, glob) for glob in in_recipes)
 
     @contextmanager
     def used(self) -> Iterator[None]:

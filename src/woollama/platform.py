@@ -254,6 +254,21 @@ def private_dir(path: Path) -> Path:
     return path
 
 
+def write_private(file: Path, text: str) -> None:
+    """Put a file of ours alone (0600) in its place, whole or not at all. Raises `OSError`."""
+    beside = file.with_suffix(f".{os.getpid()}.new")
+    try:
+        beside.unlink(missing_ok=True)
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as draft:
+            draft.write(text)
+            draft.flush()
+            os.fsync(draft.fileno())
+        beside.replace(file)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
+
+
 def _own_dir(environ: Mapping[str, str], name: str) -> Path | None:
     value = environ.get(name)
     return Path(value).expanduser().absolute() if value else None

@@ -37,6 +37,7 @@ from woollama.surfaces.passage import Passage
 from woollama.surfaces.patterns import Patterns
 from woollama.surfaces.reload import Reload
 from woollama.surfaces.status import Status
+from woollama.surfaces.trust import Trust
 
 Headers = list[tuple[bytes, bytes]]
 RenderError = Callable[[str, RouterError], tuple[int, Headers, bytes]]
@@ -80,6 +81,7 @@ def routes(
     status: Status,
     mcp: McpEndpoint,
     reload: Reload,
+    trust: Trust,
     described: Described,
     compression: Compression,
 ) -> list[Route]:
@@ -132,6 +134,8 @@ def routes(
         Route("POST", "/w1/patterns/{name}/render", patterns.render),
         Route("POST", "/w1/patterns/{name}/run", patterns.run),
         Route("GET", "/w1/servers", tools.servers),
+        Route("GET", "/w1/servers/{name}/trust", ForOwner(trust.changes)),
+        Route("POST", "/w1/servers/{name}/trust", ForOwner(trust.accept)),
         Route("GET", "/w1/status", ForOwner(status)),
         Route("GET", "/w1/processes", ForOwner(processes.listing)),
         Route("GET", "/w1/approvals", ForOwner(approvals.listing)),

@@ -140,7 +140,7 @@ async def test_a_call_that_was_approved_is_made(running: InProcess) -> None:
         assert ask["kind"] == "call"
         assert json.loads(ask["args"]) == {"n": 3}
         assert ask["command_preview"].startswith("all.count is to be confirmed. Call it with {")
-        assert (ask["server"], ask["recipe"], ask["pin"]) == ("all", "careful", "unknown")
+        assert (ask["server"], ask["recipe"], ask["pin"]) == ("all", "careful", "known")
         assert ask["caller"].startswith("python-httpx")
         assert ask["expires_at"] - ask["asked_at"] == pytest.approx(60, abs=1)
         assert "nonce" not in ask
@@ -277,7 +277,7 @@ async def test_a_tool_server_cannot_approve_itself(how: str, tmp_path: Path) -> 
             (ask,) = await pending(person)
             await until(report.exists)
             told = json.loads(report.read_bytes())
-            assert told == {"unix": 403, "tcp": 403, "as a page": 403, "nonce": None, "reload": 403}
+            assert told == {"unix": 403, "tcp": 403, "as a page": 403, "nonce": None, "reload": 403, "trust": 403}
             assert len(await pending(person)) == 1
             await answer(person, ask, "approve")
             assert "acted" in await asking

@@ -18,7 +18,6 @@ from tests.toolservers.fleets import (
     over_stdio,
     said,
     tiny,
-    until_health,
 )
 from woollama.domain.tools import Offline, Returned
 from woollama.processes.children import Supervisor
@@ -84,14 +83,6 @@ async def test_the_era_that_was_found_is_remembered_for_the_next_start() -> None
     async with fleet_of(tiny()) as fleet:
         server = fleet._servers["all"]
         assert (server.spec.era, server._era) == ("auto", "handshake")
-
-
-async def test_a_legacy_sse_server_is_refused_by_name() -> None:
-    spec = tiny("old", transport="sse")
-    async with fleet_of(spec) as fleet:
-        down = await until_health(fleet, "down", "old")
-        assert down.last_error == "transport not supported: sse (Streamable HTTP is)"
-        assert down.transport == "sse"
 
 
 async def test_a_disabled_server_is_not_started() -> None:

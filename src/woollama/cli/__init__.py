@@ -28,6 +28,7 @@ COMMANDS = (
     "run",
     "chat",
     "approvals",
+    "trust",
     "alias",
     "recipe",
     "connect",

@@ -91,12 +91,19 @@ def _attention(told: Mapping[str, Any]) -> Iterator[str]:
     if cooling := [each for each in told["inferencers"] if each["cooling_s"] > 0]:
         yield "\n" + styled("tried last for now, after repeated failures", "yellow")
         yield table((f"  {each['name']}", f"{each['cooling_s']:.0f} s", each["last_error"]) for each in cooling)
+    if changed := [server for server in told["servers"] if server.get("changed")]:
+        yield "\n" + styled("not what they were when first seen; `woollama trust SERVER` shows how", "yellow")
+        yield table(_changed(server, name) for server in changed for name in server["changed"])
     if pending := told.get("pending"):
         yield "\n" + styled("pending: `woollama reload` puts these into force", "yellow")
         yield from (f"  {_pending(each)}" for each in pending)
     if problems := [each for each in told["problems"] if each["severity"] != "note"]:
         yield "\n" + styled("problems of the configuration; `woollama check` says more", "yellow")
         yield from (f"  {each['severity']}: {problem_line(each)}" for each in problems)
+
+
+def _changed(server: Mapping[str, Any], tool: str) -> tuple[str, str]:
+    return f"  {server['name']}.{tool}", "not offered until then" if tool in server["quarantined"] else ""
 
 
 def _pending(entry: object) -> str:

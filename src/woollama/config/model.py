@@ -46,7 +46,6 @@ NOT_YET: Mapping[str, Mapping[str, object]] = {
     "recipes": {"tools_budget_tokens": 0},
     "mcp.json": {},
     "servers": {
-        "pin": "",
         "sharing": "shared",
     },
     "woollama.toml": {
@@ -214,6 +213,11 @@ class ToolServer:
     )
     prefix: str | None = setting(None, text, "before its tools' names, instead of its own; empty: the bare names")
     trusted: bool = setting(False, flag, "its tools may be called without asking, though they may change things")
+    pin: Literal["warn", "quarantine"] | None = setting(
+        None,
+        one_of("warn", "quarantine"),
+        "what becomes of a tool that is not what it was when first seen; unset: warn for a command, else quarantine",
+    )
     confirm: tuple[str, ...] = setting((), texts, "globs over its tools: those that a person is asked about first")
     deny: tuple[str, ...] = setting((), texts, "globs over its tools: those that nobody gets and nobody may call")
     expose: tuple[str, ...] = setting(("*",), texts, "globs over its tools: those that MCP hosts see")

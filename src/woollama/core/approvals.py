@@ -203,6 +203,13 @@ class Approvals:
             decided = self._remembered.recall(subject)
         return None if decided is None else Answer(ask.id, decided, by="an earlier answer")
 
+    def forget(self, server: str, tool: str) -> None:
+        """What was answered about a tool earlier counts no more: it has changed."""
+        self._remembered.forget(server, tool)
+        for decided in self._sessions.values():
+            for subject in [each for each in decided if (each.server, each.tool) == (server, tool)]:
+                del decided[subject]
+
     # --- inside
 
     def _begin(self, ask: Ask, wait_s: float, *, is_left: bool = False) -> _Open:

@@ -67,6 +67,7 @@ class Approved:
             arguments=written,
             preview=visible(f"{need.why} Call it with {_shortened(written)}?"),
             annotations=tool.annotations,
+            pin=tool.pin,
             confirm_by=need.confirm_by,
             caller=context.caller.name,
             recipe=self._recipe.name if self._recipe else None,

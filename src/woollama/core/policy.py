@@ -56,10 +56,13 @@ class Policy:
     def denies(self, tool: Tool) -> bool:
         return _names(self.deny, tool) or _names_of_server(self._of(tool).deny, tool)
 
+    def confirms(self, tool: Tool) -> bool:
+        """Whether the owner wants to be asked about it on every path."""
+        return _names(self.confirm, tool) or _names_of_server(self._of(tool).confirm, tool)
+
     def need(self, tool: Tool, recipe: Recipe | None) -> Need | None:
         server = self._of(tool)
-        by_owner = _names(self.confirm, tool) or _names_of_server(server.confirm, tool)
-        if by_owner or (recipe is not None and _names(recipe.confirm, tool)):
+        if self.confirms(tool) or (recipe is not None and _names(recipe.confirm, tool)):
             return Need(f"{tool.qualified} is to be confirmed.", recipe.confirm_by if recipe else "owner")
         if recipe is not None or tool.read_only or server.trusted or _names_of_server(server.auto, tool):
             return None

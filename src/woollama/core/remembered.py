@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from woollama.domain.messages import Ask
-from woollama.platform import Unsafe, private_dir
+from woollama.platform import Unsafe, private_dir, write_private
 
 _log = logging.getLogger("woollama.approvals")
 
@@ -56,6 +55,13 @@ class Remembered:
         }
         return self._write({**others, subject: approved})
 
+    def forget(self, server: str, tool: str) -> None:
+        """Nothing is decided about a tool any more."""
+        before = self._decisions()
+        kept = {each: decided for each, decided in before.items() if (each.server, each.tool) != (server, tool)}
+        if len(kept) < len(before):
+            self._write(kept)
+
     def _decisions(self) -> Mapping[Subject, bool]:
         if self._file is None:
             return self._in_memory
@@ -74,23 +80,14 @@ class Remembered:
             self._in_memory = dict(decisions)
             return True
         rows = [{**subject._asdict(), "approved": approved} for subject, approved in decisions.items()]
-        beside = self._file.with_suffix(f".{os.getpid()}.new")
         try:
             private_dir(self._file.parent)
             if self._complained:
                 with suppress(FileNotFoundError):
                     self._file.rename(self._file.with_suffix(f".unreadable-{int(time.time())}"))
                 self._complained = False
-            with suppress(FileNotFoundError):
-                beside.unlink()
-            with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-                json.dump({"decisions": rows}, file, indent=1)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self._file)
+            write_private(self._file, json.dumps({"decisions": rows}, indent=1))
         except (OSError, Unsafe) as error:
-            with suppress(OSError):
-                beside.unlink()
             _log.warning("an answer cannot be remembered: %s", error)
             return False
         return True

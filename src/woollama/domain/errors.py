@@ -94,6 +94,12 @@ class UnknownApproval(RouterError):
     at_fault: Fault = "client"
 
 
+class UnknownServer(RouterError):
+    kind = "unknown_server"
+    status_hint = 404
+    at_fault: Fault = "client"
+
+
 class UnknownPattern(RouterError):
     kind = "unknown_pattern"
     status_hint = 404

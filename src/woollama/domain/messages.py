@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
-from woollama.domain.tools import ToolOutcome
+from woollama.domain.tools import Pin, ToolOutcome
 
 Json = Any
 """A JSON value as `json.loads` gives it."""
@@ -176,7 +176,7 @@ class Ask:
     preview: str = ""
     question: Mapping[str, Json] | None = None
     annotations: Mapping[str, Json] = field(default_factory=dict)
-    pin: Literal["unknown", "known", "changed"] = "unknown"
+    pin: Pin = "unknown"
     confirm_by: ConfirmBy = "owner"
     caller: str = ""
     recipe: str | None = None

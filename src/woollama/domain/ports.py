@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from woollama.domain.events import Event
 from woollama.domain.messages import Answer, Ask, Json
 from woollama.domain.state import Handle, Page, Raw, StoredResponse
-from woollama.domain.tools import Function, Tool, ToolOutcome
+from woollama.domain.tools import Function, Pin, Tool, ToolOutcome
 from woollama.domain.turns import Call, Caller, Target
 
 
@@ -230,7 +230,10 @@ class Peer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ServerHealth:
-    """How a tool server is. `health` is one of `starting, ready, down, disabled`."""
+    """How a tool server is. `health` is one of `starting, ready, down, disabled`.
+
+    `changed` are its tools that are not what they were when first seen; those in quarantine are not called.
+    """
 
     name: str
     transport: str
@@ -238,6 +241,19 @@ class ServerHealth:
     tools: int
     attempts: int
     last_error: str | None = None
+    changed: Sequence[str] = ()
+    quarantined: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedTool:
+    """A tool that is not what it was when it was first seen. `digest` stands for what it is `now`."""
+
+    name: str
+    pin: Pin
+    digest: str
+    before: Mapping[str, Json]
+    now: Mapping[str, Json]
 
 
 class ToolServers(Protocol):

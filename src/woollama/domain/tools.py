@@ -11,7 +11,11 @@ from typing import Any, Literal
 
 Json = Any
 
+Pin = Literal["unknown", "known", "changed", "quarantined"]
+"""Whether a tool is what it was when it was first seen. A quarantined one has changed and is not called."""
+
 WIRE_NAME_LIMIT = 64
+JUDGED = ("title", "description", "inputSchema", "outputSchema", "annotations")
 _ILLEGAL = re.compile(r"[^A-Za-z0-9_-]")
 _DIGEST_CHARS = 8
 _DIGEST = re.compile(rf"_[0-9a-f]{{{_DIGEST_CHARS}}}$")
@@ -24,6 +28,7 @@ class Tool:
     server: str
     name: str
     raw: Mapping[str, Json]
+    pin: Pin = "unknown"
 
     @property
     def qualified(self) -> str:
@@ -47,10 +52,15 @@ class Tool:
         return self.annotations.get("readOnlyHint") is True
 
     @property
+    def judged(self) -> Mapping[str, Json]:
+        """All that people and models judge the tool by."""
+        return {member: self.raw[member] for member in JUDGED if self.raw.get(member) is not None}
+
+    @property
     def digest(self) -> str:
-        """Stands for all that people and models judge the tool by: it changes when any of that does."""
-        judged = [self.name, self.description, self.input_schema, self.annotations]
-        return hashlib.sha256(json.dumps([self.server, *judged], sort_keys=True).encode()).hexdigest()[:32]
+        """Stands for `judged`: it changes when any of that does."""
+        written = json.dumps([self.server, self.name, self.judged], sort_keys=True)
+        return hashlib.sha256(written.encode()).hexdigest()[:32]
 
     @property
     def idempotent(self) -> bool:

@@ -87,6 +87,8 @@ class Tools:
                 "tools": server.tools,
                 "attempts": server.attempts,
                 "last_error": server.last_error and self._scrub(server.last_error),
+                "changed": list(server.changed),
+                "quarantined": list(server.quarantined),
             }
             for server in self._servers.health()
             if allowed.allows_server(server.name)

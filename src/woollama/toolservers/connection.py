@@ -28,6 +28,7 @@ from woollama.domain.messages import Json
 from woollama.domain.ports import Spawner, ToolContext
 from woollama.domain.tools import Invalid, Returned, TimedOut, Tool
 from woollama.toolservers.calls import CallsInFlight
+from woollama.toolservers.descriptions import cleaned
 from woollama.toolservers.losses import BROKEN, UNSENT, ConnectionLost
 from woollama.toolservers.spec import Era, ServerSpec
 from woollama.toolservers.sse import sse_streams
@@ -87,7 +88,7 @@ class Connection:
                     break
                 raise
             for raw in page["tools"]:
-                tools[raw["name"]] = Tool(self._server, raw["name"], raw)
+                tools[raw["name"]] = Tool(self._server, raw["name"], cleaned(raw))
             cursor, before = page.get("nextCursor"), cursor
             if cursor is None or cursor == before:
                 break

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
 
+from woollama.domain.errors import BadRequest, Conflict, UnknownServer
 from woollama.domain.messages import Json
-from woollama.domain.ports import ServerHealth, Spawner, ToolContext
-from woollama.domain.tools import Example, Function, Invalid, Tool, ToolOutcome
+from woollama.domain.ports import ChangedTool, ServerHealth, Spawner, ToolContext
+from woollama.domain.tools import Denied, Example, Function, Invalid, Tool, ToolOutcome
 from woollama.toolservers.names import WireNames
+from woollama.toolservers.pins import Pins
 from woollama.toolservers.server import Server
 from woollama.toolservers.spec import ServerSpec
 
@@ -28,12 +30,20 @@ class Fleet:
     `environment` is what every stdio server gets, below its own `env`.
     """
 
-    def __init__(self, specs: Iterable[ServerSpec], *, spawner: Spawner, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        specs: Iterable[ServerSpec],
+        *,
+        spawner: Spawner,
+        environment: Mapping[str, str],
+        pins: Pins | None = None,
+    ) -> None:
         self._names = WireNames()
         self._known: dict[tuple[str, str], Function] = {}
         self._listeners: list[Callable[[], None]] = []
         self._spawner = spawner
         self._environment = environment
+        self._pins = pins or Pins()
         self._servers = {spec.name: self._server(spec) for spec in specs}
         self._leaving: dict[asyncio.Task[None], Server] = {}
 
@@ -69,7 +79,7 @@ class Fleet:
             task = asyncio.create_task(server.leave(DRAIN_S), name=f"tool server {server.spec.name} leaves")
             self._leaving[task] = server
             task.add_done_callback(self._leaving.pop)
-        self._renew()
+        self._judge()
 
     async def close(self) -> None:
         """Ends every connection and every process at once."""
@@ -78,7 +88,7 @@ class Fleet:
             await asyncio.wait(self._leaving)
 
     def _server(self, spec: ServerSpec) -> Server:
-        return Server(spec, spawner=self._spawner, environment=self._environment, on_tools=self._renew)
+        return Server(spec, spawner=self._spawner, environment=self._environment, pins=self._pins, on_tools=self._renew)
 
     async def wait_warm(self, timeout_s: float) -> bool:
         """Waits until no server is starting any more, up or not. False if one still is after that time."""
@@ -112,7 +122,8 @@ class Fleet:
         self._listeners.append(tell)
 
     def functions(self) -> Sequence[Function]:
-        return tuple(self._known.values())
+        """Without those in quarantine."""
+        return tuple(each for each in self._known.values() if each.tool is None or each.tool.pin != "quarantined")
 
     def tools(self) -> Sequence[Tool]:
         return tuple(tool for server in self._servers.values() for tool in server.tools)
@@ -134,7 +145,47 @@ class Fleet:
         tool = function.tool
         if tool is None or (tool.server, tool.name) not in self._known:
             return Invalid((f"there is no tool {function.name!r}",))
+        if (now := self._known[tool.server, tool.name].tool) is not None and now.pin == "quarantined":
+            return Denied(
+                "its pin",
+                f"{tool.qualified} has changed since it was first seen; `woollama trust {tool.server}` shows how.",
+            )
         return await self._servers[tool.server].call(tool, arguments, context)
+
+    def changes(self, server: str) -> Sequence[ChangedTool]:
+        """The tools of a server that are not what they were when first seen. Raises `UnknownServer`."""
+        found = self._server_of(server)
+        return tuple(self._pins.changes(found.spec, found.tools))
+
+    def trust(self, server: str, digests: Mapping[str, str]) -> Sequence[str]:
+        """Accept tools, by name, as the digest says that they were shown; the names of those that were accepted.
+
+        Raises `UnknownServer`, and `Conflict` where one is by now another thing than what was shown.
+        """
+        found = self._server_of(server)
+        accepted = []
+        for tool in found.tools:
+            if (shown := digests.get(tool.name)) is None:
+                continue
+            if tool.digest != shown:
+                raise Conflict(f"{tool.qualified} has changed again: look at it anew", code="tool_changed")
+            accepted.append(tool)
+        if missing := sorted(set(digests) - {tool.name for tool in accepted}):
+            raise BadRequest(f"{server!r} has no tool {missing[0]!r}", param="tools")
+        self._pins.accept(found.spec, accepted)
+        self._judge()
+        return [tool.name for tool in accepted]
+
+    def _judge(self) -> None:
+        """Look at all pins anew: they, or what the owner wants to be asked about, may be another thing now."""
+        for each in self._servers.values():
+            each.judge()
+        self._renew()
+
+    def _server_of(self, name: str) -> Server:
+        if name not in self._servers:
+            raise UnknownServer(f"there is no tool server {name!r}", code="server_not_found")
+        return self._servers[name]
 
     def _renew(self) -> None:
         self._known = {

@@ -18,6 +18,7 @@ from woollama.domain.messages import Json
 from woollama.domain.ports import ServerHealth, Spawner, ToolContext
 from woollama.domain.tools import Offline, Returned, Tool, ToolOutcome
 from woollama.toolservers.losses import ConnectionLost
+from woollama.toolservers.pins import Pins
 from woollama.toolservers.spec import Era, ServerSpec
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Server:
         *,
         spawner: Spawner,
         environment: Mapping[str, str],
+        pins: Pins,
         on_tools: Callable[[], None],
     ) -> None:
         self.spec = spec
@@ -57,6 +59,8 @@ class Server:
         self.last_error: str | None = None
         self._spawner = spawner
         self._environment = environment
+        self._pins = pins
+        self._has_listed = False
         self._on_tools = on_tools
         self._connection: Connection | None = None
         self._lost: asyncio.Future[str]
@@ -79,7 +83,16 @@ class Server:
     @property
     def health(self) -> ServerHealth:
         spec = self.spec
-        return ServerHealth(spec.name, spec.transport, self.state, len(self.tools), self.attempts, self.last_error)
+        return ServerHealth(
+            spec.name,
+            spec.transport,
+            self.state,
+            len(self.tools),
+            self.attempts,
+            self.last_error,
+            changed=[tool.name for tool in self.tools if tool.pin in ("changed", "quarantined")],
+            quarantined=[tool.name for tool in self.tools if tool.pin == "quarantined"],
+        )
 
     def start(self) -> None:
         if self._owner is None and self.state != "disabled":
@@ -260,8 +273,14 @@ class Server:
         self._moved = asyncio.Event()
 
     def _refreshed(self, tools: Sequence[Tool]) -> None:
-        self.tools = tuple(tool for tool in tools if self.spec.allows(tool))
+        self._has_listed = True
+        self.tools = self._pins.judge(self.spec, [tool for tool in tools if self.spec.allows(tool)])
         self._on_tools()
+
+    def judge(self) -> None:
+        """Look at its pins anew. What it is only expected to have says nothing about it."""
+        if self._has_listed:
+            self.tools = self._pins.judge(self.spec, self.tools)
 
     def _log_line(self, line: str) -> None:
         self._last_words = line.strip() or self._last_words

@@ -11,6 +11,7 @@ from woollama.domain.tools import Tool
 
 Transport = Literal["stdio", "http", "sse"]
 Era = Literal["auto", "handshake", "modern"]
+PinMode = Literal["warn", "quarantine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,15 @@ class ServerSpec:
     disabled_tools: tuple[str, ...] = ()
     era: Era = "auto"
     trusted: bool = False
+    pin: PinMode | None = None
     prefix: str | None = None
     disabled: bool = False
+
+    @property
+    def pin_mode(self) -> PinMode:
+        """What becomes of a tool that has changed: a program here changes when it is updated, a server elsewhere when
+        somebody else wants it."""
+        return self.pin or ("warn" if self.transport == "stdio" else "quarantine")
 
     def allows(self, tool: Tool) -> bool:
         return not any(fnmatchcase(tool.name, glob) for glob in self.disabled_tools)

@@ -62,6 +62,7 @@ def plot(runtime: Path, report: Path) -> None:
         "as a page": ask(http.client.HTTPConnection(host), "POST", path, {**yes, "nonce": "guessed"}, **page)[0],
         "nonce": listed.get("nonce"),
         "reload": ask(Unix(unix), "POST", "/w1/reload", {})[0],
+        "trust": ask(Unix(unix), "POST", "/w1/servers/impostor/trust", {"tools": {}})[0],
     }
     write(report, told)
 

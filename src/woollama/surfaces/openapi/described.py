@@ -59,6 +59,7 @@ def _part(description: str, example: str) -> Schema:
     return {"description": description, "example": example}
 
 
+_SERVER = _part("the tool server's name", "textops")
 _MESSAGES = Operation(
     _MCP,
     "Messages of an MCP host",
@@ -138,6 +139,21 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         _CATALOGUE, "Every tool, and how the tool servers are", answers=answers(ref("Tools"))
     ),
     ("GET", "/w1/servers"): Operation(_CATALOGUE, "How the tool servers are", answers=answers(ref("Servers"))),
+    ("GET", "/w1/servers/{name}/trust"): Operation(
+        _CATALOGUE,
+        "The tools of a server that are not what they were",
+        answers=answers(ref("ChangedTools")),
+        parameters={"name": _SERVER},
+    ),
+    ("POST", "/w1/servers/{name}/trust"): Operation(
+        _CATALOGUE,
+        "Accept tools as they are now",
+        "From a program of the owner's that woollama has not started itself; as they were shown, or not at all.",
+        Body({JSON: ref("Trust")}, {"tools": {}}),
+        answers(ref("Trusted")),
+        {"name": _SERVER},
+        unix_only=True,
+    ),
     ("GET", "/"): Operation(
         _OLLAMA, "A greeting, by which clients know Ollama", answers={200: Answer("It", {"text/plain": {}})}
     ),

@@ -33,7 +33,20 @@ OWN: Mapping[str, Schema] = {
         tools=whole("How many tools it has"),
         attempts=whole("How often it was started"),
         last_error=maybe(text("Why it is down")),
+        changed=array(text("A tool that is not what it was when first seen")),
+        quarantined=array(text("One of those that is not offered until the owner accepts it")),
     ),
+    "ChangedTool": table(
+        "A tool that is not what it was when it was first seen.",
+        name=text(),
+        pin=text("Whether it is still offered", enum=["changed", "quarantined"]),
+        digest=text("What it is now, as one word"),
+        before={"type": "object", "description": "Title, description, schemas and annotations when first seen"},
+        now={"type": "object", "description": "The same as they are now"},
+    ),
+    "ChangedTools": table(data=array(ref("ChangedTool"))),
+    "Trust": table(tools={"type": "object", "description": "The tools to accept by name, each with its digest"}),
+    "Trusted": table(accepted=array(text("A tool"))),
     "Servers": table(data=array(ref("Server"))),
     "Process": table(
         "A process that the daemon has started, or may start.",
@@ -63,7 +76,9 @@ OWN: Mapping[str, Schema] = {
         command_preview=text("One line for people"),
         question=maybe({"type": "object", "description": "The message and the form of a question"}),
         annotations={"type": "object", "description": "What the server says of the tool"},
-        pin=text("Whether the tool is what it was when first seen", enum=["unknown", "known", "changed"]),
+        pin=text(
+            "Whether the tool is what it was when first seen", enum=["unknown", "known", "changed", "quarantined"]
+        ),
         recipe=maybe(text()),
         caller=text("Who asks, as it calls itself"),
         run=maybe(text()),
