@@ -94,16 +94,11 @@ class Core:
         self.supervisor = Supervisor()
         self.model_processes = Roster()
         self._kin = Kin(lambda: self.supervisor.pid)
-        self.tool_servers = Fleet(
-            map(server_spec, config.servers.values()),
-            spawner=self.supervisor,
-            environment=private_environment(environ),
-            pins=Pins(
-                state_dir(environ) / "pins",
-                confirms=lambda tool: self.generation.confirms(tool),
-                voided=lambda tool: self.approvals.forget(tool.server, tool.name),
-            ),
-        )
+        remembered = Remembered(state_dir(environ) / "approvals.json")
+        self.approvals = Approvals(remembered, timeout_s=config.approvals.timeout_s)
+        specs, environment = map(server_spec, config.servers.values()), private_environment(environ)
+        pins = Pins(state_dir(environ) / "pins", lambda tool: self.generation.confirms(tool), self.approvals.forget)
+        self.tool_servers = Fleet(specs, spawner=self.supervisor, environment=environment, pins=pins)
         self.toolbox = LoggedToolbox(
             Scoped(BoundedResults(self.tool_servers, lambda: self.config.limits.tool_result_bytes))
         )
@@ -111,8 +106,6 @@ class Core:
         self._scrubber = scrubber
         self._found = found or FoundModels()
         self._continuations = Continuations()
-        remembered = Remembered(state_dir(environ) / "approvals.json")
-        self.approvals = Approvals(remembered, timeout_s=config.approvals.timeout_s)
         self.notifier = Notifier(config.approvals.notify, without_secrets(environ))
         self.prefixes = Prefixes()
         self.shrinking = shrinking_of(config.compression, state_dir(environ))

@@ -45,6 +45,7 @@ from woollama.domain.errors import BadRequest, Conflict, UnknownApproval
 from woollama.domain.events import Answered, Asked
 from woollama.domain.messages import Answer, Ask, Json
 from woollama.domain.ports import Asker
+from woollama.domain.tools import Tool
 from woollama.domain.turns import Turn
 
 Remember = Literal["once", "conversation", "always"]
@@ -203,11 +204,11 @@ class Approvals:
             decided = self._remembered.recall(subject)
         return None if decided is None else Answer(ask.id, decided, by="an earlier answer")
 
-    def forget(self, server: str, tool: str) -> None:
+    def forget(self, tool: Tool) -> None:
         """What was answered about a tool earlier counts no more: it has changed."""
-        self._remembered.forget(server, tool)
+        self._remembered.forget(tool.server, tool.name)
         for decided in self._sessions.values():
-            for subject in [each for each in decided if (each.server, each.tool) == (server, tool)]:
+            for subject in [each for each in decided if (each.server, each.tool) == (tool.server, tool.name)]:
                 del decided[subject]
 
     # --- inside

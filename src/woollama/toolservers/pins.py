@@ -48,7 +48,6 @@ class Pins:
     def __init__(
         self,
         directory: Path | None = None,
-        *,
         confirms: Callable[[Tool], bool] = lambda tool: False,
         voided: Callable[[Tool], None] = lambda tool: None,
     ) -> None:
