@@ -32,6 +32,7 @@ from woollama.surfaces.ollama.embed import Embed
 from woollama.surfaces.ollama.listings import Ollama
 from woollama.surfaces.openai_conversations import ConversationsApi
 from woollama.surfaces.openai_responses.endpoint import Responses
+from woollama.surfaces.openai_responses.websocket import ResponsesSocket
 from woollama.surfaces.openapi.endpoint import Described
 from woollama.surfaces.passage import Passage
 from woollama.surfaces.patterns import Patterns
@@ -42,6 +43,8 @@ from woollama.surfaces.trust import Trust
 Headers = list[tuple[bytes, bytes]]
 RenderError = Callable[[str, RouterError], tuple[int, Headers, bytes]]
 
+WEBSOCKET = "WEBSOCKET"
+"""Takes the place of a method for a route that is a WebSocket; such have exact paths."""
 _PASSED_ON = ("x-ratelimit-", "anthropic-ratelimit-")
 
 
@@ -88,6 +91,7 @@ def routes(
     served = [
         Route("POST", "/v1/chat/completions", chat),
         Route("POST", "/v1/responses", responses),
+        Route(WEBSOCKET, "/v1/responses", ResponsesSocket(responses)),
         Route("POST", "/v1/messages", messages),
         Route("POST", "/v1/messages/count_tokens", count_tokens),
         Route("POST", "/v1/embeddings", passage("/embeddings", "embedding")),
@@ -151,7 +155,7 @@ def routes(
         Route("GET", "/openapi.json", described.openapi),
         Route("GET", "/docs", described.page),
     ]
-    described.tell((route.method, route.path) for route in served)
+    described.tell((route.method, route.path) for route in served if route.method != WEBSOCKET)
     return served
 
 
@@ -169,7 +173,8 @@ class Site:
         return f"<Site {len(self._exact)} exact paths>"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        endpoint = self._exact.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        method = scope["method"] if scope["type"] == "http" else WEBSOCKET
+        endpoint = self._exact.get((method, scope["path"]))
         await (endpoint or self._fastapi)(scope, receive, send)
 
 
@@ -227,7 +232,7 @@ def _allowed(app: FastAPI, path: str) -> str:
 def _fastapi(served: Sequence[Route], render: RenderError) -> FastAPI:
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     for route in served:
-        for path in route.spellings:
+        for path in route.spellings if route.method != WEBSOCKET else ():
             app.router.routes.append(StarletteRoute(path, _Raw(route.endpoint), methods=_methods(route)))
 
     async def on_router_error(request: Request, error: Any) -> Response:

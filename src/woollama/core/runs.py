@@ -238,7 +238,8 @@ class Runs:
         self._play = play
         self._observers = list(observers)
         self._live: dict[str, Run] = {}
-        self._closing = False
+        self.stopping = asyncio.Event()
+        """Set when no new turns are taken any more."""
 
     def __repr__(self) -> str:
         return f"<Runs {len(self._live)} live>"
@@ -260,7 +261,7 @@ class Runs:
     @asynccontextmanager
     async def start(self, turn: Turn, *, background: bool = False, keeper: Keeper | None = None) -> AsyncIterator[Run]:
         """Play `turn` and hold its run. A foreground run that nobody holds any more is cancelled and awaited."""
-        if self._closing:
+        if self.stopping.is_set():
             raise ShuttingDown("woollama is shutting down and takes no new work")
         run = Run(turn, background=background, observers=self._observers, keeper=keeper, output_bytes=self.output_bytes)
         self._live[turn.id] = run
@@ -287,7 +288,7 @@ class Runs:
 
     def stop_taking(self) -> None:
         """Refuse new turns from now on; those that run go on."""
-        self._closing = True
+        self.stopping.set()
 
     async def drain(self, timeout_s: float) -> None:
         """Take no more, give what runs `timeout_s` seconds to end, then fail and await the rest."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -17,8 +18,8 @@ from woollama.core.runs import Run
 from woollama.domain.errors import BadRequest, Conflict, StoreUnreachable
 from woollama.domain.events import Event
 from woollama.domain.ids import new_id
-from woollama.domain.state import UNFINISHED, StoredResponse
-from woollama.domain.turns import Caller, Turn
+from woollama.domain.state import UNFINISHED, Raw, StoredResponse
+from woollama.domain.turns import Caller, StateWish, Turn
 from woollama.surfaces import openai_responses
 from woollama.surfaces.bodies import parse_json, read_json, send_json
 from woollama.surfaces.body_head import ScannedHead
@@ -54,6 +55,11 @@ class Responses(Exchange):
         self._tools = tools
         self._collect = collect
 
+    @property
+    def stopping(self) -> asyncio.Event:
+        """Set when no new turns are taken any more."""
+        return self._around.runs.stopping
+
     # --- a new one
 
     async def _ask(self, head: ScannedHead, caller: Caller, decision: Engine, send: Send, note: Note) -> None:
@@ -61,18 +67,30 @@ class Responses(Exchange):
         turn = recording.turn
         async with self.started(recording) as run:
             if head.stream:
-                await self._stream_run(run, _Told(recording), decision, send, note)
+                await self._stream_run(run, Told(recording), decision, send, note)
             elif turn.state.background:
                 await send_json(send, 200, recording.response())
             else:
                 await self._answer_run(run, lambda _: recording.response(), decision, send, note)
 
-    async def recorded(self, body: Mapping[str, Any], caller: Caller) -> Recording:
-        """A turn that is ready to run: decoded, with its place among what is remembered."""
+    async def recorded(self, body: Mapping[str, Any], caller: Caller, before: Sequence[Raw] | None = None) -> Recording:
+        """A turn that is ready to run: decoded, with its place among what is remembered.
+
+        `before` is what its previous response ended with, where that is remembered by the connection alone.
+        """
         given = await self._with_items(body.get("input"))
         turn = decode({**body, "input": given}, turn_id=new_id("turn_"), caller=caller)
-        claim = await self._claim(turn)
-        return Recording(turn, stored_items(given), claim, self._tools, self._around.scrub, self._collect)
+        inputs = stored_items(given)
+        if before is None or turn.state.store is not False:
+            wish = turn.state if before is None else replace(turn.state, previous_response_id=None)
+            claim = await self._claim(turn, wish)
+            return self._recording_of(turn, [*(before or ()), *inputs], claim)
+        return self._recording_of(turn, inputs, None, before)
+
+    def _recording_of(
+        self, turn: Turn, inputs: Sequence[Raw], claim: Claim | None, before: Sequence[Raw] = ()
+    ) -> Recording:
+        return Recording(turn, inputs, claim, self._tools, self._around.scrub, self._collect, before)
 
     @asynccontextmanager
     async def started(self, recording: Recording) -> AsyncIterator[Run]:
@@ -80,9 +98,8 @@ class Responses(Exchange):
         async with self._around.runs.start(turn, background=turn.state.background, keeper=recording) as run:
             yield run
 
-    async def _claim(self, turn: Turn) -> Claim | None:
+    async def _claim(self, turn: Turn, state: StateWish) -> Claim | None:
         """The turn's place in a conversation; None where nothing is remembered and nothing was asked for."""
-        state = turn.state
         asked = [wish for wish in _WISHES if getattr(state, wish)]
         if self._all.store is None:
             if asked:
@@ -215,7 +232,7 @@ class Responses(Exchange):
         recording = self._recording(wanted)
         if run is not None and recording is not None:
             async with self._around.runs.hold(run), Departure(receive), self._stream(send) as stream:
-                told = _Told(recording, begin)
+                told = Told(recording, begin)
                 async for event in run.watch():
                     await stream.write(b"".join(told.encode(event)))
                 await stream.write(b"".join(told.encode()))
@@ -239,7 +256,7 @@ class Responses(Exchange):
         return run.keeper if run is not None and isinstance(run.keeper, Recording) else None
 
 
-class _Told:
+class Told:
     """What a recording tells, as the encoder of one who listens: from frame `at` on, whatever the event."""
 
     def __init__(self, recording: Recording, at: int = 0) -> None:

@@ -42,7 +42,9 @@ class Recording:
         tools: ToolsOf | None = None,
         scrub: Callable[[RouterError], RouterError] = lambda error: error,
         collect: Collect = lambda ask_id: None,
+        before: Sequence[Raw] = (),
     ) -> None:
+        """`before` is what was said earlier, where no claim knows it."""
         self.turn = turn
         self.inputs = inputs
         self.frames: list[bytes] = []
@@ -53,6 +55,7 @@ class Recording:
         self._tools = tools
         self._scrub = scrub
         self._collect = collect
+        self._before = before
         self._place()
 
     def __repr__(self) -> str:
@@ -62,7 +65,7 @@ class Recording:
         return self._builder.response()
 
     async def prepare(self, turn: Turn) -> Turn:
-        history = await self._claim.begin() if self._claim is not None else ()
+        history = await self._claim.begin() if self._claim is not None else self._before
         self._place()
         if self._tools is not None and turn.tool_grants:
             offered = await self._tools([grant.server for grant in turn.tool_grants])
