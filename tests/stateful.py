@@ -59,6 +59,7 @@ async def table(
     directory: Path,
     *,
     upstream: ScriptedUpstream | None = None,
+    inferencer: str = "",
     environ: Mapping[str, str] | None = None,
     recipes: str = "",
     daemon_toml: str = "",
@@ -69,6 +70,9 @@ async def table(
     async with own:
         asked = upstream or own
         write_config(directory / "config", asked.base_url, mcp, recipes, daemon_toml)
+        if inferencer:
+            with (directory / "config" / "inferencers.toml").open("a") as file:
+                file.write(inferencer)
         around = {"HOME": str(directory), "WOOLLAMA_STATE_DIR": str(directory / "state"), **(environ or {})}
         async with (
             daemon(directory / "config", around) as running,

@@ -344,9 +344,8 @@ class Daemon:
             scrub=self._scrubber.scrub,
         )
         conversations, collect = core.state.conversations, core.approvals.collect
-        self._responses = Responses(
-            around, conversations, core.generation.counting, core.tool_servers.tools_of, collect
-        )
+        counting, forwarder = core.generation.counting, inferencing.forwarder
+        self._responses = Responses(around, conversations, counting, forwarder, core.tool_servers.tools_of, collect)
         return Site(
             routes(
                 chat=chat,

@@ -260,6 +260,10 @@ class Claim:
 
 
 def _refuse_unusable(parent: StoredResponse) -> None:
+    if parent.backend != STORE:
+        raise BadRequest(
+            f"{parent.id!r} is kept by its upstream and can only be continued there", param="previous_response_id"
+        )
     if parent.status in ("failed", "cancelled"):
         instead = f"; its predecessor is {parent.parent!r}" if parent.parent else ""
         raise BadRequest(

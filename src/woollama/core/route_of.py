@@ -14,7 +14,9 @@ from woollama.domain.messages import Dialect
 from woollama.domain.turns import Target
 
 _MERGED_KEYS = frozenset({"options"})
-_STATE_KEYS = frozenset({"previous_response_id", "conversation", "background", "key"})
+_STATE_KEYS = frozenset({"previous_response_id", "background"})
+_OUR_STATE_KEYS = frozenset({"conversation", "key"})
+"""What no upstream can know: conversations are named here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def route_of(head: BodyHead, route: Route, traits: Mapping[str, Traits]) -> Rela
             return Engine(f"field {unserved[0]}")
         if head.dialect == "responses" and not each.keeps_state:
             return Engine("state")
-        if head.keys & _STATE_KEYS and not each.keeps_state:
+        if head.keys & _OUR_STATE_KEYS or (head.keys & _STATE_KEYS and not each.keeps_state):
             return Engine("state")
     return Relay(route.targets)
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from starlette.types import Receive, Scope, Send
 
-from woollama.core.names import Names
+from woollama.core.names import Names, Route
 from woollama.core.route_of import Engine, Relay, Traits, route_of
 from woollama.core.runs import Run, Runs
 from woollama.domain.answers import Answer
@@ -92,18 +92,24 @@ class Exchange:
         note(surface=self._dialect, model=head.model if isinstance(head.model, str) else None)
         caller: Caller = scope["state"]["caller"]
         route = around.names.resolve(head.model, caller.scope, needs=_needs_of(head, raw))
-        decision = route_of(head, route, around.traits)
+        decision = await self._decide(head, route)
         note(by=type(decision).__name__.lower())
         async with _told_on_failure(decision, note), Departure(receive) as departure:
             if isinstance(decision, Relay):
                 body, path = JsonBody(raw, head), self._path + _passed_query(scope)
                 frame, shape = self._codec.encode_error_frame, self._codec.SHAPE
                 relayed = Relayed(body, decision.targets, path, scope["headers"], caller, note, frame, shape)
-                await around.relayer.respond(relayed, send, departure)
+                await self._relay(relayed, head, send, departure)
             elif (at_once := self.without_a_model(head)) is not None:
                 await at_once(send)
             else:
                 await self._ask(head, caller, decision, send, note)
+
+    async def _decide(self, head: ScannedHead, route: Route) -> Relay | Engine:
+        return route_of(head, route, self._around.traits)
+
+    async def _relay(self, relayed: Relayed, head: ScannedHead, send: Send, departure: Departure) -> None:
+        await self._around.relayer.respond(relayed, send, departure)
 
     async def _ask(self, head: ScannedHead, caller: Caller, decision: Engine, send: Send, note: Note) -> None:
         """Answer a request by the engine."""

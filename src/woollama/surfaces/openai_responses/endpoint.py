@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
@@ -13,11 +14,13 @@ from starlette.types import Receive, Scope, Send
 from woollama.core.claims import Claim
 from woollama.core.conversations import Conversations
 from woollama.core.counting import Counting
-from woollama.core.route_of import Engine
+from woollama.core.names import Route
+from woollama.core.route_of import Engine, Relay
 from woollama.core.runs import Run
 from woollama.domain.errors import BadRequest, Conflict, StoreUnreachable
 from woollama.domain.events import Event
 from woollama.domain.ids import new_id
+from woollama.domain.ports import Forwarder
 from woollama.domain.state import UNFINISHED, Raw, StoredResponse
 from woollama.domain.turns import Caller, StateWish, Turn
 from woollama.surfaces import openai_responses
@@ -28,11 +31,13 @@ from woollama.surfaces.exchange import Exchange, Note, Surroundings
 from woollama.surfaces.openai_responses.builder import ResponseBuilder
 from woollama.surfaces.openai_responses.compact import compacted
 from woollama.surfaces.openai_responses.decode import decode
+from woollama.surfaces.openai_responses.native import NATIVE, NativeResponses, Overhearing, elsewhere
 from woollama.surfaces.openai_responses.object import response_id
 from woollama.surfaces.openai_responses.recording import Recording, ToolsOf
 from woollama.surfaces.openai_responses.resuming import Collect
 from woollama.surfaces.openai_responses.stored_items import stored_items
 from woollama.surfaces.query import Query, listed
+from woollama.surfaces.relay import Relayed
 from woollama.surfaces.sse import DONE
 
 _WISHES = ("previous_response_id", "conversation", "key", "background", "store")
@@ -46,12 +51,14 @@ class Responses(Exchange):
         around: Surroundings,
         conversations: Conversations,
         counting: Counting,
+        forwarder: Forwarder,
         tools: ToolsOf | None = None,
         collect: Collect = lambda ask_id: None,
     ) -> None:
         super().__init__("responses", openai_responses, "/responses", around)
         self._all = conversations
         self._counting = counting
+        self._native = NativeResponses(conversations, forwarder)
         self._tools = tools
         self._collect = collect
 
@@ -61,6 +68,25 @@ class Responses(Exchange):
         return self._around.runs.stopping
 
     # --- a new one
+
+    async def _decide(self, head: ScannedHead, route: Route) -> Relay | Engine:
+        """A response that is kept here goes on here, whoever answers; one that an upstream keeps goes on there."""
+        decision = await super()._decide(head, route)
+        row = await self._native.row(head.body.get("previous_response_id"))
+        if row is not None and row.backend != NATIVE:
+            return Engine("state")
+        if isinstance(decision, Relay):
+            return await self._native.narrowed(decision, row)
+        if row is not None:
+            raise elsewhere(row)
+        return decision
+
+    async def _relay(self, relayed: Relayed, head: ScannedHead, send: Send, departure: Departure) -> None:
+        if head.body.get("store") is False:
+            await super()._relay(relayed, head, send, departure)
+            return
+        heard = partial(self._native.remember, relayed.targets[0], head.body.get("previous_response_id"))
+        await super()._relay(relayed, head, Overhearing(send, heard), departure)
 
     async def _ask(self, head: ScannedHead, caller: Caller, decision: Engine, send: Send, note: Note) -> None:
         recording = await self.recorded(head.body, caller)
@@ -174,6 +200,8 @@ class Responses(Exchange):
 
     async def retrieve(self, scope: Scope, receive: Receive, send: Send) -> None:
         query, wanted = Query(scope), scope["path_params"]["response_id"]
+        if await self._asked_upstream(scope, send, ""):
+            return
         if query.flag("stream"):
             await self._stream_again(wanted, query.whole("starting_after", 0), receive, send)
         else:
@@ -181,6 +209,8 @@ class Responses(Exchange):
 
     async def delete(self, scope: Scope, receive: Receive, send: Send) -> None:
         wanted = scope["path_params"]["response_id"]
+        if await self._asked_upstream(scope, send, ""):
+            return
         if (run := self._run(wanted)) is not None:
             await run.cancel()
         await self._all.delete_response(wanted)
@@ -189,6 +219,8 @@ class Responses(Exchange):
     async def cancel(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Only what runs in the background: a response in the foreground ends when its client leaves."""
         wanted = scope["path_params"]["response_id"]
+        if await self._asked_upstream(scope, send, "/cancel"):
+            return
         response = await self._all.response(wanted)
         if not response.background:
             raise BadRequest(f"{wanted!r} does not run in the background: only such can be cancelled")
@@ -204,6 +236,8 @@ class Responses(Exchange):
             await run.cancel()
 
     async def input_items(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if await self._asked_upstream(scope, send, "/input_items"):
+            return
         page, wanted = Query(scope).page(), scope["path_params"]["response_id"]
         recording = self._recording(wanted)
         inputs = list(recording.inputs if recording else (await self._all.transcript(wanted)).inputs)
@@ -215,6 +249,14 @@ class Responses(Exchange):
                 raise BadRequest(f"{wanted!r} has no input item {page.after!r}", param="after")
             inputs = inputs[ids.index(page.after) + 1 :]
         await send_json(send, 200, listed([dict(item) for item in inputs[: page.limit]], page))
+
+    async def _asked_upstream(self, scope: Scope, send: Send, suffix: str) -> bool:
+        """Whether the response is kept by an upstream, which then has answered."""
+        row = await self._native.row(scope["path_params"]["response_id"])
+        if row is None or row.backend != NATIVE:
+            return False
+        await self._native.pass_on(row, scope, send, suffix, scope["state"]["caller"])
+        return True
 
     async def _response(self, wanted: str) -> dict[str, Any]:
         recording = self._recording(wanted)
