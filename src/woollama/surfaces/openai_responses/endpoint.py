@@ -58,7 +58,9 @@ class Responses(Exchange):
         super().__init__("responses", openai_responses, "/responses", around)
         self._all = conversations
         self._counting = counting
-        self._native = NativeResponses(conversations, forwarder)
+        self._native = NativeResponses(
+            conversations, forwarder, any_keeps_state=any(each.keeps_state for each in around.traits.values())
+        )
         self._tools = tools
         self._collect = collect
 

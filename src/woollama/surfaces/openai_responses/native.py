@@ -47,13 +47,15 @@ class Overhearing:
 
 
 class NativeResponses:
-    def __init__(self, conversations: Conversations, forwarder: Forwarder) -> None:
+    def __init__(self, conversations: Conversations, forwarder: Forwarder, *, any_keeps_state: bool) -> None:
+        """Where no inferencer keeps a state and no store is configured, nothing is looked up."""
         self._all = conversations
+        self._any_keeps_state = any_keeps_state
         self._forwarder = forwarder
 
     async def row(self, response_id: object) -> StoredResponse | None:
         """What is remembered of a response, if that can be told."""
-        if not isinstance(response_id, str):
+        if not isinstance(response_id, str) or (self._all.store is None and not self._any_keeps_state):
             return None
         with contextlib.suppress(StoreUnreachable):
             return await self._all.tables.response(response_id)
