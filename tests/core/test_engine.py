@@ -12,6 +12,7 @@ import pytest
 
 from tests.core.rounds import Box, Round, Rounds, Table, calls, noon, says
 from woollama.domain.errors import (
+    Backpressure,
     BadRequest,
     ShuttingDown,
     UnknownModel,
@@ -190,6 +191,15 @@ async def test_a_grant_of_a_server_that_is_not_there_is_refused_by_name() -> Non
     assert isinstance(error, BadRequest)
     assert error.param == "tools"
     assert "'gone'" in error.message
+
+
+@pytest.mark.parametrize("choice", ["required", "clock.now"])
+async def test_a_recipe_that_must_call_a_tool_is_not_answered_while_there_is_none(choice: str) -> None:
+    model = Rounds(says("I would have to guess"))
+    error = failure(await Table(model, box=Box(), tool_choice=choice).play(turn()))
+    assert isinstance(error, Backpressure)
+    assert "must call" in error.message
+    assert model.calls == []
 
 
 async def test_a_forced_call_is_forced_once() -> None:

@@ -15,7 +15,7 @@ from woollama.core.names import Route
 from woollama.core.policy import NO_POLICY, Policy
 from woollama.core.recipes import Recipe
 from woollama.core.toolboxes import Filtered, NoTools, Paced, Validated, WithExamples
-from woollama.domain.errors import BadRequest
+from woollama.domain.errors import Backpressure, BadRequest
 from woollama.domain.events import CallOpened
 from woollama.domain.messages import ToolResult
 from woollama.domain.ports import Shrinker, Toolbox
@@ -23,6 +23,7 @@ from woollama.domain.tools import Function
 from woollama.domain.turns import AUTO, Params, Target, ToolChoice, Turn
 
 DEFAULT_MAX_ROUNDS = 16
+RETRY_AFTER_S = 5.0
 DEFAULT_PARALLEL_TOOLS = 8
 DEFAULT_TOOL_TIMEOUT_S = 120.0
 
@@ -115,14 +116,16 @@ def _offered(turn: Turn, ours: Sequence[Function]) -> tuple[Function, ...]:
 
 
 def _choice_of(recipe: Recipe, functions: Sequence[Function]) -> ToolChoice:
+    """A recipe that must call a tool is not answered without one: its servers may be starting, or down."""
     wanted = recipe.tool_choice
-    if wanted in ("auto", "none") or not functions:
+    if wanted in ("auto", "none"):
         return ToolChoice("none" if wanted == "none" else "auto")
-    if wanted == "required":
+    if wanted == "required" and functions:
         return ToolChoice("required")
     named = next((each for each in functions if wanted in (each.name, each.tool and each.tool.qualified)), None)
     if named is None:
-        raise BadRequest(f"recipe {recipe.name!r} requires the tool {wanted!r}, which is not there now")
+        what = "a tool, and none of its tools" if wanted == "required" else f"the tool {wanted!r}, which"
+        raise Backpressure(f"recipe {recipe.name!r} must call {what} is there now", retry_after=RETRY_AFTER_S)
     return ToolChoice("named", named.name)
 
 
