@@ -163,7 +163,7 @@ class Core:
 
     async def processes(self) -> list[dict[str, Any]]:
         """Every child process and every one that may be started, as `processes.table` has them."""
-        states = [*server_states(self.tool_servers.health()), *self.model_processes.states()]
+        states = [*server_states(self.tool_servers.processes()), *self.model_processes.states()]
         return await asyncio.to_thread(lambda: list(process_table(self.supervisor, states)))
 
     def may_answer(self, scope: Mapping[str, Any]) -> bool:

@@ -254,6 +254,17 @@ def private_dir(path: Path) -> Path:
     return path
 
 
+def process_lives(pid: int) -> bool:
+    """Whether there is a process of that number, ours or anybody's."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
 def write_private(file: Path, text: str) -> None:
     """Put a file of ours alone (0600) in its place, whole or not at all. Raises `OSError`."""
     beside = file.with_suffix(f".{os.getpid()}.new")

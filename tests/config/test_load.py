@@ -190,7 +190,6 @@ def test_a_section_or_entry_of_another_type_is_told(files: Files) -> None:
     ("name", "text", "key"),
     [
         ("recipes.toml", '[recipes.r]\ninferencer = "a/b"\ntools_budget_tokens = 9\n', "recipes.r.tools_budget_tokens"),
-        ("mcp.json", '{"mcpServers": {"x": {"command": "x", "sharing": "per-client"}}}', "mcpServers.x.sharing"),
     ],
 )
 def test_what_this_version_cannot_honour_is_an_error(files: Files, name: str, text: str, key: str) -> None:

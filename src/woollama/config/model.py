@@ -45,9 +45,7 @@ from woollama.domain.turns import Params
 NOT_YET: Mapping[str, Mapping[str, object]] = {
     "recipes": {"tools_budget_tokens": 0},
     "mcp.json": {},
-    "servers": {
-        "sharing": "shared",
-    },
+    "servers": {},
     "woollama.toml": {
         "mcp": {},
     },
@@ -217,6 +215,9 @@ class ToolServer:
         None,
         one_of("warn", "quarantine"),
         "what becomes of a tool that is not what it was when first seen; unset: warn for a command, else quarantine",
+    )
+    sharing: Literal["shared", "per-client"] = setting(
+        "shared", one_of("shared", "per-client"), "per-client: each client has a connection, and a process, of its own"
     )
     confirm: tuple[str, ...] = setting((), texts, "globs over its tools: those that a person is asked about first")
     deny: tuple[str, ...] = setting((), texts, "globs over its tools: those that nobody gets and nobody may call")

@@ -297,7 +297,7 @@ async def _spawned(
         cwd=spec.cwd,
         pipes=True,
         log_line=log_line,
-        name=spec.name,
+        name=spec.label or spec.name,
     )
     async with stdio_streams(child, lose) as streams:
         yield streams

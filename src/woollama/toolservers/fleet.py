@@ -13,6 +13,7 @@ from woollama.domain.messages import Json
 from woollama.domain.ports import ChangedTool, ServerHealth, Spawner, ToolContext
 from woollama.domain.tools import Denied, Example, Function, Invalid, Tool, ToolOutcome
 from woollama.toolservers.names import WireNames
+from woollama.toolservers.per_client import PerClient
 from woollama.toolservers.pins import Pins
 from woollama.toolservers.server import Server
 from woollama.toolservers.spec import ServerSpec
@@ -88,7 +89,8 @@ class Fleet:
             await asyncio.wait(self._leaving)
 
     def _server(self, spec: ServerSpec) -> Server:
-        return Server(spec, spawner=self._spawner, environment=self._environment, pins=self._pins, on_tools=self._renew)
+        kind = PerClient if spec.sharing == "per-client" else Server
+        return kind(spec, spawner=self._spawner, environment=self._environment, pins=self._pins, on_tools=self._renew)
 
     async def wait_warm(self, timeout_s: float) -> bool:
         """Waits until no server is starting any more, up or not. False if one still is after that time."""
@@ -134,6 +136,10 @@ class Fleet:
 
     def health(self) -> Sequence[ServerHealth]:
         return tuple(server.health for server in self._servers.values())
+
+    def processes(self) -> Sequence[ServerHealth]:
+        """As `health`, but a server of which clients have one each is there once for each of them, too."""
+        return tuple(process for server in self._servers.values() for process in server.processes)
 
     def resolve(self, name: str) -> Function | None:
         """The tool that is meant by its wire name, by `server.tool`, `server__tool` or `mcp__server__tool`."""

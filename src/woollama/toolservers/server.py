@@ -94,6 +94,15 @@ class Server:
             quarantined=[tool.name for tool in self.tools if tool.pin == "quarantined"],
         )
 
+    @property
+    def processes(self) -> Sequence[ServerHealth]:
+        """How each of its connections is, under the name of its process."""
+        return (self.health,)
+
+    @property
+    def is_busy(self) -> bool:
+        return self._calls > 0
+
     def start(self) -> None:
         if self._owner is None and self.state != "disabled":
             # Not in the constructor: a daemon is put together before there is an event loop.

@@ -11,6 +11,7 @@ from woollama.domain.tools import Tool
 
 Transport = Literal["stdio", "http", "sse"]
 Era = Literal["auto", "handshake", "modern"]
+Sharing = Literal["shared", "per-client"]
 PinMode = Literal["warn", "quarantine"]
 
 
@@ -20,7 +21,8 @@ class ServerSpec:
 
     `env` is laid over the private environment that every server gets. `timeout_s` bounds one call, `start_timeout_s`
     a start with everything it may download. `disabled_tools` are names or globs. `prefix` stands before the wire names
-    of its tools: the server's name where it is unset, nothing where it is empty.
+    of its tools: the server's name where it is unset, nothing where it is empty. `label` is what its process is called
+    where it is one of several.
     """
 
     name: str
@@ -37,6 +39,8 @@ class ServerSpec:
     era: Era = "auto"
     trusted: bool = False
     pin: PinMode | None = None
+    sharing: Sharing = "shared"
+    label: str = ""
     prefix: str | None = None
     disabled: bool = False
 
