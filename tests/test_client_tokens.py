@@ -200,7 +200,8 @@ async def test_a_request_cannot_grant_itself_more_tools(table: Table) -> None:
 async def test_an_mcp_host_sees_and_uses_what_its_token_names(table: Table, mode: str) -> None:
     async with table.host(AIDER, mode) as host:
         listed = await host.list_tools()
-        assert [tool.name for tool in listed.tools] == ["chat", "all__echo"]
+        assert [tool.name for tool in listed.tools if "__" in tool.name] == ["all__echo"]
+        assert listed.tools[0].name == "chat"
         assert listed.tools[0].description is not None
         assert listed.tools[0].description.endswith("Recipes: helper.")
         assert [prompt.name for prompt in (await host.list_prompts()).prompts] == ["helper"]

@@ -255,7 +255,7 @@ class Door:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one client, one upstream or one tool may use up. Those of the door hold from the next start on."""
+    """What one client, one upstream or one tool may use up."""
 
     body_bytes: int = setting(32 * 2**20, size, "the largest request body", key="body")
     media_bytes: int = setting(256 * 2**20, size, "the largest form with files; kept on disk from 1MiB on", key="media")
