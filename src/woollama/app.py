@@ -68,6 +68,7 @@ from woollama.surfaces.passage import Passage
 from woollama.surfaces.patterns import Patterns
 from woollama.surfaces.relay import Relayer
 from woollama.surfaces.reload import Reload
+from woollama.surfaces.shrunk_body import ShrunkBodies
 from woollama.surfaces.status import Status
 from woollama.surfaces.trust import Trust
 from woollama.surfaces.watched import Watched, scrubbed
@@ -109,6 +110,7 @@ class Core:
         self.notifier = Notifier(config.approvals.notify, without_secrets(environ))
         self.prefixes = Prefixes()
         self.shrinking = shrinking_of(config.compression, state_dir(environ))
+        self.shrunk = ShrunkBodies(self.shrinking)
         self.state = State(config, environ, self.tool_servers)
         scrubber.add(*self.state.secrets())
         self._generation = self._next(config)
@@ -325,6 +327,7 @@ class Daemon:
                 scrub_text=self._scrubber.scrub,
             ),
             scrub=self._scrubber.scrub_error,
+            shrunk=core.shrunk,
             heartbeat_s=config.door.heartbeat_s,
         )
         contexts = {name: entry.context_tokens for name, entry in config.inferencers.items()}

@@ -8,7 +8,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ class Reader:
 
 @asynccontextmanager
 async def clerk(
-    reader: Reader, *, level: str = "auto", settings: str = "", state: Path | None = None
+    reader: Callable[[Received], Answer], *, level: str = "auto", settings: str = "", state: Path | None = None
 ) -> AsyncIterator[tuple[InProcess, httpx2.AsyncClient]]:
     async with ScriptedUpstream() as model:
         model.always(reader)
@@ -346,3 +346,69 @@ async def test_the_shell_tells_what_was_saved_and_what_changed() -> None:
     assert "archive.report" in said[0]
     assert "1 x selective" in said[0]
     assert said[1] == "0 of 0 prompts began as the one before them\n"
+
+
+# --- the relay
+
+
+async def relayed(running: InProcess, client: httpx2.AsyncClient, body: str, level: str) -> httpx2.Response:
+    headers = {"content-type": "application/json", "x-woollama-compress": level}
+    return await client.post(f"{running.url}/v1/chat/completions", content=body.encode(), headers=headers)
+
+
+async def test_the_relay_splices_new_results_and_nothing_else() -> None:
+    seen: list[bytes] = []
+
+    def note(request: Received) -> Answer:
+        seen.append(request.body)
+        return answers.chat_json("fine")
+
+    result = json.dumps("\n".join(lines()), ensure_ascii=True)
+    call = json.dumps(
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "log", "arguments": "{}"}}],
+        }
+    )
+    first = (
+        '{ "model": "mock/mock-model", "x_vendor" :  1.10, "messages": [{"role": "user", "content": "why?"}, '
+        + call
+        + ', {"role":"tool","tool_call_id":"c1","content": '
+        + result
+        + "}] }"
+    )
+    then = first.replace("}] }", '}, {"role":"assistant","content":"So."}, {"role":"user","content":"And?"}] }')
+    async with clerk(note) as (running, client):
+        for body in (first, then):
+            answer = await relayed(running, client, body, "lossless")
+            assert answer.status_code == 200, answer.text
+            assert answer.headers["x-woollama-path"].startswith("relay")
+        plain = await relayed(running, client, first, "off")
+        refused = await relayed(running, client, first, "auto")
+    assert plain.status_code == 200
+    assert (refused.status_code, "may be lossless or off here" in refused.text) == (400, True)
+    before, after = first.replace("mock/mock-model", "mock-model").split(result)
+    new, again, untouched = (body.decode() for body in seen)
+    assert untouched == before + result + after
+    assert new.startswith(before)
+    assert new.endswith(after)
+    middle = new[len(before) : len(new) - len(after)]
+    assert len(middle) < len(result)
+    assert restore(json.loads(middle)) == "\n".join(lines())
+    assert again.startswith(before + middle)
+
+
+async def test_a_result_that_was_sent_as_it_was_stays_as_it_was() -> None:
+    seen: list[bytes] = []
+
+    def note(request: Received) -> Answer:
+        seen.append(request.body)
+        return answers.chat_json("fine")
+
+    result = {"role": "tool", "tool_call_id": "c1", "content": "\n".join(lines())}
+    messages = [{"role": "user", "content": "?"}, result, {"role": "assistant", "content": "So."}]
+    async with clerk(note) as (running, client):
+        body = json.dumps({"model": "mock/mock-model", "messages": messages})
+        assert (await relayed(running, client, body, "lossless")).status_code == 200
+    assert json.loads(seen[0])["messages"] == messages

@@ -6,17 +6,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 from woollama.compression.passages import passages_of
 from woollama.compression.relevance import Bm25Scorer, Scorer, answers
 from woollama.compression.tables import table_in
 from woollama.compression.tokens import ESTIMATE, CountTokens
+from woollama.domain.json_spans import after_space, elements, end_of, members
 
 _RANGE = re.compile(r"\s*(\d{1,9})\s*(?:(?:-|\.\.|:)\s*(\d{1,9})?)?\s*")
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d{1,9})\]|\[\"((?:[^\"\\]|\\.)*)\"\]")
-_SPACE = re.compile(r"[ \t\r\n]*")
-_KEY = re.compile(r'"(?:[^"\\]|\\.)*"')
-_DECODER = json.JSONDecoder(strict=False)
 MOST_FOUND = 40
 
 
@@ -88,7 +87,7 @@ def _matching(text: str, query: str, scorer: Scorer) -> str:
 
 
 def _at_path(text: str, path: str) -> str:
-    at = _after_space(text, 0)
+    at = after_space(text, 0)
     start, walked = 0, path.removeprefix("$")
     while start < len(walked):
         step = _STEP.match(walked, start)
@@ -103,47 +102,24 @@ def _at_path(text: str, path: str) -> str:
 
 
 def _member(text: str, at: int, name: str) -> int:
-    if text[at : at + 1] != "{":
-        return -1
-    at = _after_space(text, at + 1)
-    while (key := _KEY.match(text, at)) is not None:
-        at = _after_space(text, key.end())
-        if text[at : at + 1] != ":":
-            return -1
-        at = _after_space(text, at + 1)
-        if json.loads(key[0], strict=False) == name:
-            return at
-        at = _after_space(text, _end_of(text, at))
-        if text[at : at + 1] != ",":
-            return -1
-        at = _after_space(text, at + 1)
-    return -1
+    try:
+        return next((begin for key, begin, _ in members(text, at) if key == name), -1)
+    except ValueError:
+        return _end_of(text, at)
 
 
 def _element(text: str, at: int, index: int) -> int:
-    if text[at : at + 1] != "[":
-        return -1
-    at = _after_space(text, at + 1)
-    for _ in range(index):
-        if text[at : at + 1] == "]":
-            return -1
-        at = _after_space(text, _end_of(text, at))
-        if text[at : at + 1] != ",":
-            return -1
-        at = _after_space(text, at + 1)
-    return at if text[at : at + 1] != "]" else -1
+    try:
+        return next(islice((begin for begin, _ in elements(text, at)), index, None), -1)
+    except ValueError:
+        return _end_of(text, at)
 
 
 def _end_of(text: str, at: int) -> int:
     try:
-        return _DECODER.raw_decode(text, at)[1]
-    except (ValueError, RecursionError):
+        return end_of(text, at)
+    except ValueError:
         raise NothingThere("the original is no JSON there, so that there is no path into it") from None
-
-
-def _after_space(text: str, at: int) -> int:
-    found = _SPACE.match(text, at)
-    return found.end() if found else at
 
 
 def _within(text: str, max_tokens: int, count: CountTokens) -> str:

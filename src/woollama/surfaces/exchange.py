@@ -29,6 +29,7 @@ from woollama.surfaces.body_head import ScannedHead, scan
 from woollama.surfaces.departure import Departure
 from woollama.surfaces.event_stream import COMMIT_AFTER_S, EventStream
 from woollama.surfaces.relay import JsonBody, Relayed, Relayer
+from woollama.surfaces.shrunk_body import ShrunkBodies
 from woollama.surfaces.stream_shape import StreamShape
 
 DEFAULT_HEARTBEAT_S = 15.0
@@ -61,12 +62,14 @@ class Codec(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What every exchange works with. `scrub` takes known secrets out of an error."""
+    """What every exchange works with. `shrunk` makes results in bodies smaller for clients that ask; `scrub` takes
+    known secrets out of an error."""
 
     names: Names
     runs: Runs
     traits: Mapping[str, Traits]
     relayer: Relayer
+    shrunk: ShrunkBodies | None = None
     scrub: Callable[[RouterError], RouterError] = lambda error: error
     heartbeat_s: float = DEFAULT_HEARTBEAT_S
     commit_after_s: float = COMMIT_AFTER_S
@@ -86,6 +89,8 @@ class Exchange:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         raw = await read_json(scope, receive)
+        if self._around.shrunk is not None:
+            raw = await self._around.shrunk.of(raw, scope["headers"])
         head = scan(raw, self._dialect, header_of(scope, b"content-type"))
         around = self._around
         note: Note = scope["state"]["span"].note
