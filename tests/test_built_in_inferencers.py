@@ -24,7 +24,7 @@ from woollama.config import load
 
 ROOT = Path(__file__).parents[1]
 SHIPPED: Mapping[str, Mapping[str, Any]] = tomllib.loads((ROOT / "inferencers.toml").read_text())["inferencers"]
-WITHOUT_UPSTREAM = {"local", "scripted"}
+WITHOUT_UPSTREAM = {"claude-code", "local", "scripted"}
 KEY = "sk-the-daemons-own"
 PATIENCE_S = 20.0
 WEATHER = Recording("anthropic", "text")

@@ -14,6 +14,7 @@ from woollama.config.model import Inferencer as Entry
 from woollama.core.route_of import Traits
 from woollama.domain.ports import Forwarder, Inferencer, Spawner
 from woollama.domain.turns import Target
+from woollama.inferencers.claude_code.inferencer import ClaudeCodeInferencer
 from woollama.inferencers.emulated_tools.inferencer import EmulatedTools
 from woollama.inferencers.http.endpoint import Endpoint
 from woollama.inferencers.http.forwarder import UpstreamForwarder
@@ -28,8 +29,8 @@ from woollama.inferencers.ollama.encode import OWN_KEYS as OLLAMA_KEYS
 from woollama.inferencers.ollama.inferencer import OllamaInferencer, root_of
 from woollama.inferencers.openai.inferencer import OpenAIInferencer
 from woollama.inferencers.scripted import ScriptedInferencer
-from woollama.platform import data_dir, secret_of
-from woollama.processes.environment import model_environment
+from woollama.platform import data_dir, secret_of, state_dir
+from woollama.processes.environment import claude_environment, model_environment
 
 if TYPE_CHECKING:
     from woollama.inferencers.local.inferencer import LocalInferencer
@@ -157,6 +158,8 @@ class Inferencing:
                 return OllamaInferencer(self._endpoint(entry, root_of(base_url)), self._http)
             case "anthropic":
                 return self._anthropic(entry, base_url)
+            case "claude-code":
+                return self._claude_code(entry)
             case "local":
                 return self._local(entry)
             case "scripted":
@@ -189,6 +192,21 @@ class Inferencing:
             headers=entry.headers,
             extra_body=entry.extra_body,
             connect_timeout_s=entry.connect_timeout_s,
+            first_byte_timeout_s=entry.first_byte_timeout_s,
+            idle_timeout_s=entry.idle_timeout_s,
+            frame_limit_bytes=self._frame_limit_bytes,
+        )
+        self._closing.append(inferencer.aclose)
+        return inferencer
+
+    def _claude_code(self, entry: Entry) -> Inferencer:
+        inferencer = ClaudeCodeInferencer(
+            entry.name,
+            self._spawner,
+            state_dir(self._environ) / "claude-code",
+            environ=self._environ,
+            kept=claude_environment(self._environ),
+            env=entry.env,
             first_byte_timeout_s=entry.first_byte_timeout_s,
             idle_timeout_s=entry.idle_timeout_s,
             frame_limit_bytes=self._frame_limit_bytes,

@@ -199,9 +199,9 @@ def test_what_this_version_cannot_honour_is_an_error(files: Files, name: str, te
 
 
 def test_an_api_of_a_later_version_is_told_as_such(files: Files) -> None:
-    files.write("inferencers.toml", '[inferencers.x]\napi = "claude-code"\n')
+    files.write("inferencers.toml", '[inferencers.x]\napi = "managed-agents"\n')
     (told,) = files.told()
-    assert '"claude-code" is not supported in this version' in told
+    assert '"managed-agents" is not supported in this version' in told
 
 
 def test_a_value_that_asks_for_nothing_is_fine(files: Files) -> None:

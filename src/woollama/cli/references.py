@@ -22,6 +22,7 @@ from woollama.core.names import OWN_PREFIX, Names
 from woollama.core.recipes import Recipe, variables_in
 from woollama.domain.errors import RouterError
 from woollama.domain.turns import EVERYTHING
+from woollama.inferencers.claude_code.command import program_of
 from woollama.platform import is_loopback, secret_of
 from woollama.server.listening import parse_address
 
@@ -169,6 +170,10 @@ def _commands(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Problem]:
             yield loaded.problem((section, server.name, "command"), finding)
     for inferencer in loaded.config.inferencers.values():
         path = inferencer.env.get("PATH") or environ.get("PATH")
+        program = program_of(environ)
+        if inferencer.api == "claude-code" and not shutil.which(program, path=path):
+            message = f"{inferencer.name} needs the claude command line, and there is no {program}"
+            yield loaded.problem(("inferencers", inferencer.name), Finding(message, severity="note"))
         if inferencer.command and not shutil.which(inferencer.command[0], path=path):
             finding = Finding(f"names a program that is not there: {inferencer.command[0]}", severity="warning")
             yield loaded.problem(("inferencers", inferencer.name, "command"), finding)

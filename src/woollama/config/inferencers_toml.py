@@ -18,6 +18,8 @@ from woollama.config.records import NO_KEYS
 PORT = "{port}"
 _OF_A_COMMAND = ("env", "cwd", "ready_url")
 _OF_A_PROCESS = ("start_timeout_s", "idle_s", "swap_group")
+_OF_A_REQUEST = ("api_key_env", "headers", "extra_body", "dialects", "keeps_state", "tool_mode", "connect_timeout_s")
+"""What has a meaning only where requests are sent, and none for a program that is asked over pipes."""
 _KEY_HEADERS = frozenset({"authorization", "x-api-key"})
 
 _SPOKEN: Mapping[str, tuple[str, ...]] = {"anthropic": ("anthropic",), "ollama": ("chat", "ollama")}
@@ -33,7 +35,7 @@ def read_inferencers(
         inferencer = read_entry(Inferencer, entry, variables, problems, not_yet=NOT_YET.get("inferencers", NO_KEYS))
         if inferencer is None:
             continue
-        findings = [*_inconsistencies(inferencer), *_process_inconsistencies(inferencer, entry)]
+        findings = [*_inconsistencies(inferencer, entry), *_process_inconsistencies(inferencer, entry)]
         problems += entry.problems(findings)
         if all(finding.severity != "error" for finding in findings):
             inferencers[inferencer.name] = _speaking(_patient(_placed(inferencer, entry), entry), entry)
@@ -51,7 +53,7 @@ def _without_superseded(entry: Entry) -> Entry:
     return replace(entry, raw=raw)
 
 
-def _inconsistencies(inferencer: Inferencer) -> Iterator[Finding]:
+def _inconsistencies(inferencer: Inferencer, entry: Entry) -> Iterator[Finding]:
     if inferencer.api in APIS_WITH_URL and not inferencer.base_url and not inferencer.command:
         yield Finding('needs "base_url": where it is, or "command": how it is started')
     if inferencer.api not in APIS_WITH_URL and inferencer.base_url:
@@ -60,6 +62,10 @@ def _inconsistencies(inferencer: Inferencer) -> Iterator[Finding]:
         yield Finding("carries credentials without encryption to another machine", ("base_url",), severity="warning")
     if inferencer.local and inferencer.base_url and not is_loopback(inferencer.base_url):
         yield Finding("cannot be: its base_url is on another machine", ("local",))
+    if inferencer.api == "claude-code":
+        for key in _OF_A_REQUEST:
+            if key in entry.raw:
+                yield Finding('has no effect with api = "claude-code"', (key,))
     if inferencer.auth == "client":
         yield from _of_the_callers_key(inferencer)
 
@@ -81,7 +87,7 @@ def _process_inconsistencies(inferencer: Inferencer, entry: Entry) -> Iterator[F
         return
     if not command:
         keys = _OF_A_COMMAND if api == "local" else (*_OF_A_COMMAND, *_OF_A_PROCESS)
-        for key in keys:
+        for key in keys if api != "claude-code" else keys[1:]:
             if entry.raw.get(key):
                 yield Finding('has no effect without a "command"', (key,))
         for key in ("base_url", "ready_url"):

@@ -52,7 +52,7 @@ NOT_YET: Mapping[str, Mapping[str, object]] = {
 }
 """File or table -> key -> the value that asks for nothing, and so is fine."""
 
-NOT_YET_APIS = ("claude-code", "managed-agents")
+NOT_YET_APIS = ("managed-agents",)
 
 APIS_WITH_URL = frozenset({"openai", "anthropic", "ollama"})
 LOOPBACK_FIRST_BYTE_TIMEOUT_S = 600.0
@@ -125,8 +125,10 @@ class Patterns:
 @dataclass(frozen=True, slots=True)
 class Inferencer:
     name: str
-    api: Literal["openai", "anthropic", "ollama", "local", "scripted"] = setting(
-        "openai", one_of("openai", "anthropic", "ollama", "local", "scripted", not_yet=NOT_YET_APIS), "what it speaks"
+    api: Literal["openai", "anthropic", "ollama", "claude-code", "local", "scripted"] = setting(
+        "openai",
+        one_of("openai", "anthropic", "ollama", "claude-code", "local", "scripted", not_yet=NOT_YET_APIS),
+        "what it speaks",
     )
     base_url: str = setting("", base_url, "where it is; for OpenAI-compatible ones with /v1 or what they have instead")
     api_key_env: str | None = setting(None, variable, "the name of the variable that holds the key, never the key")

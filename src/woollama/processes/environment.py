@@ -37,3 +37,9 @@ def model_environment(ours: Mapping[str, str]) -> dict[str, str]:
         if name in MODEL_KEPT or (name.startswith(MODEL_PREFIXES) and not _SECRET.search(name))
     }
     return {**private_environment(ours), **engines}
+
+
+def claude_environment(ours: Mapping[str, str]) -> dict[str, str]:
+    """The same for the `claude` command line: with where it keeps its own login, and no key that it would prefer."""
+    own = {"CLAUDE_CONFIG_DIR"} & ours.keys()
+    return {**private_environment(ours), **{name: ours[name] for name in own}}

@@ -1,0 +1,216 @@
+"""Claude through the `claude` command line and its own login.
+
+Every turn is answered by a process of its own, under the supervisor, without tools but those that the call offers. A
+process that waits for the results of tools is parked between two rounds; it ends with the task that its turn runs in,
+so nothing goes on for somebody who left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+
+from woollama.domain.errors import UpstreamUnreachable
+from woollama.domain.events import Event, Rewrote, RoundBegan, Stopped
+from woollama.domain.ids import new_id
+from woollama.domain.messages import ToolResult
+from woollama.domain.ports import Spawner
+from woollama.domain.turns import Call
+from woollama.inferencers.claude_code.command import SERVER, arguments, environment, is_installed, program_of
+from woollama.inferencers.claude_code.process import Process
+from woollama.inferencers.claude_code.prompt import Prompt, encode
+from woollama.inferencers.claude_code.tool_server import ToolServer
+from woollama.inferencers.http.frames import FRAME_LIMIT_BYTES
+from woollama.platform import Unsafe, private_dir
+
+MODELS = ("sonnet", "opus", "haiku")
+"""The names that it takes for the newest model of each kind. It does not tell what else an account may use."""
+GRACE_S = 1.0
+COMPLAINTS_KEPT = 5
+
+
+class ClaudeCodeInferencer:
+    """`environ` is the daemon's, which says where the program is; `kept` what of it the program gets to see.
+
+    It works in `directory`, which is made private. Timeouts are in seconds. `aclose` when no more is asked.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        spawner: Spawner,
+        directory: Path,
+        *,
+        environ: Mapping[str, str],
+        kept: Mapping[str, str],
+        env: Mapping[str, str] | None = None,
+        first_byte_timeout_s: float = 120.0,
+        idle_timeout_s: float = 120.0,
+        frame_limit_bytes: int = FRAME_LIMIT_BYTES,
+    ) -> None:
+        self.name = name
+        self._spawner = spawner
+        self._directory = directory
+        self._environ = environ
+        self._kept = kept
+        self._env = dict(env or {})
+        self._first_byte_timeout_s = first_byte_timeout_s
+        self._idle_timeout_s = idle_timeout_s
+        self._frame_limit_bytes = frame_limit_bytes
+        self._parked: dict[str, Process] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+
+    def __repr__(self) -> str:
+        return f"<ClaudeCodeInferencer {self.name!r} through {program_of(self._environ)}>"
+
+    async def list_models(self) -> Sequence[str]:
+        return MODELS if is_installed(program_of(self._environ), {**self._kept, **self._env}) else ()
+
+    @asynccontextmanager
+    async def answer(self, call: Call) -> AsyncIterator[AsyncIterator[Event]]:
+        process = await self._continued(call)
+        rewrites: Sequence[str] = ()
+        if process is None:
+            prompt = encode(call)
+            process, rewrites = await self._started(call, prompt), prompt.rewrites
+        try:
+            async with aclosing(self._events(process, rewrites)) as events:
+                yield events
+        except BaseException:
+            process.calls = []
+            raise
+        finally:
+            if process.calls:
+                self._park(process)
+            else:
+                self._end(process)
+
+    async def aclose(self) -> None:
+        for process in set(self._parked.values()):
+            self._end(process)
+        while self._ending:
+            await asyncio.wait(self._ending)
+
+    async def _events(self, process: Process, rewrites: Sequence[str]) -> AsyncGenerator[Event]:
+        """A process whose message was not heard to its end, or that ended with it, waits for nothing."""
+        whole = False
+        try:
+            async with aclosing(process.round(self._first_byte_timeout_s, self._idle_timeout_s)) as events:
+                async for event in events:
+                    whole = isinstance(event, Stopped) and event.reason == "tool_calls"
+                    yield event
+                    if isinstance(event, RoundBegan):
+                        for what in rewrites:
+                            yield Rewrote(what)
+        finally:
+            if not whole:
+                process.calls = []
+
+    async def _started(self, call: Call, prompt: Prompt) -> Process:
+        offered = call.tools if call.choice.mode != "none" else ()
+        complaints: deque[str] = deque(maxlen=COMPLAINTS_KEPT)
+        system_file = self._system_file(prompt.system)
+
+        def heard(line: str) -> None:
+            if line.strip():
+                complaints.append(line.strip())
+
+        try:
+            child = await self._spawner.spawn(
+                [program_of(self._environ), *arguments(call, system_file, tools=bool(offered))],
+                env=environment(call, self._kept, self._env),
+                cwd=str(self._directory),
+                grace_s=GRACE_S,
+                pipes=True,
+                log_line=heard,
+                name=self.name,
+                kind="model",
+            )
+        except BaseException as error:
+            system_file.unlink(missing_ok=True)
+            if isinstance(error, FileNotFoundError | PermissionError):
+                raise UpstreamUnreachable(
+                    f"{call.target} needs the claude command line, and there is no {program_of(self._environ)}:"
+                    " npm install -g @anthropic-ai/claude-code, or set WOOLLAMA_CLAUDE_BIN",
+                    code="not_installed",
+                ) from error
+            if isinstance(error, OSError):
+                raise UpstreamUnreachable(f"{call.target} cannot be started: {error}") from error
+            raise
+        process = Process(
+            child,
+            call.target,
+            ToolServer(offered),
+            complaints,
+            limit_bytes=self._frame_limit_bytes,
+            forget=lambda: system_file.unlink(missing_ok=True),
+        )
+        try:
+            if offered:
+                begin = {"subtype": "initialize", "hooks": None, "sdkMcpServers": [SERVER]}
+                await process.say({"type": "control_request", "request_id": new_id("w"), "request": begin})
+            await process.say(prompt.line)
+        except BaseException:
+            await process.stop()
+            raise
+        return process
+
+    def _system_file(self, system: str) -> Path:
+        try:
+            path = private_dir(self._directory) / f"{new_id('system-')}.txt"
+            path.touch(mode=0o600)
+            path.write_text(system, encoding="utf-8")
+        except (Unsafe, OSError) as error:
+            raise UpstreamUnreachable(f"{self.name} has no directory to work in: {error}") from error
+        return path
+
+    # --- between two rounds
+
+    async def _continued(self, call: Call) -> Process | None:
+        """The process that waits for the results with which this call ends, if it does."""
+        results = _last_results(call)
+        process = next((found for each in results if (found := self._parked.get(each.call_id))), None)
+        if process is None:
+            return None
+        waited_for = set(process.calls)
+        self._unpark(process)
+        if {each.call_id for each in results} != waited_for:
+            await process.stop()
+            return None
+        await process.give(results)
+        return process
+
+    def _park(self, process: Process) -> None:
+        for call_id in process.calls:
+            self._parked[call_id] = process
+        task = asyncio.current_task()
+        assert task is not None
+        task.add_done_callback(self._ender(process))
+
+    def _ender(self, process: Process) -> Callable[[asyncio.Task[object]], None]:
+        def end(_: asyncio.Task[object]) -> None:
+            if process in self._parked.values():
+                self._end(process)
+
+        return end
+
+    def _unpark(self, process: Process) -> None:
+        self._parked = {call_id: each for call_id, each in self._parked.items() if each is not process}
+
+    def _end(self, process: Process) -> None:
+        self._unpark(process)
+        stopping = asyncio.create_task(process.stop(), name=f"end of {process!r}")
+        self._ending.add(stopping)
+        stopping.add_done_callback(self._ending.discard)
+
+
+def _last_results(call: Call) -> Sequence[ToolResult]:
+    results: list[ToolResult] = []
+    for item in reversed(call.items):
+        if not isinstance(item, ToolResult):
+            break
+        results.append(item)
+    return results
