@@ -40,6 +40,7 @@ VARIABLES: Mapping[str, str] = {
     "WOOLLAMA_STATE_DIR": "what the daemon keeps, instead of `$XDG_STATE_HOME/woollama` or `~/.local/state/woollama`",
     "WOOLLAMA_TOKEN": "what clients over TCP must present; without it only this machine can connect",
     "WOOLLAMA_TOKEN_<NAME>": "the value of `[tokens.NAME]`; `-` and the like become `_`",
+    "WOOLLAMA_CLAUDE_BIN": 'the `claude` command line, for `api = "claude-code"`; else `claude` on the PATH',
     "WOOLLAMA_OLLAMA_URL": "where Ollama is, for the shipped `[inferencers.ollama]`",
     "WOOLLAMA_LOG": "a filter such as `info,woollama.toolservers=debug`",
     "WOOLLAMA_LOG_FORMAT": "`text` or `json`",

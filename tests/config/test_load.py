@@ -19,7 +19,7 @@ def test_with_no_files_at_all_the_shipped_ones_serve(files: Files) -> None:
     assert set(loaded.config.recipes) == {"demo", "assistant", "streamer", "textcounter"}
     assert set(loaded.config.servers) == {"hello", "clock", "textops"}
     built_in = "ollama lmstudio llamacpp vllm openai anthropic groq together openrouter mistral deepseek xai gemini"
-    assert set(loaded.config.inferencers) == {*built_in.split(), "local", "scripted"}
+    assert set(loaded.config.inferencers) == {*built_in.split(), "claude-code", "local", "scripted"}
 
 
 def test_the_shipped_servers_can_be_started_from_anywhere(files: Files) -> None:

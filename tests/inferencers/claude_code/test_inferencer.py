@@ -79,12 +79,12 @@ async def test_it_is_given_the_prompt_on_stdin_no_tools_and_no_settings(tmp_path
 
 
 async def test_its_environment_has_a_home_and_no_key(tmp_path: Path) -> None:
-    keys = {"ANTHROPIC_API_KEY": "sk-ant", "OPENAI_API_KEY": "sk", "CLAUDE_CONFIG_DIR": "/home/ada/.claude-work"}
+    keys = {"ANTHROPIC_API_KEY": "sk-ant", "OPENAI_API_KEY": "sk", "CLAUDE_CONFIG_DIR": "/srv/ada/.claude-work"}
     async with claude(tmp_path, "answer", environ=keys) as (inferencer, given, _):
         await events_of(inferencer, CALL)
     env = given.starts[0]["env"]
     assert env["HOME"] == str(tmp_path)
-    assert env["CLAUDE_CONFIG_DIR"] == "/home/ada/.claude-work"
+    assert env["CLAUDE_CONFIG_DIR"] == "/srv/ada/.claude-work"
     assert not {"ANTHROPIC_API_KEY", "OPENAI_API_KEY"} & env.keys()
     assert env["CLAUDE_CODE_DISABLE_ATTACHMENTS"] == "1"  # else it reads the files that a prompt names with an @
 
