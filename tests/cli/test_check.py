@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -20,8 +21,15 @@ def checked(home: Home) -> tuple[int, list[dict[str, Any]]]:
 
 
 def test_the_shipped_configuration_has_no_problems(home: Home) -> None:
-    finished = home.woollama("check", **{f"{name}_API_KEY": "k" for name in KEYS})
-    assert finished.stdout == "4 recipes, 0 aliases, 15 inferencers, 3 tool servers: no problems\n"
+    there = {"WOOLLAMA_CLAUDE_BIN": sys.executable, **{f"{name}_API_KEY": "k" for name in KEYS}}
+    finished = home.woollama("check", **there)
+    assert finished.stdout == "4 recipes, 0 aliases, 16 inferencers, 3 tool servers: no problems\n"
+    assert finished.returncode == 0
+
+
+def test_a_claude_that_is_not_installed_is_a_note(home: Home) -> None:
+    finished = home.woollama("check", WOOLLAMA_CLAUDE_BIN=str(home.directory / "nowhere"))
+    assert "note: claude-code needs the claude command line, and there is no " in finished.stdout
     assert finished.returncode == 0
 
 
@@ -46,7 +54,7 @@ def test_an_error_exits_with_1_and_says_where(home: Home) -> None:
     assert 'recipes.toml:3: recipes.r.tols: is no known key (did you mean "tools"?); recipes.r is left out' in (
         finished.stdout
     )
-    assert finished.stdout.endswith("4 recipes, 0 aliases, 15 inferencers, 3 tool servers: 1 error\n")
+    assert finished.stdout.endswith("4 recipes, 0 aliases, 16 inferencers, 3 tool servers: 1 error\n")
 
 
 def test_a_file_that_does_not_parse_is_an_error(home: Home) -> None:

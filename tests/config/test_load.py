@@ -115,7 +115,7 @@ system = "No inferencer."
             " recipe; recipes.worse is left out"
         ),
         (
-            "inferencers.toml:2: inferencers.x.api: must be one of openai, anthropic, ollama, local, scripted"
+            "inferencers.toml:2: inferencers.x.api: must be one of openai, anthropic, ollama, claude-code, local, scripted"
             ' (did you mean "openai"?); inferencers.x is left out'
         ),
         (
