@@ -115,8 +115,8 @@ system = "No inferencer."
             " recipe; recipes.worse is left out"
         ),
         (
-            "inferencers.toml:2: inferencers.x.api: must be one of openai, anthropic, ollama, claude-code, local, scripted"
-            ' (did you mean "openai"?); inferencers.x is left out'
+            "inferencers.toml:2: inferencers.x.api: must be one of openai, anthropic, ollama, claude-code, local,"
+            ' scripted (did you mean "openai"?); inferencers.x is left out'
         ),
         (
             "inferencers.toml:3: inferencers.x.base_url: must be a URL such as http://127.0.0.1:8000/v1, without a"
