@@ -29,6 +29,7 @@ from woollama.core.prefixes import Prefixes
 from woollama.core.prices import Price, Prices
 from woollama.core.recipes import Recipe, Variable
 from woollama.core.runs import Emit
+from woollama.core.truncation import play_fitted
 from woollama.domain.capabilities import Declared
 from woollama.domain.ports import Shrinker, Toolbox
 from woollama.domain.tools import Example, Tool
@@ -122,7 +123,7 @@ class Generation:
 
     async def play(self, turn: Turn, emit: Emit) -> None:
         with self.used():
-            await self._engine.play(turn, emit)
+            await play_fitted(self._engine.play, turn, emit)
 
     async def retire(self) -> None:
         """Close it as soon as nothing uses it."""

@@ -203,7 +203,7 @@ class Turn:
     `max_tool_calls` bounds the calls that we run for it, over all rounds. `echo` holds fields of the request as they
     came, for a dialect that repeats them in its answer; no target sees them. `recipe` is one whose words, tools and
     settings are wanted on `model`, whatever the recipe's own model is. `resumes` are calls among `items` that were
-    paused: they are run or denied before the model is asked.
+    paused: they are run or denied before the model is asked. `may_truncate`: if it is too long, its beginning may go.
     """
 
     id: str
@@ -222,6 +222,7 @@ class Turn:
     deadline: float | None = None
     max_tool_calls: int | None = None
     echo: Mapping[str, Json] = field(default_factory=dict)
+    may_truncate: bool = False
     recipe: str | None = None
     resumes: tuple[PausedCall, ...] = ()
 

@@ -31,7 +31,6 @@ from woollama.domain.events import (
     ItemOpened,
     OpaqueSeen,
     RefusalDelta,
-    Rewrote,
     RoundBegan,
     SealedSeen,
     Stopped,
@@ -493,13 +492,6 @@ def test_what_was_not_asked_for_has_the_dialects_defaults() -> None:
 def test_a_schema_is_echoed_whole() -> None:
     form = {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": True}
     assert final(HELLO, text={"format": form})["text"]["format"] == {**form, "description": None}
-
-
-def test_a_truncation_that_nobody_does_is_named() -> None:
-    response = final([*HELLO[:-1], Rewrote("answered by b instead of a"), Stopped("end")], truncation="auto")
-
-    assert response["truncation"] == "auto"
-    assert [note.split()[0] for note in response["x_woollama"]["rewrites"]] == ["truncation:", "answered"]
 
 
 def test_the_body_without_a_stream_is_the_last_object_of_the_stream() -> None:

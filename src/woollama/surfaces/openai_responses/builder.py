@@ -45,7 +45,6 @@ from woollama.surfaces.openai_responses.object import (
     encode_failure,
     encode_usage,
     response_id,
-    unkept,
 )
 from woollama.surfaces.openai_responses.output import MessageItem, OutputItem, ReasoningItem, ToolListItem, WholeItem
 from woollama.surfaces.openai_responses.parts import Wire, citation
@@ -116,8 +115,6 @@ class ResponseBuilder:
         status = self._status()
         reason = INCOMPLETE.get(ending.reason) if isinstance(ending, Stopped) and status == "incomplete" else None
         notes = {key: note for key, note in footnotes(self._answer).items() if key != _SHOWN_AS_ITEMS}
-        if ending is not None and (kept_from := unkept(self._turn)):
-            notes["rewrites"] = [*kept_from, *notes.get("rewrites", ())]
         return {
             "id": response_id(self._turn),
             "object": "response",

@@ -82,6 +82,7 @@ def decode(body: Mapping[str, Any], *, turn_id: str, caller: Caller) -> Turn:
         on_ask="pause" if tools.grants or answers_an_ask else "wait",
         extra={"responses": _kept(fields, body)},
         max_tool_calls=_at_least(fields, "max_tool_calls", 1),
+        may_truncate=fields.raw("truncation") == "auto",
         echo={name: body[name] for name in (*_REPEATED, *_HINTS) if fields.given(name)},
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from woollama.domain.errors import RouterError
@@ -82,13 +82,6 @@ def encode_failure(error: RouterError) -> dict[str, Any]:
     else:
         code = "server_error"
     return {"code": code, "message": error.message, "at_fault": error.at_fault}
-
-
-def unkept(turn: Turn) -> Sequence[str]:
-    """What this dialect can ask for and nobody here does."""
-    if turn.echo.get("truncation") == "auto":
-        return ("truncation: too long a context is refused, not cut",)
-    return ()
 
 
 def _tier(asked: str | None) -> str:
