@@ -332,7 +332,7 @@ class Daemon:
         )
         contexts = {name: entry.context_tokens for name, entry in config.inferencers.items()}
         chat = Exchange("chat", openai_chat, "/chat/completions", around)
-        tools = Tools(core.tool_servers, self._scrubber.scrub)
+        tools = Tools(core.tool_servers, self._scrubber.scrub, names)
         probes = Probes(core.tool_servers.starting, __version__)
         status = Status(
             probes=probes,

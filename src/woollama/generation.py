@@ -67,7 +67,7 @@ class Generation:
         )
         self.names = Names(
             inferencers=config.inferencers,
-            recipes={name: _recipe(entry) for name, entry in config.recipes.items()},
+            recipes={name: _recipe(entry, config) for name, entry in config.recipes.items()},
             aliases=config.aliases,
             catalog=self.catalog,
             local=[name for name, entry in config.inferencers.items() if entry.local],
@@ -146,7 +146,7 @@ def _where(entry: InferencerEntry) -> str:
     return f"{entry.api} {entry.base_url}".strip()
 
 
-def _recipe(entry: RecipeEntry) -> Recipe:
+def _recipe(entry: RecipeEntry, config: Config) -> Recipe:
     examples: dict[str, list[Example]] = {}
     for call in entry.examples:
         examples.setdefault(call.call, []).append(Example(call.arguments, call.ask))
@@ -154,12 +154,16 @@ def _recipe(entry: RecipeEntry) -> Recipe:
         name: Variable(variable.default, variable.choices, variable.description)
         for name, variable in entry.variables.items()
     }
-    same = {field.name for field in fields(Recipe)} - {"variables", "examples", "locked"}
+    budget_tokens = entry.tools_budget_tokens
+    if "tools_budget_tokens" not in entry.written:
+        budget_tokens = config.mcp.tools_budget_tokens
+    same = {field.name for field in fields(Recipe)} - {"variables", "examples", "locked", "tools_budget_tokens"}
     return Recipe(
         **{name: getattr(entry, name) for name in same},
         variables=variables,
         examples=examples,
         locked=frozenset(entry.locked),
+        tools_budget_tokens=budget_tokens,
     )
 
 

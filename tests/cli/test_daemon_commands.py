@@ -277,3 +277,20 @@ def test_a_call_that_failed_says_why(home: Home, daemon: FakeDaemon) -> None:
     )
     asked = home.woollama("run", "demo", "what time is it?")
     assert asked.stderr == '[clock.now {"timezone": "Asia/Tokyo"} -> The call was denied by the user.]\n'
+
+
+def test_tools_tell_what_they_cost(home: Home, daemon: FakeDaemon) -> None:
+    dear = {"name": "fs.read", "server": "fs", "tool": "read", "description": "", "tokens": 90}
+    cheap = {**TOOLS["data"][0], "tokens": 12}  # type: ignore[dict-item]
+    recipe = {"name": "r", "tools": 2, "tokens": 102, "budget_tokens": 100, "found": True}
+    listing = {**TOOLS, "data": [cheap, dear], "recipes": [recipe]}
+    daemon.answers["/v1/tools"] = (200, listing)
+    assert home.woollama("tools", "--cost").stdout.splitlines() == [
+        "tokens in each round of a model, estimated",
+        "RECIPE  TOKENS",
+        "r       102     2 tools; found instead of shown, the budget is 100",
+        "TOOL       TOKENS",
+        "fs.read    90",
+        "clock.now  12",
+    ]
+    assert json.loads(home.woollama("tools", "--cost", "--json").stdout)["recipes"] == [recipe]

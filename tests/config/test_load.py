@@ -189,7 +189,8 @@ def test_a_section_or_entry_of_another_type_is_told(files: Files) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "key"),
     [
-        ("recipes.toml", '[recipes.r]\ninferencer = "a/b"\ntools_budget_tokens = 9\n', "recipes.r.tools_budget_tokens"),
+        ("woollama.toml", "[mcp]\nallow_remote_servers = true\n", "mcp.allow_remote_servers"),
+        ("woollama.toml", '[mcp]\nsampling_recipe = "r"\n', "mcp.sampling_recipe"),
     ],
 )
 def test_what_this_version_cannot_honour_is_an_error(files: Files, name: str, text: str, key: str) -> None:

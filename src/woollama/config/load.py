@@ -81,7 +81,9 @@ def load(directory: Path | None, environ: Mapping[str, str], drafts: Mapping[str
     for name, sections in known.items():
         for document in documents[name]:
             problems += _strays(document, name, sections)
-    door, limits, approvals, state, compression, unusable = read_daemon(documents["woollama.toml"], variables, problems)
+    door, limits, approvals, state, compression, mcp, unusable = read_daemon(
+        documents["woollama.toml"], variables, problems
+    )
     aliases = read_aliases(documents["recipes.toml"], variables, problems)
     recipes = read_recipes(documents["recipes.toml"], variables, problems)
     servers = read_servers(documents["mcp.json"], variables, problems)
@@ -95,6 +97,7 @@ def load(directory: Path | None, environ: Mapping[str, str], drafts: Mapping[str
         approvals=approvals,
         state=state,
         compression=compression,
+        mcp=mcp,
         conversation_store=read_conversation_store(documents["mcp.json"], servers, variables, problems),
         prices=read_prices(documents["woollama.toml"], variables, problems),
         tokens=read_tokens(documents["woollama.toml"], variables, problems),

@@ -43,12 +43,11 @@ from woollama.domain.capabilities import CAPABILITIES
 from woollama.domain.turns import Params
 
 NOT_YET: Mapping[str, Mapping[str, object]] = {
-    "recipes": {"tools_budget_tokens": 0},
+    "recipes": {},
     "mcp.json": {},
     "servers": {},
-    "woollama.toml": {
-        "mcp": {},
-    },
+    "mcp": {"allow_remote_servers": False, "sampling_recipe": ""},
+    "woollama.toml": {},
 }
 """File or table -> key -> the value that asks for nothing, and so is fine."""
 
@@ -97,6 +96,9 @@ class Recipe:
     locked: tuple[str, ...] = setting((), list_of(param_name), "the params that a request may not change")
     variables: Mapping[str, Variable] = setting_of(dict, map_of(record(Variable)), "what is known of the variables")
     max_turns: int = setting(16, whole(1), "rounds of the model before it must answer without tools")
+    tools_budget_tokens: int = setting(
+        0, whole(), "above it the model finds its tools instead of being shown all schemas; unset: that of [mcp]"
+    )
     max_parallel_tools: int = setting(8, whole(1), "tool calls of one round that run at once")
     tool_timeout_s: float = setting(120.0, duration(), "how long one tool call may take")
     private: bool = setting(False, flag, "only inferencers that keep everything on this machine may answer")
@@ -325,6 +327,13 @@ class StateSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class McpSettings:
+    tools_budget_tokens: int = setting(
+        0, whole(), "for recipes that say nothing of it: above it tools are found instead of shown; 0: never"
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class CompressionSettings:
     """How results of tools are made smaller where a recipe or a request asks for it."""
 
@@ -386,6 +395,7 @@ class Config:
     approvals: ApprovalRules = ApprovalRules()
     state: StateSettings = StateSettings()
     compression: CompressionSettings = CompressionSettings()
+    mcp: McpSettings = McpSettings()
     conversation_store: ConversationStore | None = None
     tokens: Mapping[str, Token] = field(default_factory=_none)
     prices: Mapping[str, Price] = field(default_factory=_none)

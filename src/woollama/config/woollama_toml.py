@@ -18,6 +18,7 @@ from woollama.config.model import (
     CompressionSettings,
     Door,
     Limits,
+    McpSettings,
     Price,
     StateSettings,
     Token,
@@ -34,6 +35,7 @@ SECTIONS: Mapping[str, type] = {
     "approvals": ApprovalRules,
     "state": StateSettings,
     "compression": CompressionSettings,
+    "mcp": McpSettings,
 }
 TABLES: Mapping[str, type] = {"tokens": Token, "prices": Price}
 """Sections whose keys are names of the user's, each with a table of its own."""
@@ -41,7 +43,7 @@ TABLES: Mapping[str, type] = {"tokens": Token, "prices": Price}
 
 def read_daemon(
     documents: Sequence[Document], variables: Variables, problems: list[Problem]
-) -> tuple[Door, Limits, ApprovalRules, StateSettings, CompressionSettings, bool]:
+) -> tuple[Door, Limits, ApprovalRules, StateSettings, CompressionSettings, McpSettings, bool]:
     """How the daemon listens, what it takes, what needs a yes and what is kept; and whether nothing may start on that.
 
     A wrong variable of the environment makes a start impossible, and so does a rule about approvals that cannot be
@@ -54,8 +56,9 @@ def read_daemon(
     approvals = _section("approvals", ApprovalRules, documents, variables, fatal, fatal)
     state = _section("state", StateSettings, documents, variables, problems, fatal)
     compression = _section("compression", CompressionSettings, documents, variables, problems, fatal)
+    mcp = _section("mcp", McpSettings, documents, variables, problems, fatal)
     problems += fatal
-    return door, limits, approvals, state, compression, bool(fatal)
+    return door, limits, approvals, state, compression, mcp, bool(fatal)
 
 
 def _section(

@@ -45,6 +45,11 @@ def estimated_tokens(call: Call) -> int:
     return max(1, math.ceil(total))
 
 
+def schema_tokens(functions: Iterable[Function]) -> int:
+    """What it costs to offer these tools, in every round."""
+    return math.ceil(sum(map(_function, functions)))
+
+
 def _text(text: str) -> float:
     ascii_chars = sum(map(str.isascii, text)) if not text.isascii() else len(text)
     return ascii_chars / _ASCII_A_TOKEN + (len(text) - ascii_chars) / _OTHERS_A_TOKEN

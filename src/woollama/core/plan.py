@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 
 from woollama.core.approved import Approved
 from woollama.core.compressed import Compressed
+from woollama.core.found_tools import FoundTools
 from woollama.core.grants import Both, Tightened, globs_of
 from woollama.core.names import Route
 from woollama.core.policy import NO_POLICY, Policy
 from woollama.core.recipes import Recipe
 from woollama.core.toolboxes import Filtered, NoTools, Paced, Validated, WithExamples
+from woollama.domain import retrieve_tool
 from woollama.domain.errors import Backpressure, BadRequest
 from woollama.domain.events import CallOpened
 from woollama.domain.messages import ToolResult
@@ -41,9 +43,11 @@ class Plan:
     later_choice: ToolChoice = AUTO
     max_rounds: int = DEFAULT_MAX_ROUNDS
     rewrites: tuple[str, ...] = ()
+    hidden: tuple[Function, ...] = ()
+    """What is not offered but may be called: a model that has found a tool often calls it by its own name."""
 
     def function(self, name: str) -> Function | None:
-        return next((function for function in self.functions if function.name == name), None)
+        return next((function for function in (*self.functions, *self.hidden) if function.name == name), None)
 
     def placed(self, call: CallOpened) -> CallOpened:
         """`call` with who runs it. A name that nobody offered is ours: the model must be told, and we can."""
@@ -78,7 +82,9 @@ def plan_of(
         allowed = Both(allowed, granted)
     if shrinker is not None and recipe.compress != "off":
         allowed = Validated(Compressed(allowed, shrinker, recipe.compress, turn.items, recipe.name))
-    functions = _offered(turn, allowed.functions())
+    always = (recipe.tool_choice, retrieve_tool.WIRE_NAME)
+    found = FoundTools(allowed, recipe.tools_budget_tokens, always)
+    functions = _offered(turn, found.functions())
     choice = turn.choice or _choice_of(recipe, functions)
     if turn.choice is None and turn.items and isinstance(turn.items[-1], ToolResult):
         choice = _without_force(choice)  # it was forced in the turn that this one goes on with
@@ -86,8 +92,9 @@ def plan_of(
         targets=route.targets,
         system=recipe.render(turn.variables),
         params=_merged(recipe, turn.params),
-        toolbox=allowed,
+        toolbox=found,
         functions=functions,
+        hidden=found.hidden,
         choice=choice,
         later_choice=_without_force(choice),
         max_rounds=recipe.max_turns,

@@ -34,6 +34,7 @@ class Recipe:
     `confirm` are globs over those of them that a person is asked about first, and `confirm_by` says whose yes counts.
     `tool_choice` is `auto`, `none`, `required` or one tool's `server.tool`. `examples` are worked calls by
     `server.tool`. `max_turns` counts rounds. `locked` names the params that a request may not change.
+    Above `tools_budget_tokens` its tools are found instead of shown; 0: never.
     `written` names the settings that its author wrote, which matters over another recipe only: see `over`. `source` is
     `fabric` for one that was found in the directory of patterns.
     """
@@ -54,6 +55,7 @@ class Recipe:
     tool_timeout_s: float = 120.0
     private: bool = False
     compress: ShrinkLevel = "off"
+    tools_budget_tokens: int = 0
     confirm: tuple[str, ...] = ()
     confirm_by: ConfirmBy = "owner"
     written: frozenset[str] = frozenset()
@@ -105,7 +107,16 @@ class Recipe:
 
 
 _REPLACED = frozenset(
-    {"tools", "tool_choice", "examples", "max_turns", "max_parallel_tools", "tool_timeout_s", "compress"}
+    {
+        "tools",
+        "tool_choice",
+        "examples",
+        "max_turns",
+        "max_parallel_tools",
+        "tool_timeout_s",
+        "compress",
+        "tools_budget_tokens",
+    }
 )
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
 from woollama.core.catalog import Catalog, Listed
+from woollama.core.estimates import schema_tokens
 from woollama.core.names import Names
-from woollama.domain.errors import UnknownModel
+from woollama.domain.errors import RouterError, UnknownModel
 from woollama.domain.ports import ToolServers
+from woollama.domain.tools import Function
 from woollama.domain.turns import EVERYTHING, Target
 from woollama.domain.turns import Scope as Allowed
 from woollama.surfaces.bodies import send_json
@@ -55,25 +58,50 @@ class Models:
 class Tools:
     """`GET /v1/tools`: every tool, and how each tool server is. `tools` keeps the shape of the first woollama.
 
-    `GET /w1/servers` is the latter alone. `scrub` takes known secrets out of what a server died of.
+    `tokens` is about what it costs to offer a tool, and of `recipes` what it would cost to offer all of theirs.
+    `GET /w1/servers` is the health alone. `scrub` takes known secrets out of what a server died of.
     """
 
-    def __init__(self, servers: ToolServers, scrub: Callable[[str], str] = str) -> None:
+    def __init__(self, servers: ToolServers, scrub: Callable[[str], str] = str, names: Names | None = None) -> None:
         self._servers = servers
         self._scrub = scrub
+        self._names = names
 
     async def listing(self, scope: Scope, receive: Receive, send: Send) -> None:
         allowed = _scope_of(scope)
         tools = [tool for tool in self._servers.tools() if allowed.allows_tool([tool.qualified])]
+        functions = {each.tool.qualified: each for each in self._servers.functions() if each.tool}
         body = {
             "tools": [tool.qualified for tool in tools],
             "data": [
-                {"name": tool.qualified, "server": tool.server, "tool": tool.name, "description": tool.description}
+                {
+                    "name": tool.qualified,
+                    "server": tool.server,
+                    "tool": tool.name,
+                    "description": tool.description,
+                    "tokens": schema_tokens([functions[tool.qualified]]) if tool.qualified in functions else 0,
+                }
                 for tool in tools
             ],
+            "recipes": list(self._costs(allowed, list(functions.values()))),
             "servers": self.health(allowed),
         }
         await send_json(send, 200, body)
+
+    def _costs(self, allowed: Allowed, functions: Sequence[Function]) -> Iterator[dict[str, Any]]:
+        if self._names is None:
+            return
+        for name in self._names.recipes:
+            try:
+                recipe = self._names.resolve(f"woollama/{name}", allowed).recipe
+            except RouterError:  # it leads nowhere now, or is not for this caller
+                continue
+            globs = recipe.tools if recipe else ()
+            own = [f for f in functions if f.tool and any(fnmatchcase(f.tool.qualified, glob) for glob in globs)]
+            if recipe is not None and own:
+                tokens, budget_tokens = schema_tokens(own), recipe.tools_budget_tokens
+                over = 0 < budget_tokens < tokens
+                yield {"name": name, "tools": len(own), "tokens": tokens, "budget_tokens": budget_tokens, "found": over}
 
     async def servers(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send_json(send, 200, {"data": self.health(_scope_of(scope))})
