@@ -15,9 +15,9 @@ from pathlib import Path
 from woollama.cli import parser as command_line
 from woollama.cli.serve import FLAGS
 from woollama.config.defaults import defaults_dir
+from woollama.config.environment import ENVIRONMENT
 from woollama.config.load import load
 from woollama.config.model import (
-    ENVIRONMENT,
     NOT_YET,
     ConversationStore,
     Inferencer,

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from tests.snippets import ROOT
-from woollama.config.model import ENVIRONMENT
+from woollama.config.environment import ENVIRONMENT
 from woollama.config.woollama_toml import SECTIONS
 
 PAGE = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.conftest import Home
 from woollama.cli.serve import FLAGS
-from woollama.config.model import ENVIRONMENT
+from woollama.config.environment import ENVIRONMENT
 
 
 def test_every_variable_of_the_daemon_has_its_flag() -> None:

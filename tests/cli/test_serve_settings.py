@@ -14,7 +14,7 @@ import pytest
 
 from tests.cli.conftest import Home
 from woollama.cli.serve import FLAGS
-from woollama.config.model import ENVIRONMENT
+from woollama.config.environment import ENVIRONMENT
 
 PATIENCE_S = 30.0
 

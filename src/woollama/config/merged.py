@@ -14,10 +14,11 @@ from typing import Any
 from woollama.config.defaults import defaults_dir
 from woollama.config.documents import Document, KeyPath
 from woollama.config.entries import entries
+from woollama.config.environment import ENVIRONMENT
 from woollama.config.load import Loaded
 from woollama.config.masking import masked
 from woollama.config.mcp_json import SECTIONS as SERVER_SECTIONS
-from woollama.config.model import ENVIRONMENT, Inferencer, Recipe, ToolServer
+from woollama.config.model import Inferencer, Recipe, ToolServer
 from woollama.config.problems import dotted
 from woollama.config.records import settings_of
 from woollama.config.woollama_toml import LISTS

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 from woollama.config.documents import Document
 from woollama.config.entries import place, section_of
+from woollama.config.environment import ENVIRONMENT
 from woollama.config.expand import Variables
 from woollama.config.model import (
-    ENVIRONMENT,
     NOT_YET,
     ApprovalRules,
     CompressionSettings,
