@@ -8,7 +8,7 @@ and `not_logged_in` without any login. Machine paths were replaced, and the answ
 It keeps to the order of a real one: nothing is said before it was asked, a question to us is followed by what the
 answer allows, and the message after a call waits for all results. What it was given (arguments, environment, lines of
 stdin) is appended to $STAND_IN_LOG as JSON. $STAND_IN_ENDS says how it stops short, and after how many lines: `hang`,
-`die` or `garble`.
+`die` or `garble`. $STAND_IN_SAYS is a JSON object of words that it says instead of recorded ones (a tool's name).
 """
 
 import json
@@ -46,7 +46,10 @@ def main():
         pid=os.getpid(),
     )
     how, _, after = os.environ.get("STAND_IN_ENDS", "").partition(" ")
-    lines = (RECORDED / f"{os.environ['STAND_IN']}.ndjson").read_text(encoding="utf-8").splitlines()
+    recorded = (RECORDED / f"{os.environ['STAND_IN']}.ndjson").read_text(encoding="utf-8")
+    for word, instead in json.loads(os.environ.get("STAND_IN_SAYS", "{}")).items():
+        recorded = recorded.replace(word, instead)
+    lines = recorded.splitlines()
     asked = False
     answered = set()
     waits_for = []
