@@ -49,10 +49,14 @@ def test_a_yes_accepts_what_was_shown(home: Home, daemon: FakeDaemon) -> None:
 
 def test_where_nothing_has_changed_it_says_so(home: Home, daemon: FakeDaemon) -> None:
     daemon.answers[PATH] = (200, {"data": []})
+    daemon.answers["/w1/servers"] = (200, {"data": [{"name": "git", "health": "down", "tools": 3}]})
     finished = home.woollama("trust", "git")
     assert (finished.returncode, finished.stdout) == (0, "every tool of git is what it was when it was first seen\n")
     assert home.woollama("trust", "git", "push").stderr == "woollama: git has no changed tool 'push'\n"
     assert json.loads(home.woollama("trust", "git", "--json").stdout) == {"data": []}
+    daemon.answers["/w1/servers"] = (200, {"data": [{"name": "git", "health": "starting", "tools": 0}]})
+    finished = home.woollama("trust", "git")
+    assert (finished.returncode, finished.stderr) == (1, "woollama: git is starting: its tools are not known yet\n")
     assert home.woollama("trust", "svn").stderr == "woollama: there is no such route\n"
 
 

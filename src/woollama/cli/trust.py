@@ -78,7 +78,17 @@ def _trust(daemon: Daemon, args: argparse.Namespace) -> int:
     elif changes:
         print(f"accepted: {', '.join(shown(name) for name in done['accepted'])}")
     else:
-        print(f"every tool of {shown(args.server)} is what it was when it was first seen")
+        return _unchanged(daemon, args.server)
+    return 0
+
+
+def _unchanged(daemon: Daemon, name: str) -> int:
+    """Of a server that has not said what it has, nothing is known to be the same."""
+    server = next(each for each in daemon.get("/w1/servers")["data"] if each["name"] == name)
+    if not server["tools"] and server["health"] != "ready":
+        complain(f"{name} is {server['health']}: its tools are not known yet")
+        return 1
+    print(f"every tool of {shown(name)} is what it was when it was first seen")
     return 0
 
 

@@ -70,7 +70,9 @@ class Tools:
     async def listing(self, scope: Scope, receive: Receive, send: Send) -> None:
         allowed = _scope_of(scope)
         tools = [tool for tool in self._servers.tools() if allowed.allows_tool([tool.qualified])]
-        functions = {each.tool.qualified: each for each in self._servers.functions() if each.tool}
+        names = {tool.qualified for tool in tools}
+        offered = ((each.tool, each) for each in self._servers.functions())
+        functions = {tool.qualified: each for tool, each in offered if tool and tool.qualified in names}
         body = {
             "tools": [tool.qualified for tool in tools],
             "data": [
