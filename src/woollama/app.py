@@ -30,7 +30,6 @@ from woollama.core.remembered import Remembered
 from woollama.core.runs import Emit, Run, Runs
 from woollama.core.toolboxes import Scoped
 from woollama.domain.errors import RouterError
-from woollama.domain.tools import Tool
 from woollama.domain.turns import Turn
 from woollama.found_models import FoundModels
 from woollama.generation import Generation, server_spec
@@ -147,14 +146,15 @@ class Core:
         """What MCP hosts may use of this core, as it is configured now."""
         servers = self.config.servers
 
-        def exposes(tool: Tool) -> bool:
-            globs = servers[tool.server].expose if tool.server in servers else ()
-            return any(fnmatchcase(name, glob) for glob in globs for name in (tool.name, tool.qualified))
+        def exposes(server: str, name: str) -> bool:
+            globs = servers[server].expose if server in servers else ()
+            return any(fnmatchcase(each, glob) for glob in globs for each in (name, f"{server}.{name}"))
 
         return Offer(
             names=self.names,
             runs=self.runs,
             toolbox=Approved(self.toolbox, self.generation.policy),
+            peers=self.tool_servers.peers,
             approvals=self.approvals,
             may_answer=self.may_answer,
             exposes=exposes,

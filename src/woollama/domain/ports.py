@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 from woollama.domain.events import Event
 from woollama.domain.messages import Answer, Ask, Json
+from woollama.domain.peers import Host, HostSession, ServerListing
 from woollama.domain.state import Handle, Page, Raw, StoredResponse
 from woollama.domain.tools import Function, Pin, Tool, ToolOutcome
 from woollama.domain.turns import Call, Caller, Target
@@ -151,7 +152,7 @@ class Asker(Protocol):
 class ToolContext:
     """Around one tool call: who it is for, whom to tell of progress and whom to ask. `call_id` goes into an `Ask`.
 
-    `approved`: a person has said yes to this very call.
+    `approved`: a person has said yes to this very call. `host` is the MCP host that makes it, where one does.
     """
 
     caller: Caller
@@ -160,6 +161,7 @@ class ToolContext:
     timeout_s: float | None = None
     call_id: str = ""
     approved: bool = False
+    host: Host | None = None
 
 
 class Toolbox(Protocol):
@@ -214,18 +216,50 @@ class Shrinker(Protocol):
         ...
 
 
-class Peer(Protocol):
-    """An MCP party in the shape of JSON-RPC: what our MCP server needs of a tool server, untranslated."""
+class Peers(Protocol):
+    """The tool servers as MCP parties, in the shape of JSON-RPC: what our MCP server passes on untranslated.
+
+    Tools are not called here but through a `Toolbox`, because a policy stands before them.
+    """
+
+    def listings(self) -> Sequence[ServerListing]:
+        """From memory; never waits on a server."""
+        ...
 
     async def request(
         self,
+        server: str,
         method: str,
         params: Mapping[str, Json],
-        *,
-        progress: Callable[[Mapping[str, Json]], Awaitable[None]] | None = None,
-        log: Callable[[Mapping[str, Json]], Awaitable[None]] | None = None,
-        ask: Callable[[str, Mapping[str, Json]], Awaitable[Mapping[str, Json]]] | None = None,
-    ) -> Mapping[str, Json]: ...
+        host: Host,
+        progress: Callable[[float, float | None, str | None], Awaitable[None]] | None = None,
+    ) -> Mapping[str, Json]:
+        """The result as it came. Raises `PeerError`, also for a server that is not there."""
+        ...
+
+    async def subscribe(self, server: str, uri: str, session: HostSession) -> None:
+        """The session hears of updates until it is left or unsubscribes. Raises `PeerError`."""
+        ...
+
+    async def unsubscribe(self, server: str, uri: str, session: HostSession) -> None: ...
+
+    def watch(self, server: str, uri: str) -> AbstractAsyncContextManager[None]:
+        """In this block every observer hears of updates of the resource."""
+        ...
+
+    def on_update(self, tell: Callable[[str, str], Awaitable[None]]) -> None:
+        """`tell(server, uri)` is called for the resources that are watched."""
+        ...
+
+    async def set_level(self, session: HostSession) -> None:
+        """The host has another `log_level` from now on."""
+        ...
+
+    async def roots_changed(self, session: HostSession) -> None: ...
+
+    async def leave(self, session: HostSession) -> None:
+        """The host is gone: what was opened for it ends."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

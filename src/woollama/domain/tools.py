@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from woollama.domain.peers import PeerError
+
 Json = Any
 
 Pin = Literal["unknown", "known", "changed", "quarantined"]
@@ -115,12 +117,17 @@ def wire_name(server: str, tool: str, limit: int = WIRE_NAME_LIMIT) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """The tool answered. `content` holds MCP content blocks as they came; `is_error` is the tool's own verdict."""
+    """The tool answered. `content` holds MCP content blocks as they came; `is_error` is the tool's own verdict.
+
+    `extra` is what else the result said and `refusal` the JSON-RPC error that came in its place, for an MCP host.
+    """
 
     content: tuple[Mapping[str, Json], ...]
     structured: Json = None
     is_error: bool = False
     meta: Mapping[str, Json] | None = None
+    extra: Mapping[str, Json] | None = None
+    refusal: PeerError | None = None
 
     @classmethod
     def of_text(cls, text: str, *, is_error: bool = False) -> Returned:

@@ -147,7 +147,7 @@ class PeerProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:
             return  # a trailer must not become a header of a request that has been judged already
-        super().on_header(name, value)
+        super().on_header(name, value.strip(b" \t"))  # white space around a value is not part of it
         if len(self.headers) > self._limits.headers:
             self._refusal = 431
             raise ValueError("too many headers")  # the parser stops and reports a broken request

@@ -1,4 +1,4 @@
-"""The calls in flight on one connection, and whom to ask when a tool asks in the middle of one."""
+"""The calls in flight on one connection, and whom to ask and to tell when a server asks or tells in their middle."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from contextvars import ContextVar
 from typing import Any
 
 import anyio
+import mcp_types as types
 from mcp.client import ClientRequestContext
 from mcp_types import ElicitRequestParams, ElicitResult
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from woollama.domain.ids import new_id
 from woollama.domain.messages import Answer, Ask, Json
+from woollama.domain.peers import Host, HostSession, PeerError
 from woollama.domain.ports import ToolContext
 from woollama.domain.visible import visible
 
@@ -52,12 +55,15 @@ class CallsInFlight:
 
     Over HTTP, and in the modern era, a question arrives in the context of its call. A handshake-era pipe says nothing
     of the kind: there the question belongs to the only call in flight, and with several it is declined, because it
-    must not be put to a guessed person.
+    must not be put to a guessed person. On a connection of one host's own all calls are that host's (`session`, which
+    also hears what belongs to no call), or are one parked call's.
     """
 
-    def __init__(self, server: str) -> None:
+    def __init__(self, server: str, *, is_own: bool = False, session: HostSession | None = None) -> None:
         self._server = server
-        self._calls: set[ToolCallInFlight] = set()
+        self._is_own = is_own
+        self._session = session
+        self._calls: dict[ToolCallInFlight, None] = {}  # in the order of their beginning
         self._current: ContextVar[ToolCallInFlight | None] = ContextVar("current_call", default=None)
 
     @contextmanager
@@ -65,18 +71,30 @@ class CallsInFlight:
         self, tool: str, arguments: Mapping[str, Json], context: ToolContext, timeout_s: float
     ) -> Iterator[ToolCallInFlight]:
         call = ToolCallInFlight(tool, arguments, context, timeout_s)
-        self._calls.add(call)
+        self._calls[call] = None
         token = self._current.set(call)
         try:
             yield call
         finally:
             self._current.reset(token)
-            self._calls.discard(call)
+            del self._calls[call]
 
-    async def elicit(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
-        """A server's question, as the callback of `Client`."""
+    @property
+    def host(self) -> Host | None:
+        """The host whose request is being sent, in the task that sends it."""
+        current = self._current.get()
+        return current.context.host if current in self._calls else None
+
+    async def elicit(
+        self, context: ClientRequestContext, params: ElicitRequestParams
+    ) -> ElicitResult | types.ErrorData:
+        """A server's question, as the callback of `Client`. A form is put to everybody who can answer for the call."""
         call = self._asked()
         asker = call.context.asker if call else None
+        by_form = isinstance(params, types.ElicitRequestFormParams)
+        if (asker is None or not by_form) and (call.context.host if call else self._session):
+            shown = params.model_copy(update={"message": visible(f"{self._server}: {params.message}")})
+            return await self._relayed("elicitation/create", shown, TypeAdapter(ElicitResult))
         if call is None or asker is None:
             log.info("%s asked a question that nobody can be asked: declined", self._server)
             return ElicitResult(action="decline")
@@ -98,11 +116,53 @@ class CallsInFlight:
             return ElicitResult(action="cancel")
         return _result(answer)
 
+    async def sample(
+        self, context: ClientRequestContext, params: types.CreateMessageRequestParams
+    ) -> types.CreateMessageResult | types.CreateMessageResultWithTools | types.ErrorData:
+        with_tools = params.tools is not None or params.tool_choice is not None
+        result = types.CreateMessageResultWithTools if with_tools else types.CreateMessageResult
+        return await self._relayed("sampling/createMessage", params, TypeAdapter(result))
+
+    async def roots(self, context: ClientRequestContext) -> types.ListRootsResult | types.ErrorData:
+        return await self._relayed("roots/list", None, TypeAdapter(types.ListRootsResult))
+
+    async def log(self, params: types.LoggingMessageNotificationParams) -> None:
+        """A line of a server's log goes to the host whose call it belongs to, or to nobody."""
+        call = self._asked()
+        said = _wire(params)
+        if call is not None and call.context.host is not None:
+            await call.context.host.log(said)
+        elif call is None and self._session is not None:
+            await self._session.log(said)
+
+    async def _relayed(self, method: str, params: BaseModel | None, result: TypeAdapter[Any]) -> Any | types.ErrorData:
+        """What only the host can answer, and nobody else."""
+        call = self._asked()
+        host = call.context.host if call else self._session
+        if host is None:
+            log.info("%s asked for %s, which nobody can answer: refused", self._server, method)
+            return types.ErrorData(code=types.INVALID_REQUEST, message=f"nobody can answer {method} here")
+        try:
+            if call is None:
+                return result.validate_python(await host.ask(method, _wire(params)), by_name=False)
+            with call.clock_stopped():
+                return result.validate_python(await host.ask(method, _wire(params)), by_name=False)
+        except PeerError as error:
+            return types.ErrorData(code=error.code, message=error.message, data=error.data)
+        except ValidationError:
+            return types.ErrorData(code=types.INTERNAL_ERROR, message="the host's answer breaks the protocol")
+
     def _asked(self) -> ToolCallInFlight | None:
         current = self._current.get()
         if current in self._calls:
             return current
+        if self._is_own and self._calls:
+            return list(self._calls)[-1]  # the newest: all of them are of the same host
         return next(iter(self._calls)) if len(self._calls) == 1 else None
+
+
+def _wire(params: BaseModel | None) -> dict[str, Json]:
+    return params.model_dump(by_alias=True, mode="json", exclude_none=True) if params else {}
 
 
 def _result(answer: Answer | None) -> ElicitResult:

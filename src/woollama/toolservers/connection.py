@@ -1,4 +1,4 @@
-"""One connection to a tool server, from its start to its end, in either era of MCP.
+"""One connection to a tool server, in either era of MCP: what can be asked through it.
 
 Imports the MCP SDK (half a second), so it is itself imported late. A connection is entered and left by one task, its
 owner; calls come through it from any task, concurrently. Requests go past the SDK's typed methods as raw objects: so
@@ -10,34 +10,29 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import anyio
 import mcp_types as types
 from mcp import Client, MCPError
-from mcp.client import ClientRequestContext, IncomingMessage
-from mcp.client.subscriptions import SubscriptionLost
+from mcp.client import ClientRequestContext
+from mcp.client.subscriptions import ResourceUpdated, SubscriptionLost
 from mcp.shared.dispatcher import ProgressFnT
-from mcp_types.version import LATEST_MODERN_VERSION, MODERN_PROTOCOL_VERSIONS
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-import woollama
 from woollama.domain.messages import Json
-from woollama.domain.ports import Spawner, ToolContext
+from woollama.domain.peers import PeerError
+from woollama.domain.ports import ToolContext
 from woollama.domain.tools import Invalid, Returned, TimedOut, Tool
 from woollama.toolservers.calls import CallsInFlight
 from woollama.toolservers.descriptions import cleaned
 from woollama.toolservers.losses import BROKEN, UNSENT, ConnectionLost
-from woollama.toolservers.spec import Era, ServerSpec
-from woollama.toolservers.sse import sse_streams
-from woollama.toolservers.stdio import stdio_streams
-from woollama.toolservers.streamable_http import http_streams
+from woollama.toolservers.spec import Era
 
 log = logging.getLogger(__name__)
 
-MODES = {"auto": "auto", "handshake": "legacy", "modern": LATEST_MODERN_VERSION}
 MAX_PAGES = 1000
 MAX_INPUT_ROUNDS = 10
 INPUT_POLL_S = 0.1
@@ -46,6 +41,13 @@ UNWINDING_S = 1.0
 SESSION_CLOSED = "Connection closed"
 SDK_LOSSES = (SESSION_CLOSED, "SSE stream")
 """How the messages begin with which the SDK says that an answer will not come."""
+
+LISTS = {
+    "prompts": ("prompts/list", "prompts"),
+    "resources": ("resources/list", "resources"),
+    "resourceTemplates": ("resources/templates/list", "resources"),
+}
+"""What is listed beside tools -> by which method, and which capability promises it."""
 
 
 class Raw(BaseModel):
@@ -58,6 +60,9 @@ class Raw(BaseModel):
         return self.model_extra or {}
 
 
+Request = types.Request[dict[str, Any], str]
+
+
 class Connection:
     """Calls and listings, from any task and concurrently."""
 
@@ -67,45 +72,53 @@ class Connection:
         self._server = server
         self._client = client
         self._calls = calls
-        self._changed = changed
         self._lose = lose
+        self.changed = changed
         self.closed = False
 
     @property
     def era(self) -> Era:
         return "modern" if self._client.protocol_version in MODERN_PROTOCOL_VERSIONS else "handshake"
 
+    @property
+    def logs(self) -> bool:
+        return self._client.server_capabilities.logging is not None
+
     async def list_tools(self) -> tuple[Tool, ...]:
-        """Every page."""
-        tools: dict[str, Tool] = {}
+        return tuple(
+            Tool(self._server, raw["name"], cleaned(raw)) for raw in await self._pages("tools/list", "tools", "name")
+        )
+
+    async def list_others(self) -> dict[str, tuple[Mapping[str, Json], ...]]:
+        """What it has of each kind in `LISTS`. A kind that cannot be listed is left out."""
+        listed: dict[str, tuple[Mapping[str, Json], ...]] = {}
+        for kind, (method, capability) in LISTS.items():
+            if getattr(self._client.server_capabilities, capability) is None:
+                listed[kind] = ()
+                continue
+            key = {"prompts": "name", "resources": "uri"}.get(kind, "uriTemplate")
+            try:
+                listed[kind] = await self._pages(method, kind, key)
+            except (MCPError, ValidationError, LookupError) as error:
+                log.warning("%s: its %s could not be listed: %s", self._server, kind, error)
+        return listed
+
+    async def _pages(self, method: str, kind: str, key: str) -> tuple[Mapping[str, Json], ...]:
+        """Every page; of two entries with the same key the last."""
+        found: dict[str, Mapping[str, Json]] = {}
         cursor: str | None = None
         for _ in range(MAX_PAGES):
-            request = types.ListToolsRequest(params=types.PaginatedRequestParams(cursor=cursor))
             try:
-                page = (await self._client.session.send_request(request, Raw)).members
+                page = await self._sent(Request(method=method, params={"cursor": cursor} if cursor else {}))
             except MCPError as error:
                 if error.code == types.METHOD_NOT_FOUND:
                     break
                 raise
-            for raw in page["tools"]:
-                tools[raw["name"]] = Tool(self._server, raw["name"], cleaned(raw))
+            found.update({raw[key]: raw for raw in page[kind]})
             cursor, before = page.get("nextCursor"), cursor
             if cursor is None or cursor == before:
                 break
-        return tuple(tools.values())
-
-    async def watch(self, refreshed: Callable[[Sequence[Tool]], None]) -> None:
-        """Lists anew whenever the server says that its tools have changed, in whichever way its era has for that."""
-        async with anyio.create_task_group() as group:
-            if self.era == "modern":
-                group.start_soon(self._listen)
-            while True:
-                await self._changed.wait()
-                self._changed.clear()
-                try:
-                    refreshed(await self.list_tools())
-                except (MCPError, ValidationError) as error:
-                    log.warning("%s: its changed tools could not be listed: %s", self._server, error)
+        return tuple(found.values())
 
     async def call(
         self, tool: str, arguments: Mapping[str, Json], context: ToolContext, timeout_s: float
@@ -117,54 +130,91 @@ class Connection:
             return Invalid((f"the arguments cannot be sent: {problem}",))
         with self._calls.one(tool, arguments, context, timeout_s) as call:
             with call.limit:
-                return await self._returned(tool, writable, context)
+                return await self._returned({"name": tool, "arguments": writable}, context)
             return TimedOut(timeout_s)
 
-    async def _returned(self, tool: str, arguments: dict[str, Json], context: ToolContext) -> Returned:
+    async def request(
+        self, method: str, params: Mapping[str, Json], context: ToolContext, timeout_s: float
+    ) -> Mapping[str, Json]:
+        """Any other request. Raises `PeerError` and `ConnectionLost`; ends early as `call` does."""
+        with self._calls.one(method, params, context, timeout_s) as call:
+            with call.limit:
+                try:
+                    return await self._finished(method, params, context)
+                except MCPError as error:
+                    self._lost_by(error)
+                    raise PeerError(error.code, error.message, error.data) from error
+                except ValidationError as error:
+                    log.warning("%s: its answer to %s breaks the protocol: %s", self._server, method, error)
+                    raise PeerError(types.INTERNAL_ERROR, "the server's answer breaks the protocol") from error
+            raise PeerError(types.REQUEST_TIMEOUT, f"no answer within {timeout_s:g} s")
+
+    async def notify_roots_changed(self) -> None:
+        await self._client.session.send_notification(types.RootsListChangedNotification())
+
+    async def _returned(self, params: Mapping[str, Json], context: ToolContext) -> Returned:
         try:
-            result = await self._finished(tool, arguments, context)
+            result = await self._finished("tools/call", params, context)
         except MCPError as error:
-            if error.data == UNSENT:
-                raise ConnectionLost(error.message, unsent=True) from error
-            said_by_sdk = error.code == types.CONNECTION_CLOSED and error.message.startswith(SDK_LOSSES)
-            if said_by_sdk and error.message == SESSION_CLOSED:
-                self._close_soon()
-            if said_by_sdk or error.data == BROKEN:
-                raise ConnectionLost(error.message, unsent=False) from error
-            return Returned.of_text(error.message, is_error=True)
+            self._lost_by(error)
+            refusal = PeerError(error.code, error.message, error.data)
+            return Returned(({"type": "text", "text": error.message},), is_error=True, refusal=refusal)
         except ValidationError as error:
-            log.warning("%s.%s: its answer breaks the protocol: %s", self._server, tool, error)
+            log.warning("%s.%s: its answer breaks the protocol: %s", self._server, params["name"], error)
             return Returned.of_text("the tool's answer breaks the protocol and cannot be read", is_error=True)
+        known = ("content", "structuredContent", "isError", "_meta")
         return Returned(
             content=tuple(result.get("content") or ()),
             structured=result.get("structuredContent"),
             is_error=result.get("isError") is True,
             meta=result.get("_meta"),
+            extra={key: value for key, value in result.items() if key not in known},
         )
+
+    def _lost_by(self, error: MCPError) -> None:
+        """Raises `ConnectionLost` where the error says that."""
+        if error.data == UNSENT:
+            raise ConnectionLost(error.message, unsent=True) from error
+        said_by_sdk = error.code == types.CONNECTION_CLOSED and error.message.startswith(SDK_LOSSES)
+        if said_by_sdk and error.message == SESSION_CLOSED:
+            self._close_soon()
+        if said_by_sdk or error.data == BROKEN:
+            raise ConnectionLost(error.message, unsent=False) from error
 
     def _close_soon(self) -> None:
         """The session is over, and its owner will hear why in a moment; or a server behind the server said so."""
         self.closed = True
         asyncio.get_running_loop().call_later(UNWINDING_S, self._lose, "its session is closed")
 
-    async def _finished(self, tool: str, arguments: dict[str, Json], context: ToolContext) -> Mapping[str, Json]:
-        """The result, once the server needs no more input for it (in the modern era a question is a result too)."""
-        answers: types.InputResponses | None = None
-        state: str | None = None
+    async def _finished(self, method: str, params: Mapping[str, Json], context: ToolContext) -> Mapping[str, Json]:
+        """The result, once the server needs no more input for it (in the modern era a question is a result too).
+
+        Where the host is of that era itself, the question is its own to answer.
+        """
+        host = context.host
+        passes = host is not None and host.is_modern
+        answers: Mapping[str, Json] | None = host.answers if host and passes else None
+        state: str | None = host.state if host and passes else None
         for _ in range(MAX_INPUT_ROUNDS):
-            params = types.CallToolRequestParams(
-                name=tool, arguments=arguments, input_responses=answers, request_state=state
-            )
-            result = await self._sent(types.CallToolRequest(params=params), _progress(context))
-            if result.get("resultType") != "input_required":
+            more = {"inputResponses": answers, "requestState": state, "_meta": self._meta(context)}
+            said = {**params, **{key: value for key, value in more.items() if value}}
+            result = await self._sent(Request(method=method, params=said), _progress(context))
+            if passes or result.get("resultType") != "input_required":
                 return result
             wanted = types.InputRequiredResult.model_validate(result)
             answers, state = await self._answers(wanted.input_requests or {}), wanted.request_state
             if not answers:
                 await asyncio.sleep(INPUT_POLL_S)
-        raise MCPError(types.INTERNAL_ERROR, f"the tool asked for input more than {MAX_INPUT_ROUNDS} times")
+        raise MCPError(types.INTERNAL_ERROR, f"the server asked for input more than {MAX_INPUT_ROUNDS} times")
 
-    async def _sent(self, request: types.CallToolRequest, progress: ProgressFnT | None) -> Mapping[str, Json]:
+    def _meta(self, context: ToolContext) -> dict[str, Json]:
+        host = context.host
+        meta = dict(host.meta) if host else {}
+        if host and host.log_level and self.era == "modern":
+            meta[types.LOG_LEVEL_META_KEY] = host.log_level
+        return meta
+
+    async def _sent(self, request: Request, progress: ProgressFnT | None = None) -> Mapping[str, Json]:
         session = self._client.session
         try:
             return (await session.send_request(request, Raw, progress_callback=progress)).members
@@ -179,32 +229,45 @@ class Connection:
                 break
         return (await session.send_request(request, Raw, progress_callback=progress)).members
 
-    async def _answers(self, requests: Mapping[str, types.InputRequest]) -> types.InputResponses:
+    async def _answers(self, requests: Mapping[str, types.InputRequest]) -> dict[str, Json]:
         """One after the other: it is one person who is asked."""
         session = self._client.session
-        answers: types.InputResponses = {}
+        answers: dict[str, Json] = {}
         for key, request in requests.items():
             answer = await session.dispatch_input_request(
                 ClientRequestContext(session=session, request_id=key), request
             )
             if isinstance(answer, types.ErrorData):
                 raise MCPError.from_error_data(answer)
-            answers[key] = answer
+            answers[key] = answer.model_dump(by_alias=True, mode="json", exclude_none=True)
         return answers
 
-    async def _listen(self) -> None:
+    async def listen(
+        self, uri: str | None, updated: Callable[[str], Awaitable[None]], opened: Callable[[], None]
+    ) -> None:
+        """The modern era's stream of changes: of the lists, or of one resource. Ends only where there is none."""
+        lists = uri is None
         while True:
             try:
-                async with self._client.listen(tools_list_changed=True) as changes:
-                    async for _ in changes:
-                        self._changed.set()
+                async with self._client.listen(
+                    tools_list_changed=lists,
+                    prompts_list_changed=lists,
+                    resources_list_changed=lists,
+                    resource_subscriptions=[] if uri is None else [uri],
+                ) as changes:
+                    opened()
+                    async for change in changes:
+                        if isinstance(change, ResourceUpdated):
+                            await updated(change.uri)
+                        else:
+                            self.changed.set()
             except SubscriptionLost:
-                self._changed.set()  # nothing is replayed: what changed in between is found by listing
+                self.changed.set()  # nothing is replayed: what changed in between is found by listing
             except MCPError as error:
                 if error.code == types.METHOD_NOT_FOUND:
                     return
                 log.debug("%s: cannot listen for changes: %s", self._server, error)
-            await asyncio.sleep(RELISTEN_S)
+            await anyio.sleep(RELISTEN_S)
 
 
 def _progress(context: ToolContext) -> ProgressFnT | None:
@@ -226,78 +289,3 @@ def _writable(arguments: Mapping[str, Json]) -> dict[str, Json]:
     except UnicodeEncodeError:
         return dict(json.loads(text.encode(errors="replace")))
     return dict(arguments)
-
-
-@asynccontextmanager
-async def connect(
-    spec: ServerSpec,
-    *,
-    spawner: Spawner,
-    environment: Mapping[str, str],
-    era: Era,
-    lose: Callable[[str], None],
-    log_line: Callable[[str], None],
-) -> AsyncIterator[Connection]:
-    """Connects and negotiates. Raises whatever prevents that, often in a group; `lose` hears why it ends later on."""
-    calls = CallsInFlight(spec.name)
-    changed = asyncio.Event()
-    junk_seen = 0
-
-    async def heard(message: IncomingMessage) -> None:
-        nonlocal junk_seen
-        if isinstance(message, types.ToolListChangedNotification):
-            changed.set()
-        elif isinstance(message, Exception):
-            junk_seen += 1
-            level = logging.WARNING if junk_seen == 1 else logging.DEBUG
-            log.log(level, "%s wrote what is no message of the protocol: %s", spec.name, message)
-
-    client = Client(
-        _streams(spec, spawner, environment, lose, log_line),
-        mode=MODES["handshake" if spec.transport == "sse" else era],  # the modern era has no such transport
-        elicitation_callback=calls.elicit,
-        message_handler=heard,
-        client_info=types.Implementation(name="woollama", version=woollama.__version__),
-        cache=None,
-    )
-    async with client:
-        connection = Connection(spec.name, client, calls, changed, lose)
-        try:
-            yield connection
-        finally:
-            connection.closed = True
-
-
-def _streams(
-    spec: ServerSpec,
-    spawner: Spawner,
-    environment: Mapping[str, str],
-    lose: Callable[[str], None],
-    log_line: Callable[[str], None],
-) -> AbstractAsyncContextManager[Any]:
-    if spec.transport == "http":
-        return http_streams(spec, lose)
-    if spec.transport == "sse":
-        return sse_streams(spec, lose)
-    return _spawned(spec, spawner, environment, lose, log_line)
-
-
-@asynccontextmanager
-async def _spawned(
-    spec: ServerSpec,
-    spawner: Spawner,
-    environment: Mapping[str, str],
-    lose: Callable[[str], None],
-    log_line: Callable[[str], None],
-) -> AsyncIterator[Any]:
-    assert spec.command is not None
-    child = await spawner.spawn(
-        [spec.command, *spec.args],
-        env={**environment, **spec.env},
-        cwd=spec.cwd,
-        pipes=True,
-        log_line=log_line,
-        name=spec.label or spec.name,
-    )
-    async with stdio_streams(child, lose) as streams:
-        yield streams

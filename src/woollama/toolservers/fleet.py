@@ -13,6 +13,7 @@ from woollama.domain.messages import Json
 from woollama.domain.ports import ChangedTool, ServerHealth, Spawner, ToolContext
 from woollama.domain.tools import Denied, Example, Function, Invalid, Tool, ToolOutcome
 from woollama.toolservers.names import WireNames
+from woollama.toolservers.peers import ServersAsPeers, Updates
 from woollama.toolservers.per_client import PerClient
 from woollama.toolservers.pins import Pins
 from woollama.toolservers.server import Server
@@ -42,11 +43,13 @@ class Fleet:
         self._names = WireNames()
         self._known: dict[tuple[str, str], Function] = {}
         self._listeners: list[Callable[[], None]] = []
+        self._updates = Updates()
         self._spawner = spawner
         self._environment = environment
         self._pins = pins or Pins()
         self._servers = {spec.name: self._server(spec) for spec in specs}
         self._leaving: dict[asyncio.Task[None], Server] = {}
+        self.peers = ServersAsPeers(lambda: self._servers, self._updates)
 
     def __repr__(self) -> str:
         states = Counter(server.state for server in self._servers.values())
@@ -90,7 +93,14 @@ class Fleet:
 
     def _server(self, spec: ServerSpec) -> Server:
         kind = PerClient if spec.sharing == "per-client" else Server
-        return kind(spec, spawner=self._spawner, environment=self._environment, pins=self._pins, on_tools=self._renew)
+        return kind(
+            spec,
+            spawner=self._spawner,
+            environment=self._environment,
+            pins=self._pins,
+            on_tools=self._renew,
+            on_update=self._updates.tell,
+        )
 
     async def wait_warm(self, timeout_s: float) -> bool:
         """Waits until no server is starting any more, up or not. False if one still is after that time."""
@@ -120,7 +130,7 @@ class Fleet:
         return [tool for tool in self.tools() if tool.server in names]
 
     def on_tools(self, tell: Callable[[], None]) -> None:
-        """`tell` is called whenever the tools of a server have been listed anew."""
+        """`tell` is called whenever the tools of a server, or what else it has, have been listed anew."""
         self._listeners.append(tell)
 
     def functions(self) -> Sequence[Function]:

@@ -13,3 +13,24 @@ class ConnectionLost(Exception):
     def __init__(self, why: str, *, unsent: bool) -> None:
         super().__init__(why)
         self.unsent = unsent
+
+
+def why_not_started(error: Exception, start_timeout_s: float, last_words: str) -> str:
+    """Why a start failed, in a sentence."""
+    cause = leaf(error)
+    match cause:
+        case TimeoutError():
+            return f"no answer within {start_timeout_s:g} s of its start"
+        case ConnectionError():
+            return f"ended at its start: {cause}" + (f": {last_words}" if last_words else "")
+        case OSError():
+            return f"spawn failed: {cause.strerror}: {cause.filename}" if cause.filename else f"spawn failed: {cause}"
+        case _:
+            return f"start failed: {cause}"
+
+
+def leaf(error: BaseException) -> BaseException:
+    """The first of what a group of exceptions is about."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

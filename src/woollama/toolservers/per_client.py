@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from woollama.domain.messages import Json
@@ -47,8 +47,11 @@ class PerClient(Server):
         environment: Mapping[str, str],
         pins: Pins,
         on_tools: Callable[[], None],
+        on_update: Callable[[str, str], Awaitable[None]],
     ) -> None:
-        super().__init__(spec, spawner=spawner, environment=environment, pins=pins, on_tools=on_tools)
+        super().__init__(
+            spec, spawner=spawner, environment=environment, pins=pins, on_tools=on_tools, on_update=on_update
+        )
         self._of_clients: dict[Client, _Own] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._looking: asyncio.Task[None] | None = None
@@ -88,7 +91,12 @@ class PerClient(Server):
         self._made += 1
         spec = replace(self.spec, label=f"{self.spec.name}/{self._made}")
         server = Server(
-            spec, spawner=self._spawner, environment=self._environment, pins=self._pins, on_tools=lambda: None
+            spec,
+            spawner=self._spawner,
+            environment=self._environment,
+            pins=self._pins,
+            on_tools=lambda: None,
+            on_update=self._on_update,
         )
         server.start()
         own = self._of_clients[client] = _Own(server, pid)

@@ -7,19 +7,22 @@ import importlib
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import anyio
 
 from woollama.domain.messages import Json
+from woollama.domain.peers import Host, HostSession, PeerError, ServerListing
 from woollama.domain.ports import ServerHealth, Spawner, ToolContext
 from woollama.domain.tools import Offline, Returned, Tool, ToolOutcome
-from woollama.toolservers.losses import ConnectionLost
+from woollama.toolservers.lanes import Lanes, needs_own, set_level
+from woollama.toolservers.losses import ConnectionLost, leaf, why_not_started
 from woollama.toolservers.pins import Pins
 from woollama.toolservers.spec import Era, ServerSpec
+from woollama.toolservers.watched import Watched
 
 if TYPE_CHECKING:
     from woollama.toolservers.connection import Connection
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Health = Literal["starting", "ready", "down", "disabled"]
+T = TypeVar("T")
 
 CALL_TIMEOUT_S = 120.0
 STEADY_S = 5.0
@@ -38,6 +42,8 @@ SHORTEST_PAUSE_S = 0.2
 FAREWELL_S = 5.0
 KNOCK_PATIENCE_S = 5.0
 """How long such a call waits for that attempt."""
+CONNECTION_CLOSED = -32000
+"""JSON-RPC's word for it, as the MCP SDK has it."""
 
 
 class Server:
@@ -51,9 +57,14 @@ class Server:
         environment: Mapping[str, str],
         pins: Pins,
         on_tools: Callable[[], None],
+        on_update: Callable[[str, str], Awaitable[None]],
     ) -> None:
+        """`on_tools` is called when anything has been listed anew, `on_update` with a resource that is watched."""
         self.spec = spec
         self.tools: tuple[Tool, ...] = ()
+        self.others = ServerListing(spec.name, spec.name if spec.prefix is None else spec.prefix)
+        self.watched = Watched()
+        self.lanes = Lanes(spec, spawner=spawner, environment=environment, log_line=self._log_line)
         self.state: Health = "disabled" if spec.disabled else "starting"
         self.attempts = 0
         self.last_error: str | None = None
@@ -62,6 +73,8 @@ class Server:
         self._pins = pins
         self._has_listed = False
         self._on_tools = on_tools
+        self._on_update = on_update
+        self._is_only_modern = False
         self._connection: Connection | None = None
         self._lost: asyncio.Future[str]
         self._era: Era = spec.era
@@ -124,6 +137,7 @@ class Server:
     async def close(self) -> None:
         """Ends the connection, and the process behind it."""
         self._closing = True
+        await self.lanes.close()
         if self._owner is None or self._scope is None:
             return
         self._become("down", "it was closed")
@@ -150,26 +164,82 @@ class Server:
             if not self._calls:
                 self._quiet.set()
 
+    async def request(self, method: str, params: Mapping[str, Json], context: ToolContext) -> Mapping[str, Json]:
+        """Anything that is no call of a tool. Raises `PeerError`."""
+        try:
+            return await self._through(
+                context, context.timeout_s, True, lambda used, left_s: used.request(method, params, context, left_s)
+            )
+        except ConnectionLost as lost:
+            raise PeerError(CONNECTION_CLOSED, f"{self.spec.name}: {lost}") from lost
+
+    async def set_shared_level(self, level: str) -> None:
+        """What it logs over the shared connection, where that is of the handshake era."""
+        if (shared := self._connection) is not None:
+            with suppress(ConnectionLost):
+                await set_level(shared, level)
+
+    async def needs_own(self, session: HostSession) -> bool:
+        """Whether what this host asks for goes over a connection of its own."""
+        if (shared := await self._usable(time.monotonic() + KNOCK_PATIENCE_S)) is None:
+            raise PeerError(CONNECTION_CLOSED, self._why_not())
+        return not self._is_only_modern and needs_own(
+            is_modern=False, capabilities=session.capabilities, shared=shared.era, spec=self.spec
+        )
+
     async def _call(self, tool: Tool, arguments: Mapping[str, Json], context: ToolContext) -> ToolOutcome:
-        limit_s = min((s for s in (context.timeout_s, self.spec.timeout_s) if s is not None), default=CALL_TIMEOUT_S)
+        try:
+            return await self._through(
+                context,
+                context.timeout_s,
+                tool.idempotent,
+                lambda used, left_s: used.call(tool.name, arguments, context, left_s),
+            )
+        except ConnectionLost as lost:
+            if lost.unsent:
+                return Offline(str(lost))
+            return Returned.of_text(
+                f"the server was lost during the call ({lost}); what it did is unknown", is_error=True
+            )
+
+    async def _through(
+        self,
+        context: ToolContext,
+        timeout_s: float | None,
+        idempotent: bool,
+        send: Callable[[Connection, float], Awaitable[T]],
+    ) -> T:
+        """Sends twice only if the first time cannot have had an effect. Raises `ConnectionLost`."""
+        limit_s = min((s for s in (timeout_s, self.spec.timeout_s) if s is not None), default=CALL_TIMEOUT_S)
         deadline = time.monotonic() + limit_s
         again = True
         while True:
-            connection = await self._usable(deadline)
-            if connection is None:
-                return Offline(self._why_not())
+            shared = await self._usable(deadline)
+            if shared is None:
+                raise ConnectionLost(self._why_not(), unsent=True)
             try:
-                left_s = max(0.0, deadline - time.monotonic())
-                return await connection.call(tool.name, arguments, context, left_s)
+                async with self._lane(context.host, shared) as used:
+                    return await send(used, max(0.0, deadline - time.monotonic()))
             except ConnectionLost as lost:
-                if again and (lost.unsent or tool.idempotent):
-                    again = False
-                elif lost.unsent:
-                    return Offline(str(lost))
-                else:
-                    return Returned.of_text(
-                        f"the server was lost during the call ({lost}); what it did is unknown", is_error=True
-                    )
+                if not again or not (lost.unsent or idempotent):
+                    raise
+                again = False
+
+    @asynccontextmanager
+    async def _lane(self, host: Host | None, shared: Connection) -> AsyncIterator[Connection]:
+        """The connection for one request: the shared one, or one of the host's own."""
+        async with AsyncExitStack() as lent:
+            used = shared
+            if host is not None and not self._is_only_modern:
+                capabilities, era, spec = host.capabilities, shared.era, self.spec
+                if needs_own(is_modern=host.is_modern, capabilities=capabilities, shared=era, spec=spec):
+                    try:
+                        used = await lent.enter_async_context(self.lanes.one(host))
+                    except ConnectionLost:
+                        if era != "modern":
+                            raise
+                        self._is_only_modern = True
+            yield used
 
     async def _usable(self, deadline: float) -> Connection | None:
         """A connection that is not known to be lost, waited for while there is hope."""
@@ -207,7 +277,7 @@ class Server:
                     why = await self._live()
                     was_ready = True
                 except Exception as error:
-                    why = self._told(error)
+                    why = why_not_started(error, self.spec.start_timeout_s, self._last_words)
                 if not self._closing:
                     await self._fell(why, was_ready, time.monotonic() - began)
 
@@ -225,8 +295,9 @@ class Server:
     async def _live(self) -> str:
         """From a start to its end: returns why a connection that was ready has ended, raises if it never was."""
         # The MCP SDK costs half a second of imports, which are nobody's wait here.
-        await asyncio.to_thread(importlib.import_module, "woollama.toolservers.connection")
-        from woollama.toolservers.connection import connect
+        await asyncio.to_thread(importlib.import_module, "woollama.toolservers.watching")
+        await asyncio.to_thread(importlib.import_module, "woollama.toolservers.connecting")
+        from woollama.toolservers.connecting import connect
 
         # Of this life alone: a late word of its transport must not end the next one.
         lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -241,13 +312,15 @@ class Server:
                     era=self._era,
                     lose=lose,
                     log_line=self._log_line,
+                    updated=self._updated,
                 ) as connection:
                     self._refreshed(await connection.list_tools())
                     starting.deadline = math.inf
                     self._connection, self._era = connection, connection.era
+                    self._is_only_modern = False
                     self._become("ready", None)
                     async with anyio.create_task_group() as group:
-                        group.start_soon(connection.watch, self._refreshed)
+                        group.start_soon(self._follow, connection)
                         await asyncio.wait({lost})
                         group.cancel_scope.cancel()
         except Exception as error:
@@ -255,7 +328,7 @@ class Server:
                 if lost.done():  # the loss is the cause, and what the session makes of it is not
                     raise ConnectionError(lost.result()) from error
                 raise
-            lose(f"its session broke: {_leaf(error)}")
+            lose(f"its session broke: {leaf(error)}")
         finally:
             self._connection = None
         return lost.result()
@@ -291,30 +364,34 @@ class Server:
         if self._has_listed:
             self.tools = self._pins.judge(self.spec, self.tools)
 
+    async def _follow(self, connection: Connection) -> None:
+        from woollama.toolservers.watching import follow
+
+        await follow(
+            self.spec.name,
+            connection,
+            self.watched,
+            refreshed=self._refreshed,
+            others=self._listed,
+            updated=self._updated,
+        )
+
+    def _listed(self, others: Mapping[str, tuple[Mapping[str, Json], ...]]) -> None:
+        self.others = ServerListing(
+            self.others.server,
+            self.others.prefix,
+            prompts=others.get("prompts", self.others.prompts),
+            resources=others.get("resources", self.others.resources),
+            templates=others.get("resourceTemplates", self.others.templates),
+        )
+        self._on_tools()
+
+    async def _updated(self, uri: str) -> None:
+        await self._on_update(self.spec.name, uri)
+
     def _log_line(self, line: str) -> None:
         self._last_words = line.strip() or self._last_words
         log.debug("%s: %s", self.spec.name, line)  # many servers talk all day
-
-    def _told(self, error: Exception) -> str:
-        """Why a start failed, in a sentence."""
-        cause = _leaf(error)
-        match cause:
-            case TimeoutError():
-                return f"no answer within {self.spec.start_timeout_s:g} s of its start"
-            case ConnectionError():
-                return f"ended at its start: {cause}" + (f": {self._last_words}" if self._last_words else "")
-            case OSError():
-                return (
-                    f"spawn failed: {cause.strerror}: {cause.filename}" if cause.filename else f"spawn failed: {cause}"
-                )
-            case _:
-                return f"start failed: {cause}"
-
-
-def _leaf(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def _pause_s(failures: int) -> float:

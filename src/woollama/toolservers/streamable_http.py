@@ -6,7 +6,8 @@ failure of a POST becomes a JSON-RPC error response, which the session hands to 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,6 +15,7 @@ import httpx2
 from mcp.client.streamable_http import MCP_SESSION_ID, streamable_http_client
 from mcp_types import CONNECTION_CLOSED
 
+from woollama.domain.peers import Host
 from woollama.toolservers.losses import BROKEN, UNSENT
 from woollama.toolservers.spec import ServerSpec
 
@@ -24,12 +26,17 @@ NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, ht
 
 
 @asynccontextmanager
-async def http_streams(spec: ServerSpec, lose: Callable[[str], None]) -> AsyncIterator[Any]:
-    """The streams to a server's address. `lose` is told why, when the server cannot be reached or forgot us."""
+async def http_streams(
+    spec: ServerSpec, lose: Callable[[str], None], sender: Callable[[], Host | None] = lambda: None
+) -> AsyncIterator[Any]:
+    """The streams to a server's address. `lose` is told why, when the server cannot be reached or forgot us.
+
+    `sender` tells for which host a request is made, in the task that makes it.
+    """
     assert spec.url is not None
     # Calls have their own time limits, and an idle stream of notifications none.
     timeout = httpx2.Timeout(CONNECT_TIMEOUT_S, read=None)
-    transport = SoftFail(httpx2.AsyncHTTPTransport(limits=httpx2.Limits(max_connections=None)), lose)
+    transport = SoftFail(httpx2.AsyncHTTPTransport(limits=httpx2.Limits(max_connections=None)), lose, sender)
     async with (
         httpx2.AsyncClient(transport=transport, headers=dict(spec.headers), timeout=timeout) as client,
         streamable_http_client(spec.url, http_client=client, max_sse_event_size=MAX_EVENT_BYTES) as streams,
@@ -38,9 +45,15 @@ async def http_streams(spec: ServerSpec, lose: Callable[[str], None]) -> AsyncIt
 
 
 class SoftFail(httpx2.AsyncBaseTransport):
-    def __init__(self, inner: httpx2.AsyncBaseTransport, lose: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        inner: httpx2.AsyncBaseTransport,
+        lose: Callable[[str], None],
+        sender: Callable[[], Host | None] = lambda: None,
+    ) -> None:
         self._inner = inner
         self._lose = lose
+        self._sender = sender
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if request.method == "DELETE":  # the farewell to a server that may hang
@@ -53,6 +66,10 @@ class SoftFail(httpx2.AsyncBaseTransport):
             return await self._refused(request, response)
         if request.method == "POST" and _is_json(response):
             return await self._read(request, response)
+        host = self._sender()
+        if request.method == "POST" and host is not None and host.stream_ended is not None:
+            assert isinstance(response.stream, httpx2.AsyncByteStream)
+            response.stream = UntilEnded(response.stream, host.stream_ended)
         return response
 
     async def aclose(self) -> None:
@@ -85,6 +102,40 @@ class SoftFail(httpx2.AsyncBaseTransport):
         if _is_json(answer) or request.method != "POST":
             return answer
         return _error(request, f"HTTP {answer.status_code} {answer.reason_phrase}{needs_login(answer)}", None)
+
+
+class UntilEnded(httpx2.AsyncByteStream):
+    """A stream of events; `tell` is called when it ends before the answer has come, to be polled for."""
+
+    def __init__(self, inner: httpx2.AsyncByteStream, tell: Callable[[], Awaitable[None]]) -> None:
+        self._inner = inner
+        self._tell = tell
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        pieces: list[bytes] = []
+        is_answered = False
+        async for chunk in self._inner:
+            *lines, rest = chunk.split(b"\n")
+            for line in lines:
+                is_answered = is_answered or _is_answer(b"".join((*pieces, line)))
+                pieces.clear()
+            pieces.append(rest)
+            yield chunk
+        if not is_answered:
+            await self._tell()
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+
+def _is_answer(line: bytes) -> bool:
+    """Whether a line of events carries a response: those are objects without a method."""
+    if not line.startswith(b"data:") or not (b'"result"' in line or b'"error"' in line):
+        return False
+    try:
+        return b'"method"' not in line or "method" not in json.loads(line[5:])
+    except ValueError:
+        return False
 
 
 def why_failed(url: httpx2.URL, error: httpx2.RequestError) -> str:

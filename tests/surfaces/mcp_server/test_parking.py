@@ -11,11 +11,11 @@ import pytest
 from mcp import MCPError
 
 from woollama.domain.messages import Ask
-from woollama.domain.ports import Asker
-from woollama.surfaces.mcp_server.parking import ParkedCalls, Tell
+from woollama.surfaces.mcp_server.lines import Line
+from woollama.surfaces.mcp_server.parking import ParkedCalls
 
 PATIENCE_S = 10.0
-CONTEXT: Any = SimpleNamespace(session=None)
+LINE: Any = SimpleNamespace()
 YES = types.ElicitResult(action="accept")
 NO = types.ElicitResult(action="decline")
 
@@ -27,10 +27,10 @@ class Tool:
         self._questions = questions
         self.cancelled = asyncio.Event()
 
-    async def __call__(self, asker: Asker, tell: Tell) -> dict[str, Any]:
+    async def __call__(self, line: Line) -> dict[str, Any]:
         asks = [Ask(f"ask_{n}", "1", "s", "t", "{}", f"question {n}?") for n in range(self._questions)]
         try:
-            answers = await asyncio.gather(*(asker.ask(ask) for ask in asks))
+            answers = await asyncio.gather(*(line.ask(ask) for ask in asks))
         except asyncio.CancelledError:
             self.cancelled.set()
             raise
@@ -42,23 +42,23 @@ def call(state: str | None = None, responses: dict[str, Any] | None = None) -> t
 
 
 async def parked(calls: ParkedCalls, tool: Tool) -> types.InputRequiredResult:
-    first = await calls.serve(CONTEXT, call(), tool)
+    first = await calls.serve(LINE, call(), tool)
     assert isinstance(first, types.InputRequiredResult)
     return first
 
 
 async def test_a_call_without_questions_is_never_parked() -> None:
-    assert await ParkedCalls().serve(CONTEXT, call(), Tool(0)) == {"approved": []}
+    assert await ParkedCalls().serve(LINE, call(), Tool(0)) == {"approved": []}
 
 
 async def test_only_what_is_still_open_is_asked_again() -> None:
     calls, tool = ParkedCalls(), Tool(2)
     first = await parked(calls, tool)
     assert set(first.input_requests or {}) == {"ask_0", "ask_1"}
-    second = await calls.serve(CONTEXT, call(first.request_state, {"ask_1": NO}), tool)
+    second = await calls.serve(LINE, call(first.request_state, {"ask_1": NO}), tool)
     assert isinstance(second, types.InputRequiredResult)
     assert set(second.input_requests or {}) == {"ask_0"}
-    assert await calls.serve(CONTEXT, call(second.request_state, {"ask_0": YES}), tool) == {"approved": [True, False]}
+    assert await calls.serve(LINE, call(second.request_state, {"ask_0": YES}), tool) == {"approved": [True, False]}
 
 
 async def test_a_call_whose_host_does_not_come_back_is_cancelled() -> None:
@@ -67,7 +67,7 @@ async def test_a_call_whose_host_does_not_come_back_is_cancelled() -> None:
     async with asyncio.timeout(PATIENCE_S):
         await tool.cancelled.wait()
     with pytest.raises(MCPError, match="does not wait any more"):
-        await calls.serve(CONTEXT, call(first.request_state, {"ask_0": YES}), tool)
+        await calls.serve(LINE, call(first.request_state, {"ask_0": YES}), tool)
 
 
 async def test_closing_cancels_what_is_parked() -> None:
@@ -80,7 +80,7 @@ async def test_closing_cancels_what_is_parked() -> None:
 async def test_a_host_that_leaves_in_the_middle_ends_its_call() -> None:
     calls, tool = ParkedCalls(), Tool(1)
     first = await parked(calls, tool)
-    returning = asyncio.create_task(calls.serve(CONTEXT, call(first.request_state, {"ask_0": YES}), tool))
+    returning = asyncio.create_task(calls.serve(LINE, call(first.request_state, {"ask_0": YES}), tool))
     returning.cancel()
     with pytest.raises(asyncio.CancelledError):
         await returning

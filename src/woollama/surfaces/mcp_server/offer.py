@@ -9,13 +9,14 @@ from typing import Any
 from woollama.core.approvals import Approvals
 from woollama.core.names import Names
 from woollama.core.runs import Runs
-from woollama.domain.ports import Shrinker, Toolbox
-from woollama.domain.tools import Tool
+from woollama.domain.ports import Peers, Shrinker, Toolbox
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """`toolbox` asks a person where the policy wants it, through `approvals`; `exposes` says which tools hosts see.
+    """`toolbox` asks a person where the policy wants it, through `approvals`; `peers` is all of MCP but tools.
+
+    `exposes` says which of a server's tools, prompts and resources hosts see, by their names at that server.
 
     `may_answer` says of a request's ASGI scope whether its host may be the one who answers.
     `on_tools` takes what is to be called whenever the tools of the servers may have changed. `scrub` takes known
@@ -25,9 +26,10 @@ class Offer:
     names: Names
     runs: Runs
     toolbox: Toolbox
+    peers: Peers
     approvals: Approvals
     may_answer: Callable[[Mapping[str, Any]], bool]
-    exposes: Callable[[Tool], bool]
+    exposes: Callable[[str, str], bool]
     on_tools: Callable[[Callable[[], None]], None]
     shrinker: Shrinker
     scrub: Callable[[str], str]

@@ -53,3 +53,12 @@ def _argument(name: str, variable: Variable | None) -> dict[str, Any]:
     description = "; ".join(filter(None, (variable.description, choices)))
     argument: dict[str, Any] = {"name": name, "required": variable.default is None}
     return {**argument, "description": description} if description else argument
+
+
+def completions(names: Names, name: str, argument: str, begun: str, scope: Scope) -> list[str]:
+    """The choices of a variable that begin so. Raises `BadRequest` for a name that no prompt has."""
+    recipe = next((each for each in _spoken(names, scope) if each.name == name), None)
+    if recipe is None:
+        raise BadRequest(f"there is no prompt {name!r}")
+    variable = recipe.variables.get(argument) or Variable()
+    return [choice for choice in variable.choices if choice.startswith(begun)]

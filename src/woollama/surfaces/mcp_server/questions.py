@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import mcp_types as types
-from mcp import MCPError
 from mcp.server import ServerRequestContext
-from mcp.shared.message import ServerMessageMetadata
-from pydantic import ValidationError
 
 from woollama.core.approvals import Approvals
 from woollama.domain.messages import Answer, Ask
 from woollama.domain.ports import Asker
-
-log = logging.getLogger("woollama.mcp")
 
 PATIENCE_S = 300.0
 """How long a host of the stateless era may take to come back with an answer."""
@@ -26,25 +20,6 @@ DEAF_HOST_S = 50.0
 """How long others may take to answer for a host that cannot be asked: many give up a call after a minute."""
 YES_OR_NO: dict[str, Any] = {"type": "object", "properties": {}}
 """Nothing to fill in: to accept the form is the yes."""
-
-
-class HandshakeHost:
-    """Asks a host of the handshake era, which takes requests of ours in the middle of its own."""
-
-    def __init__(self, ctx: ServerRequestContext[Any, Any]) -> None:
-        self._ctx = ctx
-
-    async def ask(self, ask: Ask) -> Answer:
-        try:
-            result = await self._ctx.session.send_request(
-                elicitation(ask),
-                types.ElicitResult,
-                metadata=ServerMessageMetadata(related_request_id=self._ctx.request_id),
-            )
-        except (MCPError, ValidationError) as error:
-            log.info("the host gave no answer about %s: %s", ask.name, error)
-            return Answer(ask.id, False, missing="the host gave no answer")
-        return answer_of(ask, result)
 
 
 class OwnersHost:

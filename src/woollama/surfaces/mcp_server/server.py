@@ -9,41 +9,44 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import anyio
 import mcp_types as types
 from mcp import MCPError
-from mcp.server import NotificationOptions, Server, ServerRequestContext
-from mcp.server.caching import CacheHint
+from mcp.server import NotificationOptions, Server
+from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.connection import Connection
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.models import InitializationOptions
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
-from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, PromptsListChanged, ToolsListChanged
+from mcp.server.subscriptions import PromptsListChanged, ResourcesListChanged, ToolsListChanged
 from mcp_types.methods import serialize_server_result
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 import woollama
-from woollama.domain.errors import BadRequest, RouterError
+from woollama.domain.errors import RouterError
 from woollama.domain.messages import Json
 from woollama.domain.ports import Asker, ToolContext
-from woollama.domain.tools import Function, Returned, ToolOutcome
+from woollama.domain.tools import Function, Returned, Tool, ToolOutcome
 from woollama.domain.turns import EVERYTHING, Abilities, Caller
 from woollama.surfaces.mcp_server import chat, compression, prompts
+from woollama.surfaces.mcp_server.carrying import Carrier, is_of_server, returned
 from woollama.surfaces.mcp_server.exports import Exports, definition
+from woollama.surfaces.mcp_server.lines import Context, Line, is_modern
+from woollama.surfaces.mcp_server.members import answered, keeping_members
 from woollama.surfaces.mcp_server.offer import Offer
-from woollama.surfaces.mcp_server.parking import Begin, ParkedCalls, Result, Tell
-from woollama.surfaces.mcp_server.questions import PATIENCE_S, HandshakeHost, HostAsker, OwnersHost, can_ask
+from woollama.surfaces.mcp_server.parking import Begin, Result
+from woollama.surfaces.mcp_server.questions import PATIENCE_S, HostAsker, OwnersHost, can_ask
+from woollama.surfaces.mcp_server.relayed import COMPLETE, Relayed
+from woollama.surfaces.mcp_server.shelves import Shelves
+from woollama.surfaces.mcp_server.uris import content_outward
 
 log = logging.getLogger("woollama.mcp")
 
-Context = ServerRequestContext[Any, Any]
-ListChanged = ToolsListChanged | PromptsListChanged
-T = TypeVar("T")
+ListChanged = ToolsListChanged | PromptsListChanged | ResourcesListChanged
 
 NAME = "woollama"
 INSTRUCTIONS = (
@@ -53,9 +56,14 @@ STDIO = Caller("stdio", "stdio")
 ANNOUNCE_AFTER_S = 0.05
 """Servers come up together: what they change is told once."""
 SLOWEST_HOST_S = 5.0
+CACHED: Sequence[CacheableMethod] = (
+    "tools/list",
+    "prompts/list",
+    "resources/list",
+    "resources/templates/list",
+    "resources/read",
+)
 _NOT_IN_NAMES = re.compile(r"[^\w.+-]+")
-_COMPLETE = {"resultType": "complete"}
-"""What a result of the stateless era has to say; the SDK leaves it out in the other one."""
 _UNCACHED = {"ttlMs": 0, "cacheScope": "private"}
 
 
@@ -68,7 +76,7 @@ class SdkServer(Server[Any]):
         experimental_capabilities: dict[str, dict[str, Any]] | None = None,
         extensions: dict[str, dict[str, Any]] | None = None,
     ) -> InitializationOptions:
-        changes = notification_options or NotificationOptions(tools_changed=True, prompts_changed=True)
+        changes = notification_options or NotificationOptions(True, True, True)
         return super().create_initialization_options(changes, experimental_capabilities, extensions)
 
 
@@ -79,14 +87,15 @@ class McpServer:
         self._offer = offer
         self._exports = Exports(
             lambda: self._offer.toolbox.functions(),
-            lambda tool: self._offer.exposes(tool),
+            lambda tool: self._offer.exposes(tool.server, tool.name),
             reserved=[chat.NAME, *compression.NAMES],
         )
-        self._parked = ParkedCalls()
-        self._hosts: set[Connection] = set()
-        self._bus = InMemorySubscriptionBus()
-        self._listening = ListenHandler(self._bus)
-        self._announced: dict[ListChanged, object] = {PromptsListChanged(): prompts.listing(offer.names, EVERYTHING)}
+        self._carrier = Carrier(lambda: self._offer.peers)
+        self._shelves = Shelves(lambda: self._offer, lambda: self._offer.names.recipes)
+        self._relayed = Relayed(
+            lambda: self._offer, self._carrier, self._shelves, scope_of=lambda ctx: _caller(ctx).scope
+        )
+        self._announced = self._announceable()
         self._announcing: asyncio.Task[None] | None = None
         self._in_flight = 0
         self.idle = asyncio.Event()
@@ -95,7 +104,7 @@ class McpServer:
         offer.on_tools(self._may_have_changed)
 
     def __repr__(self) -> str:
-        return f"<McpServer {len(self._hosts)} hosts, {self._in_flight} requests, {self._parked!r}>"
+        return f"<McpServer {len(self._carrier.hosts)} hosts, {self._in_flight} requests, {self._carrier.parked!r}>"
 
     def renew(self, offer: Offer) -> None:
         """Another offer from now on; hosts are told of what has changed for them."""
@@ -104,29 +113,40 @@ class McpServer:
 
     def end_feeds(self) -> None:
         """Ends the streams on which hosts of the stateless era listen for changes."""
-        self._listening.close()
+        self._relayed.end_feeds()
 
     async def close(self) -> None:
         if self._announcing is not None:
             self._announcing.cancel()
-        await self._parked.close()
+        await self._carrier.parked.close()
 
     def _sdk(self) -> SdkServer:
         sdk = SdkServer(
             NAME,
             version=woollama.__version__,
             instructions=INSTRUCTIONS,
-            cache_hints={"tools/list": CacheHint(), "prompts/list": CacheHint()},
+            cache_hints={method: CacheHint() for method in CACHED},
             get_tool_input_schema=self._input_schema,
-            on_subscriptions_listen=self._listening,
+            on_subscriptions_listen=self._relayed.listen,
         )
-        sdk.add_request_handler("tools/list", types.PaginatedRequestParams, self._list_tools)
+        relayed, paged = self._relayed, types.PaginatedRequestParams
+        sdk.add_request_handler("tools/list", paged, self._list_tools)
         sdk.add_request_handler("tools/call", types.CallToolRequestParams, self._call_tool)
-        sdk.add_request_handler("prompts/list", types.PaginatedRequestParams, self._list_prompts)
-        sdk.add_request_handler("prompts/get", types.GetPromptRequestParams, self._get_prompt)
+        sdk.add_request_handler("prompts/list", paged, self._list_prompts)
+        sdk.add_request_handler("prompts/get", types.GetPromptRequestParams, relayed.get_prompt)
+        sdk.add_request_handler("resources/list", paged, self._list_resources)
+        sdk.add_request_handler("resources/templates/list", paged, self._list_templates)
+        sdk.add_request_handler("resources/read", types.ReadResourceRequestParams, relayed.read_resource)
+        sdk.add_request_handler("resources/subscribe", types.SubscribeRequestParams, relayed.subscribe)
+        sdk.add_request_handler("resources/unsubscribe", types.UnsubscribeRequestParams, relayed.unsubscribe)
+        sdk.add_request_handler("completion/complete", types.CompleteRequestParams, relayed.complete)
+        sdk.add_request_handler("logging/setLevel", types.SetLevelRequestParams, relayed.set_level)
         sdk.add_notification_handler("notifications/initialized", types.NotificationParams, self._initialized)
+        sdk.add_notification_handler(
+            "notifications/roots/list_changed", types.NotificationParams, relayed.roots_changed
+        )
         security = RequestStateSecurity.ephemeral(ttl=PATIENCE_S)
-        sdk.middleware += [self._counted, RequestStateBoundary(security, default_audience=NAME)]
+        sdk.middleware += [self._counted, keeping_members, RequestStateBoundary(security, default_audience=NAME)]
         return sdk
 
     # --- tools
@@ -142,38 +162,34 @@ class McpServer:
                     tools.append(described)
                 else:
                     log.warning("%s is not listed: its description breaks the protocol", function.tool.qualified)
-        return {**_COMPLETE, "tools": tools}
+        return dict(answered({**COMPLETE, "tools": tools}))
 
     def _input_schema(self, name: str) -> Mapping[str, Json] | None:
         function = self._exports.resolve(name)
         return function.tool.input_schema if function and function.tool else None
 
     async def _call_tool(self, ctx: Context, params: types.CallToolRequestParams) -> Result:
-        begin = self._begin(ctx, params)
-        if can_ask(ctx) and ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
-            if self._parked.full and params.request_state is None:
-                return _error("too many calls wait for an answer of their hosts; try again later")
-            return await self._parked.serve(ctx, params, begin)
-        host = HandshakeHost(ctx) if can_ask(ctx) and ctx.session.can_send_request else None
-        return await _released(begin(host, ctx.session.report_progress))
+        result = await self._carrier.carry(ctx, params, self._begin(ctx, params))
+        if isinstance(result, dict):
+            answered(result)
+        return result
 
     def _begin(self, ctx: Context, params: types.CallToolRequestParams) -> Begin:
         if params.name == chat.NAME:
-            return lambda host, tell: self._chat(ctx, params, host, tell)
+            return lambda line: self._chat(ctx, params, line)
         if params.name in compression.NAMES:
-            return lambda host, tell: self._compression(params)
+            return lambda line: self._compression(params)
         function = self._exports.resolve(params.name)
-        if function is None:
+        if function is None or function.tool is None:
             raise MCPError(types.INVALID_PARAMS, f"there is no tool {params.name!r}")
-        return lambda host, tell: self._tool(ctx, function, params, host, tell)
+        tool = function.tool
+        return lambda line: self._tool(ctx, function, tool, params, line)
 
-    async def _chat(
-        self, ctx: Context, params: types.CallToolRequestParams, host: Asker | None, tell: Tell
-    ) -> dict[str, Any]:
+    async def _chat(self, ctx: Context, params: types.CallToolRequestParams, line: Line) -> dict[str, Any]:
         try:
             turn = chat.decode(params.arguments or {}, _caller(ctx))
-            with self._offer.approvals.attended(turn.id, self._owners(ctx, host)):
-                return {**_COMPLETE, **await chat.chat(self._offer.runs, turn, tell)}
+            with self._offer.approvals.attended(turn.id, self._owners(ctx, line)):
+                return {**COMPLETE, **await chat.chat(self._offer.runs, turn, line.tell)}
         except RouterError as error:
             return _error(self._offer.scrub(error.message))
 
@@ -182,52 +198,58 @@ class McpServer:
             text = await compression.call(self._offer.shrinker, params.name, params.arguments or {})
         except (LookupError, ValueError) as problem:
             return _error(str(problem.args[0] if problem.args else problem))
-        return {**_COMPLETE, "content": [{"type": "text", "text": text}], "isError": False}
+        return {**COMPLETE, "content": [{"type": "text", "text": text}], "isError": False}
 
     async def _tool(
-        self,
-        ctx: Context,
-        function: Function,
-        params: types.CallToolRequestParams,
-        host: Asker | None,
-        tell: Tell,
+        self, ctx: Context, function: Function, tool: Tool, params: types.CallToolRequestParams, line: Line
     ) -> dict[str, Any]:
         context = ToolContext(
             _caller(ctx),
-            progress=tell if "progress_token" in (ctx.meta or {}) else None,
-            asker=HostAsker(self._offer.approvals, self._owners(ctx, host), _session(ctx)),
+            progress=line.tell if "progress_token" in (ctx.meta or {}) else None,
+            asker=HostAsker(self._offer.approvals, self._owners(ctx, line), _session(ctx)),
             call_id=str(ctx.request_id),
+            approved=is_of_server(ctx),
+            host=self._carrier.host(ctx, line, tool.server),
         )
-        result = _result(await self._offer.toolbox.call(function, params.arguments or {}, context))
+        outcome = await self._offer.toolbox.call(function, params.arguments or {}, context)
+        result = _result(self._shelves.prefix_of(tool.server), tool.server, outcome)
         if not _sound("tools/call", ctx, result):
             log.warning("%s: its result breaks the protocol", function.name)
             return _error("the tool's result breaks the protocol and cannot be passed on")
         return result
 
-    def _owners(self, ctx: Context, host: Asker | None) -> Asker | None:
-        if host is None or ctx.request is None:
-            return host
+    def _owners(self, ctx: Context, line: Line) -> Asker | None:
+        """The host as somebody who can be asked for a yes, if it is."""
+        if not can_ask(ctx) or not (is_modern(ctx) or ctx.session.can_send_request):
+            return None
+        if ctx.request is None:
+            return line
         scope = ctx.request.scope
-        return OwnersHost(host, lambda: self._offer.may_answer(scope))
+        return OwnersHost(line, lambda: self._offer.may_answer(scope))
 
-    # --- prompts
+    # --- what else there is to find
 
     async def _list_prompts(self, ctx: Context, params: types.PaginatedRequestParams) -> dict[str, Any]:
-        return {**_COMPLETE, "prompts": prompts.listing(self._offer.names, _caller(ctx).scope)}
+        scope = _caller(ctx).scope
+        own = prompts.listing(self._offer.names, scope)
+        return self._listed(ctx, "prompts", [*own, *self._shelves.prompts(scope)])
 
-    async def _get_prompt(self, ctx: Context, params: types.GetPromptRequestParams) -> dict[str, Any]:
-        try:
-            prompt = prompts.get(self._offer.names, params.name, params.arguments or {}, _caller(ctx).scope)
-            return {**_COMPLETE, **prompt}
-        except BadRequest as error:
-            raise MCPError(types.INVALID_PARAMS, error.message) from None
+    async def _list_resources(self, ctx: Context, params: types.PaginatedRequestParams) -> dict[str, Any]:
+        return self._listed(ctx, "resources", self._shelves.resources(_caller(ctx).scope))
+
+    async def _list_templates(self, ctx: Context, params: types.PaginatedRequestParams) -> dict[str, Any]:
+        return self._listed(ctx, "resourceTemplates", self._shelves.templates(_caller(ctx).scope))
+
+    def _listed(self, ctx: Context, kind: str, entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        sound = [entry for entry in entries if _sound(ctx.method, ctx, {kind: [entry]})]
+        if len(sound) < len(entries):
+            log.warning("%d of the %s are not listed: they break the protocol", len(entries) - len(sound), kind)
+        return dict(answered({**COMPLETE, kind: sound}))
 
     # --- changes, and what is under way
 
     async def _initialized(self, ctx: Context, params: types.NotificationParams) -> None:
-        connection = ctx.session._connection  # the SDK has no public list of its sessions
-        self._hosts.add(connection)
-        connection.exit_stack.callback(self._hosts.discard, connection)
+        self._carrier.connected(ctx)
 
     def _may_have_changed(self) -> None:
         if self._announcing is None or self._announcing.done():
@@ -235,22 +257,29 @@ class McpServer:
 
     async def _announce(self) -> None:
         await asyncio.sleep(ANNOUNCE_AFTER_S)
-        tools = {name: function.tool for name, function in self._exports.current().items()}
-        recipes = self._offer.names.recipes
-        now: dict[ListChanged, object] = {
-            ToolsListChanged(): (chat.definition(recipes), tools),
-            PromptsListChanged(): prompts.listing(self._offer.names, EVERYTHING),
-        }
+        now = self._announceable()
         news = [what for what, listing in now.items() if self._announced.get(what) != listing]
         self._announced = now
         for what in news:
-            await self._bus.publish(what)
-            await asyncio.gather(*(self._tell(host, what) for host in tuple(self._hosts)))
+            await self._relayed.bus.publish(what)
+            await asyncio.gather(*(self._tell(host, what) for host in tuple(self._carrier.hosts)))
+
+    def _announceable(self) -> dict[ListChanged, object]:
+        """What hosts find, by what they are told when it is another."""
+        tools = {name: function.tool for name, function in self._exports.current().items()}
+        shelves, names = self._shelves, self._offer.names
+        return {
+            ToolsListChanged(): (chat.definition(names.recipes), tools),
+            PromptsListChanged(): (prompts.listing(names, EVERYTHING), shelves.prompts(EVERYTHING)),
+            ResourcesListChanged(): (shelves.resources(EVERYTHING), shelves.templates(EVERYTHING)),
+        }
 
     async def _tell(self, host: Connection, what: ListChanged) -> None:
         with anyio.move_on_after(SLOWEST_HOST_S):
             if isinstance(what, ToolsListChanged):
                 await host.send_tool_list_changed()
+            elif isinstance(what, ResourcesListChanged):
+                await host.send_resource_list_changed()
             else:
                 await host.send_prompt_list_changed()
 
@@ -265,22 +294,6 @@ class McpServer:
             self._in_flight -= 1
             if not self._in_flight:
                 self.idle.set()
-
-
-async def _released(work: Coroutine[Any, Any, T]) -> T:
-    """`work`, and when its request is cancelled not before it has let go of everything.
-
-    The SDK cancels again at every wait; in a task of its own `work` is cancelled once and can end in order.
-    """
-    task = asyncio.create_task(work)
-    try:
-        await asyncio.wait({task})
-    except asyncio.CancelledError:
-        task.cancel()
-        with anyio.CancelScope(shield=True):
-            await asyncio.wait({task})
-        raise
-    return task.result()
 
 
 def _caller(ctx: Context) -> Caller:
@@ -301,25 +314,28 @@ def _session(ctx: Context) -> str | None:
     return f"mcp {session}" if session else None
 
 
-def _result(outcome: ToolOutcome) -> dict[str, Any]:
-    """MCP's result of a call. What a server says of itself in it is not said of us."""
+def _result(prefix: str, server: str, outcome: ToolOutcome) -> dict[str, Any]:
+    """MCP's result of a call. Raises `MCPError` where the server gave an error in its place."""
     if not isinstance(outcome, Returned):
         return _error(outcome.for_model())
-    result: dict[str, Any] = {**_COMPLETE, "content": list(outcome.content), "isError": outcome.is_error}
-    if outcome.structured is not None:
-        result["structuredContent"] = outcome.structured
-    if meta := {key: value for key, value in (outcome.meta or {}).items() if key != types.SERVER_INFO_META_KEY}:
-        result["_meta"] = meta
-    return result
+    if (refusal := outcome.refusal) is not None:
+        raise MCPError(refusal.code, refusal.message, refusal.data)
+    result: dict[str, Any] = {**COMPLETE, **(outcome.extra or {})}
+    if result["resultType"] == "complete":
+        content = [content_outward(prefix, server, block) for block in outcome.content]
+        result |= {"content": content, "isError": outcome.is_error}
+        if outcome.structured is not None:
+            result["structuredContent"] = outcome.structured
+    return returned(server, {**result, "_meta": outcome.meta})
 
 
 def _error(text: str) -> dict[str, Any]:
-    return {**_COMPLETE, "content": [{"type": "text", "text": text}], "isError": True}
+    return {**COMPLETE, "content": [{"type": "text", "text": text}], "isError": True}
 
 
 def _sound(method: str, ctx: Context, result: Mapping[str, Any]) -> bool:
     try:
-        serialize_server_result(method, ctx.protocol_version, {**_COMPLETE, **_UNCACHED, **result})
+        serialize_server_result(method, ctx.protocol_version, {**COMPLETE, **_UNCACHED, **result})
     except ValidationError:
         return False
     return True

@@ -12,6 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 from woollama.domain.errors import ShuttingDown
 from woollama.surfaces.mcp_server.offer import Offer
 from woollama.surfaces.mcp_server.pipes import Pipes
+from woollama.surfaces.mcp_server.replay import RETRY_MS, ReplayingManager
 from woollama.surfaces.mcp_server.server import McpServer
 
 
@@ -73,7 +74,9 @@ class Transports:
 async def running(offer: Offer, max_body_bytes: int) -> AsyncIterator[Transports]:
     """Entered and left by one task. Who may connect was decided at the gate, so the SDK checks nothing of the kind."""
     server = McpServer(offer)
-    manager = StreamableHTTPSessionManager(server.sdk, security_settings=None, max_request_body_size=max_body_bytes)
+    manager = ReplayingManager(
+        server.sdk, security_settings=None, max_request_body_size=max_body_bytes, retry_interval=RETRY_MS
+    )
     try:
         async with manager.run():
             yield Transports(server, manager)

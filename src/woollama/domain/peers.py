@@ -1,0 +1,74 @@
+"""Words of MCP's own traffic between a tool server and a host, which passes through us untranslated."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+Json = Any
+
+
+class PeerError(Exception):
+    """A JSON-RPC error, as it was said."""
+
+    def __init__(self, code: int, message: str, data: Json = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.data = data
+
+
+class HostSession(Protocol):
+    """A host of the handshake era for as long as it is connected. Compared by identity."""
+
+    @property
+    def capabilities(self) -> Mapping[str, Json]:
+        """Of `sampling`, `elicitation` and `roots` what the host has declared."""
+        ...
+
+    log_level: str | None
+
+    async def ask(self, method: str, params: Mapping[str, Json]) -> Mapping[str, Json]:
+        """What a server asks outside of every request. Raises `PeerError`."""
+        ...
+
+    async def log(self, params: Mapping[str, Json]) -> None: ...
+
+    async def updated(self, server: str, uri: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Host:
+    """The MCP host that a request to a tool server is made for, as long as that request lasts.
+
+    `session` is the connection that it keeps with us in the handshake era; a host of the modern era has none. `ask`
+    raises `PeerError`. `meta` is what its request says beside our own business, `answers` and `state` are those of a
+    modern request that is made again with the input that was wanted. `stream_ended` is called when the server has ended
+    the stream of the request to have it polled.
+    """
+
+    session: HostSession | None
+    capabilities: Mapping[str, Json]
+    ask: Callable[[str, Mapping[str, Json]], Awaitable[Mapping[str, Json]]]
+    log: Callable[[Mapping[str, Json]], Awaitable[None]]
+    meta: Mapping[str, Json] = field(default_factory=dict)
+    log_level: str | None = None
+    answers: Mapping[str, Json] | None = None
+    state: str | None = None
+    stream_ended: Callable[[], Awaitable[None]] | None = None
+
+    @property
+    def is_modern(self) -> bool:
+        return self.session is None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerListing:
+    """What one tool server has beside its tools, as raw objects. `prefix` is empty for a re-export under bare names."""
+
+    server: str
+    prefix: str
+    prompts: tuple[Mapping[str, Json], ...] = ()
+    resources: tuple[Mapping[str, Json], ...] = ()
+    templates: tuple[Mapping[str, Json], ...] = ()

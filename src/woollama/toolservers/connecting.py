@@ -1,0 +1,141 @@
+"""How a connection to a tool server begins and ends: its streams, its era, and what is declared to the server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import mcp_types as types
+from mcp import Client
+from mcp.client import IncomingMessage
+from mcp_types.version import LATEST_MODERN_VERSION
+
+import woollama
+from woollama.domain.messages import Json
+from woollama.domain.peers import HostSession
+from woollama.domain.ports import Spawner
+from woollama.toolservers.calls import CallsInFlight
+from woollama.toolservers.connection import Connection
+from woollama.toolservers.declaring import declaring
+from woollama.toolservers.spec import Era, ServerSpec
+from woollama.toolservers.sse import sse_streams
+from woollama.toolservers.stdio import stdio_streams
+from woollama.toolservers.streamable_http import http_streams
+
+log = logging.getLogger(__name__)
+
+MODES = {"auto": "auto", "handshake": "legacy", "modern": LATEST_MODERN_VERSION}
+FORMS: Mapping[str, Json] = {"elicitation": {"form": {}, "url": {}}}
+"""What a connection declares that is everybody's: people can be asked, whoever calls."""
+CHANGES = (
+    types.ToolListChangedNotification,
+    types.PromptListChangedNotification,
+    types.ResourceListChangedNotification,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Whom a connection belongs to: everybody, or one host, whose capabilities its server is told."""
+
+    capabilities: Mapping[str, Json]
+    is_own: bool
+    session: HostSession | None = None
+
+
+EVERYBODYS = Whose(FORMS, is_own=False)
+
+
+@asynccontextmanager
+async def connect(
+    spec: ServerSpec,
+    *,
+    spawner: Spawner,
+    environment: Mapping[str, str],
+    era: Era,
+    lose: Callable[[str], None],
+    log_line: Callable[[str], None],
+    updated: Callable[[str], Awaitable[None]],
+    whose: Whose = EVERYBODYS,
+) -> AsyncIterator[Connection]:
+    """Connects and negotiates. Raises whatever prevents that, often in a group; `lose` hears why it ends later on.
+
+    `updated` hears of the resources that this connection has subscribed to.
+    """
+    calls = CallsInFlight(spec.name, is_own=whose.is_own, session=whose.session)
+    changed = asyncio.Event()
+    junk_seen = 0
+
+    async def heard(message: IncomingMessage) -> None:
+        nonlocal junk_seen
+        if isinstance(message, CHANGES):
+            changed.set()
+        elif isinstance(message, types.ResourceUpdatedNotification):
+            if connection.era == "handshake":  # in the modern era its stream of changes says so too
+                await updated(str(message.params.uri))
+        elif isinstance(message, Exception):
+            junk_seen += 1
+            level = logging.WARNING if junk_seen == 1 else logging.DEBUG
+            log.log(level, "%s wrote what is no message of the protocol: %s", spec.name, message)
+
+    def declared() -> Mapping[str, Json]:
+        host = calls.host
+        return whose.capabilities if host is None or whose.is_own else host.capabilities
+
+    client = Client(
+        declaring(_streams(spec, spawner, environment, lose, log_line, calls), declared),
+        mode=MODES["handshake" if spec.transport == "sse" else era],  # the modern era has no such transport
+        elicitation_callback=calls.elicit,
+        sampling_callback=calls.sample,
+        list_roots_callback=calls.roots,
+        logging_callback=calls.log,
+        message_handler=heard,
+        client_info=types.Implementation(name="woollama", version=woollama.__version__),
+        cache=None,
+    )
+    async with client:
+        connection = Connection(spec.name, client, calls, changed, lose)
+        try:
+            yield connection
+        finally:
+            connection.closed = True
+
+
+def _streams(
+    spec: ServerSpec,
+    spawner: Spawner,
+    environment: Mapping[str, str],
+    lose: Callable[[str], None],
+    log_line: Callable[[str], None],
+    calls: CallsInFlight,
+) -> AbstractAsyncContextManager[Any]:
+    if spec.transport == "http":
+        return http_streams(spec, lose, lambda: calls.host)
+    if spec.transport == "sse":
+        return sse_streams(spec, lose)
+    return _spawned(spec, spawner, environment, lose, log_line)
+
+
+@asynccontextmanager
+async def _spawned(
+    spec: ServerSpec,
+    spawner: Spawner,
+    environment: Mapping[str, str],
+    lose: Callable[[str], None],
+    log_line: Callable[[str], None],
+) -> AsyncIterator[Any]:
+    assert spec.command is not None
+    child = await spawner.spawn(
+        [spec.command, *spec.args],
+        env={**environment, **spec.env},
+        cwd=spec.cwd,
+        pipes=True,
+        log_line=log_line,
+        name=spec.label or spec.name,
+    )
+    async with stdio_streams(child, lose) as streams:
+        yield streams

@@ -1,0 +1,234 @@
+"""The connections to one server that are not everybody's: one for a host, or lent to a call.
+
+In the handshake era a server asks and tells its client, not a call. So what it says over a connection that many share
+belongs to nobody in particular, and its client can do what only one of them can. A host that can do more than be shown
+a form (or any host, where a connection costs no process) has one of its own, which opens at its first call and ends
+with the host, or when it has long been idle. A call of a modern host to a server that knows only the handshake is lent
+one for as long as it lasts, however often its host has to come back with answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import json
+import logging
+import math
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from woollama.domain.messages import Json
+from woollama.domain.peers import Host, HostSession, PeerError
+from woollama.domain.ports import Spawner, ToolContext
+from woollama.domain.turns import INTERNAL
+from woollama.toolservers.losses import ConnectionLost, leaf
+from woollama.toolservers.spec import Era, ServerSpec
+
+if TYPE_CHECKING:
+    from woollama.toolservers.connecting import Whose
+    from woollama.toolservers.connection import Connection
+
+log = logging.getLogger(__name__)
+
+IDLE_S = 600.0
+MOST_LENT = 16
+FAREWELL_S = 5.0
+LEVEL_TIMEOUT_S = 30.0
+QUIETEST = "emergency"
+"""What a lent connection is set to for a host that wants to hear nothing: an earlier one may have wanted more."""
+
+Open = Callable[["Whose", Callable[[str], None]], AbstractAsyncContextManager["Connection"]]
+"""Opens a handshake connection: for whom, and whom to tell that it is lost."""
+
+
+def needs_own(*, is_modern: bool, capabilities: Mapping[str, Json], shared: Era, spec: ServerSpec) -> bool:
+    """Whether a host's request must not go over the connection that everybody shares, whose era is `shared`."""
+    if spec.era == "modern":
+        return False
+    wants = set(capabilities)
+    if is_modern:
+        return shared == "handshake" and bool(wants if spec.transport != "stdio" else wants & {"sampling", "roots"})
+    if spec.transport != "stdio":
+        return True
+    return bool(wants & {"sampling", "roots"}) or (bool(wants) and shared == "modern")
+
+
+class Lane:
+    """One such connection and the task that owns it, made in an empty context: its reader lives longer than a call."""
+
+    def __init__(self, open_it: Open, whose: Whose) -> None:
+        self._open = open_it
+        self._whose = whose
+        self._users = 0
+        self._scope = anyio.CancelScope()
+        self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._opened: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
+        self._used = asyncio.Event()
+        self.subscribed: set[str] = set()
+        """The resources whose updates the host wants."""
+        self._owner = asyncio.get_running_loop().create_task(self._own(), context=contextvars.Context())
+
+    @property
+    def is_open(self) -> bool:
+        return not self._lost.done() and not self._owner.done()
+
+    @asynccontextmanager
+    async def used(self) -> AsyncIterator[Connection]:
+        """Raises `ConnectionLost` where it cannot be opened."""
+        self._users += 1
+        self._used.set()
+        try:
+            yield await asyncio.shield(self._opened)
+        finally:
+            self._users -= 1
+            self._used.set()
+
+    async def close(self) -> None:
+        self._lose("it was closed")
+        await asyncio.wait({self._owner}, timeout=FAREWELL_S)
+        self._scope.cancel()  # not `Task.cancel`, which an unwinding session takes for one of its own
+        await asyncio.wait({self._owner})
+
+    def _lose(self, why: str) -> None:
+        if not self._lost.done():
+            self._lost.set_result(why)
+
+    async def _own(self) -> None:
+        why: object = "it ended"
+        try:
+            with self._scope:
+                async with self._open(self._whose, self._lose) as connection:
+                    if (session := self._whose.session) is not None and session.log_level:
+                        await set_level(connection, session.log_level)
+                    self._opened.set_result(connection)
+                    await self._until_lost_or_idle()
+        except Exception as error:
+            why = self._lost.result() if self._lost.done() else leaf(error)
+            log.debug("a connection of one host's own broke: %s", why)
+        finally:
+            self._lose(str(why))
+            if not self._opened.done():
+                self._opened.set_exception(ConnectionLost(str(why), unsent=True))
+                self._opened.exception()  # whether anybody waits for it or not
+
+    async def _until_lost_or_idle(self) -> None:
+        while not self._lost.done():
+            self._used.clear()
+            is_idle = not self._users and not self.subscribed
+            used = asyncio.create_task(self._used.wait())
+            try:
+                both: set[asyncio.Future[Any]] = {used, self._lost}
+                timeout_s = IDLE_S if is_idle else None
+                await asyncio.wait(both, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                used.cancel()
+            if is_idle and not self._used.is_set():
+                return
+
+
+async def set_level(connection: Connection, level: str) -> None:
+    if connection.logs and connection.era == "handshake":
+        with suppress(PeerError):
+            await connection.request("logging/setLevel", {"level": level}, ToolContext(INTERNAL), LEVEL_TIMEOUT_S)
+
+
+class Lanes:
+    """All of one server's. `one` gives the one that a request goes over."""
+
+    def __init__(
+        self,
+        spec: ServerSpec,
+        *,
+        spawner: Spawner,
+        environment: Mapping[str, str],
+        log_line: Callable[[str], None],
+    ) -> None:
+        self._spec = spec
+        self._spawner = spawner
+        self._environment = environment
+        self._log_line = log_line
+        self._of_host: dict[HostSession, Lane] = {}
+        self._lent: defaultdict[str, list[Lane]] = defaultdict(list)
+        self._places = asyncio.Semaphore(MOST_LENT)
+        self._out: set[Lane] = set()
+
+    def __repr__(self) -> str:
+        return f"<Lanes of {len(self._of_host)} hosts, {len(self._out)} lent>"
+
+    def of(self, session: HostSession) -> Lane | None:
+        """The host's own, where it has one open."""
+        lane = self._of_host.get(session)
+        return lane if lane is not None and lane.is_open else None
+
+    @asynccontextmanager
+    async def one(self, host: Host) -> AsyncIterator[Connection]:
+        """A connection for one request. Raises `ConnectionLost` where there is none to be had."""
+        if host.session is None:
+            async with self._borrowed(host.capabilities) as lane, lane.used() as connection:
+                await set_level(connection, host.log_level or QUIETEST)
+                yield connection
+            return
+        async with self.own(host.session).used() as connection:
+            yield connection
+
+    def own(self, session: HostSession) -> Lane:
+        """The host's own, opened where it has none."""
+        if (lane := self.of(session)) is None:
+            lane = self._of_host[session] = self._new(session.capabilities, session)
+        return lane
+
+    async def leave(self, session: HostSession) -> None:
+        if (lane := self._of_host.pop(session, None)) is not None:
+            await lane.close()
+
+    async def close(self) -> None:
+        lanes = [*self._of_host.values(), *self._out, *(lane for idle in self._lent.values() for lane in idle)]
+        self._of_host.clear()
+        self._lent.clear()
+        await asyncio.gather(*(lane.close() for lane in lanes))
+
+    @asynccontextmanager
+    async def _borrowed(self, capabilities: Mapping[str, Json]) -> AsyncIterator[Lane]:
+        idle = self._lent[json.dumps(dict(capabilities), sort_keys=True)]
+        async with self._places:
+            while idle and not idle[-1].is_open:
+                idle.pop()
+            lane = idle.pop() if idle else self._new(capabilities, None)
+            self._out.add(lane)
+            try:
+                yield lane
+            finally:
+                self._out.discard(lane)
+                if lane.is_open:
+                    idle.append(lane)
+
+    def _new(self, capabilities: Mapping[str, Json], session: HostSession | None) -> Lane:
+        from woollama.toolservers.connecting import Whose
+
+        return Lane(self._open, Whose(capabilities, is_own=True, session=session))
+
+    @asynccontextmanager
+    async def _open(self, whose: Whose, lose: Callable[[str], None]) -> AsyncIterator[Connection]:
+        from woollama.toolservers.connecting import connect
+
+        async def updated(uri: str) -> None:
+            if whose.session is not None:
+                await whose.session.updated(self._spec.name, uri)
+
+        with anyio.fail_after(self._spec.start_timeout_s) as starting:
+            async with connect(
+                self._spec,
+                spawner=self._spawner,
+                environment=self._environment,
+                era="handshake",
+                lose=lose,
+                log_line=self._log_line,
+                updated=updated,
+                whose=whose,
+            ) as connection:
+                starting.deadline = math.inf
+                yield connection

@@ -1,0 +1,128 @@
+"""The tool servers as parties that MCP hosts reach through us: all of MCP but the calls of tools."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+from woollama.domain.messages import Json
+from woollama.domain.peers import Host, HostSession, PeerError, ServerListing
+from woollama.domain.ports import ToolContext
+from woollama.domain.turns import INTERNAL
+from woollama.toolservers.lanes import set_level
+from woollama.toolservers.losses import ConnectionLost
+from woollama.toolservers.server import CONNECTION_CLOSED, Server
+
+if TYPE_CHECKING:
+    from woollama.toolservers.connection import Connection
+
+SUBSCRIBE_TIMEOUT_S = 30.0
+INVALID_PARAMS = -32602
+
+Tell = Callable[[str, str], Awaitable[None]]
+
+
+class Updates:
+    """Tells its listeners of a resource of a server that has changed."""
+
+    def __init__(self) -> None:
+        self.listeners: list[Tell] = []
+
+    async def tell(self, server: str, uri: str) -> None:
+        for listener in self.listeners:
+            await listener(server, uri)
+
+
+class ServersAsPeers:
+    """`servers` gives those at work now, by their names."""
+
+    def __init__(self, servers: Callable[[], Mapping[str, Server]], updates: Updates) -> None:
+        self._servers = servers
+        self._updates = updates
+        self._on_shared: dict[tuple[HostSession, str, str], AsyncExitStack] = {}
+        """What hosts without a connection of their own have subscribed to: (host, server, uri)."""
+        updates.listeners.append(self._tell_subscribers)
+
+    def __repr__(self) -> str:
+        return f"<ServersAsPeers {len(self._on_shared)} subscriptions>"
+
+    def listings(self) -> Sequence[ServerListing]:
+        return [server.others for server in self._servers().values()]
+
+    async def request(
+        self,
+        server: str,
+        method: str,
+        params: Mapping[str, Json],
+        host: Host,
+        progress: Callable[[float, float | None, str | None], Awaitable[None]] | None = None,
+    ) -> Mapping[str, Json]:
+        return await self._server(server).request(method, params, ToolContext(INTERNAL, progress=progress, host=host))
+
+    async def subscribe(self, server: str, uri: str, session: HostSession) -> None:
+        there = self._server(server)
+        if await there.needs_own(session):
+            lane = there.lanes.own(session)
+            await self._ask(lane.used(), "resources/subscribe", uri)
+            lane.subscribed.add(uri)
+        elif (session, server, uri) not in self._on_shared:
+            subscription = self._on_shared[session, server, uri] = AsyncExitStack()
+            await subscription.enter_async_context(there.watched.one(uri))
+
+    async def unsubscribe(self, server: str, uri: str, session: HostSession) -> None:
+        if (subscription := self._on_shared.pop((session, server, uri), None)) is not None:
+            await subscription.aclose()
+        elif (lane := self._server(server).lanes.of(session)) is not None:
+            await self._ask(lane.used(), "resources/unsubscribe", uri)
+            lane.subscribed.discard(uri)
+
+    @asynccontextmanager
+    async def watch(self, server: str, uri: str) -> AsyncIterator[None]:
+        if (there := self._servers().get(server)) is None:
+            yield
+            return
+        async with there.watched.one(uri):
+            yield
+
+    def on_update(self, tell: Tell) -> None:
+        self._updates.listeners.append(tell)
+
+    async def set_level(self, session: HostSession) -> None:
+        for server in self._servers().values():
+            if (lane := server.lanes.of(session)) is not None and session.log_level:
+                with suppress(ConnectionLost):
+                    async with lane.used() as connection:
+                        await set_level(connection, session.log_level)
+            elif session.log_level:
+                await server.set_shared_level(session.log_level)
+
+    async def roots_changed(self, session: HostSession) -> None:
+        for server in self._servers().values():
+            if (lane := server.lanes.of(session)) is not None:
+                with suppress(ConnectionLost):
+                    async with lane.used() as connection:
+                        await connection.notify_roots_changed()
+
+    async def leave(self, session: HostSession) -> None:
+        for key in [key for key in self._on_shared if key[0] is session]:
+            await self._on_shared.pop(key).aclose()
+        await asyncio.gather(*(server.lanes.leave(session) for server in self._servers().values()))
+
+    async def _tell_subscribers(self, server: str, uri: str) -> None:
+        for session, name, subscribed in tuple(self._on_shared):
+            if (name, subscribed) == (server, uri):
+                await session.updated(server, uri)
+
+    async def _ask(self, used: AbstractAsyncContextManager[Connection], method: str, uri: str) -> None:
+        try:
+            async with used as connection:
+                await connection.request(method, {"uri": uri}, ToolContext(INTERNAL), SUBSCRIBE_TIMEOUT_S)
+        except ConnectionLost as lost:
+            raise PeerError(CONNECTION_CLOSED, str(lost)) from lost
+
+    def _server(self, name: str) -> Server:
+        if (server := self._servers().get(name)) is None:
+            raise PeerError(INVALID_PARAMS, f"there is no tool server {name!r}")
+        return server
