@@ -132,7 +132,7 @@ async def test_a_question_of_a_tool_reaches_the_person_of_that_call(fleet: Fleet
     context = ToolContext(INTERNAL, asker=person, call_id="call_1")
     assert await said(fleet, "all__ask", context, question="Which colour?") == "accept: blue"
     (ask,) = person.asked
-    assert (ask.server, ask.tool, ask.call_id, ask.preview) == ("all", "ask", "call_1", "Which colour?")
+    assert (ask.server, ask.tool, ask.call_id, ask.preview) == ("all", "ask", "call_1", "all: Which colour?")
     assert ask.arguments == '{"question": "Which colour?"}'
     assert ask.question
     assert ask.question["requestedSchema"]["properties"] == {"answer": {"type": "string"}}

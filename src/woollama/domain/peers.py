@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 Json = Any
 
@@ -63,6 +64,9 @@ class Host:
         return self.session is None
 
 
+ListKind = Literal["tools", "prompts", "resources"]
+
+
 @dataclass(frozen=True, slots=True)
 class ServerListing:
     """What one tool server has beside its tools, as raw objects. `prefix` is empty for a re-export under bare names."""
@@ -72,3 +76,53 @@ class ServerListing:
     prompts: tuple[Mapping[str, Json], ...] = ()
     resources: tuple[Mapping[str, Json], ...] = ()
     templates: tuple[Mapping[str, Json], ...] = ()
+
+
+class Peers(Protocol):
+    """The tool servers as MCP parties, in the shape of JSON-RPC: what our MCP server passes on untranslated.
+
+    Tools are not called here but through a `Toolbox`, because a policy stands before them.
+    """
+
+    def listings(self) -> Sequence[ServerListing]:
+        """From memory; never waits on a server."""
+        ...
+
+    async def request(
+        self,
+        server: str,
+        method: str,
+        params: Mapping[str, Json],
+        host: Host,
+        progress: Callable[[float, float | None, str | None], Awaitable[None]] | None = None,
+    ) -> Mapping[str, Json]:
+        """The result as it came. Raises `PeerError`, also for a server that is not there."""
+        ...
+
+    async def subscribe(self, server: str, uri: str, session: HostSession) -> None:
+        """The session hears of updates until it is left or unsubscribes. Raises `PeerError`."""
+        ...
+
+    async def unsubscribe(self, server: str, uri: str, session: HostSession) -> None: ...
+
+    def watch(self, server: str, uri: str) -> AbstractAsyncContextManager[None]:
+        """In this block every observer hears of updates of the resource."""
+        ...
+
+    def on_update(self, tell: Callable[[str, str], Awaitable[None]]) -> None:
+        """`tell(server, uri)` is called for the resources that are watched."""
+        ...
+
+    def on_change(self, tell: Callable[[Collection[ListKind]], None]) -> None:
+        """`tell` is called when a server says that its lists have changed, after they have been listed anew."""
+        ...
+
+    async def set_level(self, session: HostSession) -> None:
+        """The host has another `log_level` from now on."""
+        ...
+
+    async def roots_changed(self, session: HostSession) -> None: ...
+
+    async def leave(self, session: HostSession) -> None:
+        """The host is gone: what was opened for it ends."""
+        ...

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 from woollama.domain.events import Event
 from woollama.domain.messages import Answer, Ask, Json
-from woollama.domain.peers import Host, HostSession, ServerListing
+from woollama.domain.peers import Host
 from woollama.domain.state import Handle, Page, Raw, StoredResponse
 from woollama.domain.tools import Function, Pin, Tool, ToolOutcome
 from woollama.domain.turns import Call, Caller, Target
@@ -213,52 +213,6 @@ class Shrinker(Protocol):
 
     def ref_in(self, text: str) -> str | None:
         """The ref of the marker that `text` begins with."""
-        ...
-
-
-class Peers(Protocol):
-    """The tool servers as MCP parties, in the shape of JSON-RPC: what our MCP server passes on untranslated.
-
-    Tools are not called here but through a `Toolbox`, because a policy stands before them.
-    """
-
-    def listings(self) -> Sequence[ServerListing]:
-        """From memory; never waits on a server."""
-        ...
-
-    async def request(
-        self,
-        server: str,
-        method: str,
-        params: Mapping[str, Json],
-        host: Host,
-        progress: Callable[[float, float | None, str | None], Awaitable[None]] | None = None,
-    ) -> Mapping[str, Json]:
-        """The result as it came. Raises `PeerError`, also for a server that is not there."""
-        ...
-
-    async def subscribe(self, server: str, uri: str, session: HostSession) -> None:
-        """The session hears of updates until it is left or unsubscribes. Raises `PeerError`."""
-        ...
-
-    async def unsubscribe(self, server: str, uri: str, session: HostSession) -> None: ...
-
-    def watch(self, server: str, uri: str) -> AbstractAsyncContextManager[None]:
-        """In this block every observer hears of updates of the resource."""
-        ...
-
-    def on_update(self, tell: Callable[[str, str], Awaitable[None]]) -> None:
-        """`tell(server, uri)` is called for the resources that are watched."""
-        ...
-
-    async def set_level(self, session: HostSession) -> None:
-        """The host has another `log_level` from now on."""
-        ...
-
-    async def roots_changed(self, session: HostSession) -> None: ...
-
-    async def leave(self, session: HostSession) -> None:
-        """The host is gone: what was opened for it ends."""
         ...
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -16,10 +15,10 @@ from mcp_types.version import LATEST_MODERN_VERSION
 
 import woollama
 from woollama.domain.messages import Json
-from woollama.domain.peers import HostSession
+from woollama.domain.peers import HostSession, ListKind
 from woollama.domain.ports import Spawner
 from woollama.toolservers.calls import CallsInFlight
-from woollama.toolservers.connection import Connection
+from woollama.toolservers.connection import Changes, Connection
 from woollama.toolservers.declaring import declaring
 from woollama.toolservers.spec import Era, ServerSpec
 from woollama.toolservers.sse import sse_streams
@@ -31,11 +30,11 @@ log = logging.getLogger(__name__)
 MODES = {"auto": "auto", "handshake": "legacy", "modern": LATEST_MODERN_VERSION}
 FORMS: Mapping[str, Json] = {"elicitation": {"form": {}, "url": {}}}
 """What a connection declares that is everybody's: people can be asked, whoever calls."""
-CHANGES = (
-    types.ToolListChangedNotification,
-    types.PromptListChangedNotification,
-    types.ResourceListChangedNotification,
-)
+CHANGES: Mapping[type, ListKind] = {
+    types.ToolListChangedNotification: "tools",
+    types.PromptListChangedNotification: "prompts",
+    types.ResourceListChangedNotification: "resources",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +66,13 @@ async def connect(
     `updated` hears of the resources that this connection has subscribed to.
     """
     calls = CallsInFlight(spec.name, is_own=whose.is_own, session=whose.session)
-    changed = asyncio.Event()
+    changes = Changes()
     junk_seen = 0
 
     async def heard(message: IncomingMessage) -> None:
         nonlocal junk_seen
-        if isinstance(message, CHANGES):
-            changed.set()
+        if (kind := CHANGES.get(type(message))) is not None:
+            changes.note(kind)
         elif isinstance(message, types.ResourceUpdatedNotification):
             if connection.era == "handshake":  # in the modern era its stream of changes says so too
                 await updated(str(message.params.uri))
@@ -98,7 +97,7 @@ async def connect(
         cache=None,
     )
     async with client:
-        connection = Connection(spec.name, client, calls, changed, lose)
+        connection = Connection(spec.name, client, calls, changes, lose)
         try:
             yield connection
         finally:

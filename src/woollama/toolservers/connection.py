@@ -17,13 +17,13 @@ import anyio
 import mcp_types as types
 from mcp import Client, MCPError
 from mcp.client import ClientRequestContext
-from mcp.client.subscriptions import ResourceUpdated, SubscriptionLost
+from mcp.client.subscriptions import PromptsListChanged, ResourceUpdated, SubscriptionLost, ToolsListChanged
 from mcp.shared.dispatcher import ProgressFnT
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from woollama.domain.messages import Json
-from woollama.domain.peers import PeerError
+from woollama.domain.peers import ListKind, PeerError
 from woollama.domain.ports import ToolContext
 from woollama.domain.tools import Invalid, Returned, TimedOut, Tool
 from woollama.toolservers.calls import CallsInFlight
@@ -63,17 +63,36 @@ class Raw(BaseModel):
 Request = types.Request[dict[str, Any], str]
 
 
+class Changes:
+    """Which lists the server has said to be others, since they were taken last."""
+
+    def __init__(self) -> None:
+        self._kinds: set[ListKind] = set()
+        self._any = asyncio.Event()
+
+    def note(self, *kinds: ListKind) -> None:
+        """Without a kind: something may have changed unsaid."""
+        self._kinds.update(kinds)
+        self._any.set()
+
+    async def take(self) -> frozenset[ListKind]:
+        await self._any.wait()
+        self._any.clear()
+        kinds, self._kinds = frozenset(self._kinds), set()
+        return kinds
+
+
 class Connection:
     """Calls and listings, from any task and concurrently."""
 
     def __init__(
-        self, server: str, client: Client, calls: CallsInFlight, changed: asyncio.Event, lose: Callable[[str], None]
+        self, server: str, client: Client, calls: CallsInFlight, changes: Changes, lose: Callable[[str], None]
     ) -> None:
         self._server = server
         self._client = client
         self._calls = calls
         self._lose = lose
-        self.changed = changed
+        self.changes = changes
         self.closed = False
 
     @property
@@ -114,7 +133,7 @@ class Connection:
                 if error.code == types.METHOD_NOT_FOUND:
                     break
                 raise
-            found.update({raw[key]: raw for raw in page[kind]})
+            found.update({raw[key]: cleaned(raw) for raw in page[kind]})
             cursor, before = page.get("nextCursor"), cursor
             if cursor is None or cursor == before:
                 break
@@ -257,12 +276,17 @@ class Connection:
                 ) as changes:
                     opened()
                     async for change in changes:
-                        if isinstance(change, ResourceUpdated):
-                            await updated(change.uri)
-                        else:
-                            self.changed.set()
+                        match change:
+                            case ResourceUpdated():
+                                await updated(change.uri)
+                            case ToolsListChanged():
+                                self.changes.note("tools")
+                            case PromptsListChanged():
+                                self.changes.note("prompts")
+                            case _:
+                                self.changes.note("resources")
             except SubscriptionLost:
-                self.changed.set()  # nothing is replayed: what changed in between is found by listing
+                self.changes.note()  # nothing is replayed: what changed in between is found by listing
             except MCPError as error:
                 if error.code == types.METHOD_NOT_FOUND:
                     return

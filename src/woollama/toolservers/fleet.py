@@ -13,11 +13,12 @@ from woollama.domain.messages import Json
 from woollama.domain.ports import ChangedTool, ServerHealth, Spawner, ToolContext
 from woollama.domain.tools import Denied, Example, Function, Invalid, Tool, ToolOutcome
 from woollama.toolservers.names import WireNames
-from woollama.toolservers.peers import ServersAsPeers, Updates
+from woollama.toolservers.peers import ServersAsPeers
 from woollama.toolservers.per_client import PerClient
 from woollama.toolservers.pins import Pins
 from woollama.toolservers.server import Server
 from woollama.toolservers.spec import ServerSpec
+from woollama.toolservers.watched import Updates
 
 __all__ = ["Fleet", "ServerSpec"]
 
@@ -99,7 +100,7 @@ class Fleet:
             environment=self._environment,
             pins=self._pins,
             on_tools=self._renew,
-            on_update=self._updates.tell,
+            updates=self._updates,
         )
 
     async def wait_warm(self, timeout_s: float) -> bool:

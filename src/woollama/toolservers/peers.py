@@ -3,36 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from woollama.domain.messages import Json
-from woollama.domain.peers import Host, HostSession, PeerError, ServerListing
+from woollama.domain.peers import Host, HostSession, ListKind, PeerError, ServerListing
 from woollama.domain.ports import ToolContext
 from woollama.domain.turns import INTERNAL
 from woollama.toolservers.lanes import set_level
 from woollama.toolservers.losses import ConnectionLost
 from woollama.toolservers.server import CONNECTION_CLOSED, Server
+from woollama.toolservers.watched import Tell, Updates
 
 if TYPE_CHECKING:
     from woollama.toolservers.connection import Connection
 
 SUBSCRIBE_TIMEOUT_S = 30.0
 INVALID_PARAMS = -32602
-
-Tell = Callable[[str, str], Awaitable[None]]
-
-
-class Updates:
-    """Tells its listeners of a resource of a server that has changed."""
-
-    def __init__(self) -> None:
-        self.listeners: list[Tell] = []
-
-    async def tell(self, server: str, uri: str) -> None:
-        for listener in self.listeners:
-            await listener(server, uri)
 
 
 class ServersAsPeers:
@@ -88,6 +76,9 @@ class ServersAsPeers:
 
     def on_update(self, tell: Tell) -> None:
         self._updates.listeners.append(tell)
+
+    def on_change(self, tell: Callable[[Collection[ListKind]], None]) -> None:
+        self._updates.hears_changes.append(tell)
 
     async def set_level(self, session: HostSession) -> None:
         for server in self._servers().values():

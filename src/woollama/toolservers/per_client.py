@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from woollama.domain.messages import Json
@@ -21,6 +21,7 @@ from woollama.platform import process_lives
 from woollama.toolservers.pins import Pins
 from woollama.toolservers.server import Server
 from woollama.toolservers.spec import ServerSpec
+from woollama.toolservers.watched import Updates
 
 MOST_CLIENTS = 16
 IDLE_S = 600.0
@@ -47,11 +48,9 @@ class PerClient(Server):
         environment: Mapping[str, str],
         pins: Pins,
         on_tools: Callable[[], None],
-        on_update: Callable[[str, str], Awaitable[None]],
+        updates: Updates,
     ) -> None:
-        super().__init__(
-            spec, spawner=spawner, environment=environment, pins=pins, on_tools=on_tools, on_update=on_update
-        )
+        super().__init__(spec, spawner=spawner, environment=environment, pins=pins, on_tools=on_tools, updates=updates)
         self._of_clients: dict[Client, _Own] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._looking: asyncio.Task[None] | None = None
@@ -96,7 +95,7 @@ class PerClient(Server):
             environment=self._environment,
             pins=self._pins,
             on_tools=lambda: None,
-            on_update=self._on_update,
+            updates=self._updates,
         )
         server.start()
         own = self._of_clients[client] = _Own(server, pid)

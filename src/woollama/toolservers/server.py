@@ -22,7 +22,7 @@ from woollama.toolservers.lanes import Lanes, needs_own, set_level
 from woollama.toolservers.losses import ConnectionLost, leaf, why_not_started
 from woollama.toolservers.pins import Pins
 from woollama.toolservers.spec import Era, ServerSpec
-from woollama.toolservers.watched import Watched
+from woollama.toolservers.watched import Updates, Watched
 
 if TYPE_CHECKING:
     from woollama.toolservers.connection import Connection
@@ -57,9 +57,9 @@ class Server:
         environment: Mapping[str, str],
         pins: Pins,
         on_tools: Callable[[], None],
-        on_update: Callable[[str, str], Awaitable[None]],
+        updates: Updates,
     ) -> None:
-        """`on_tools` is called when anything has been listed anew, `on_update` with a resource that is watched."""
+        """`on_tools` is called when anything has been listed anew; `updates` hears what the server says of itself."""
         self.spec = spec
         self.tools: tuple[Tool, ...] = ()
         self.others = ServerListing(spec.name, spec.name if spec.prefix is None else spec.prefix)
@@ -73,7 +73,7 @@ class Server:
         self._pins = pins
         self._has_listed = False
         self._on_tools = on_tools
-        self._on_update = on_update
+        self._updates = updates
         self._is_only_modern = False
         self._connection: Connection | None = None
         self._lost: asyncio.Future[str]
@@ -373,6 +373,7 @@ class Server:
             self.watched,
             refreshed=self._refreshed,
             others=self._listed,
+            said=self._updates.said,
             updated=self._updated,
         )
 
@@ -387,7 +388,7 @@ class Server:
         self._on_tools()
 
     async def _updated(self, uri: str) -> None:
-        await self._on_update(self.spec.name, uri)
+        await self._updates.tell(self.spec.name, uri)
 
     def _log_line(self, line: str) -> None:
         self._last_words = line.strip() or self._last_words

@@ -1,13 +1,17 @@
-"""The resources of one server that somebody wants to hear about, over all of its lives."""
+"""The resources of one server that somebody wants to hear about, over all of its lives, and who hears of them."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 
-FOLLOWED_WITHIN_S = 5.0
+from woollama.domain.peers import ListKind
+
+FOLLOWED_WITHIN_S = 2.0
+
+Tell = Callable[[str, str], Awaitable[None]]
 
 
 class Watched:
@@ -56,3 +60,19 @@ class Watched:
     def _change(self) -> None:
         self.changed.set()
         self.changed = asyncio.Event()
+
+
+class Updates:
+    """Passes on what servers say of themselves: a resource that has changed, or lists that have."""
+
+    def __init__(self) -> None:
+        self.listeners: list[Tell] = []
+        self.hears_changes: list[Callable[[Collection[ListKind]], None]] = []
+
+    async def tell(self, server: str, uri: str) -> None:
+        for listener in self.listeners:
+            await listener(server, uri)
+
+    def said(self, kinds: Collection[ListKind]) -> None:
+        for hear in self.hears_changes:
+            hear(kinds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 import anyio
 from mcp import MCPError
@@ -11,7 +11,7 @@ from mcp_types import METHOD_NOT_FOUND
 from pydantic import ValidationError
 
 from woollama.domain.messages import Json
-from woollama.domain.peers import PeerError
+from woollama.domain.peers import ListKind, PeerError
 from woollama.domain.ports import ToolContext
 from woollama.domain.tools import Tool
 from woollama.domain.turns import INTERNAL
@@ -31,6 +31,7 @@ async def follow(
     *,
     refreshed: Callable[[Sequence[Tool]], None],
     others: Callable[[Mapping[str, tuple[Mapping[str, Json], ...]]], None],
+    said: Callable[[Collection[ListKind]], None],
     updated: Callable[[str], Awaitable[None]],
 ) -> None:
     """Lists anew whenever the server says that something has changed, in whichever way its era has for that."""
@@ -39,13 +40,16 @@ async def follow(
         group.start_soon(_listen if connection.era == "modern" else _subscribe, connection, watched, updated)
         others(await connection.list_others())
         while True:
-            await connection.changed.wait()
-            connection.changed.clear()
+            kinds, tools = await connection.changes.take(), None
             try:
-                refreshed(await connection.list_tools())
+                tools = await connection.list_tools()
             except (MCPError, ValidationError) as error:
                 log.warning("%s: its changed tools could not be listed: %s", server, error)
-            others(await connection.list_others())
+            listed = await connection.list_others()
+            said(kinds)  # in one go with what is new, so that it is told once
+            if tools is not None:
+                refreshed(tools)
+            others(listed)
 
 
 async def _listen(connection: Connection, watched: Watched, updated: Callable[[str], Awaitable[None]]) -> None:

@@ -18,8 +18,7 @@ from mcp import MCPError
 from mcp.server.connection import Connection
 
 from woollama.domain.messages import Json
-from woollama.domain.peers import Host
-from woollama.domain.ports import Peers
+from woollama.domain.peers import Host, Peers
 from woollama.domain.visible import visible
 from woollama.surfaces.mcp_server.lines import (
     ConnectedHost,

@@ -19,8 +19,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from woollama.domain.messages import Answer, Ask, Json
-from woollama.domain.peers import PeerError
-from woollama.domain.ports import Peers
+from woollama.domain.peers import PeerError, Peers
 from woollama.surfaces.mcp_server.questions import answer_of, elicitation
 from woollama.surfaces.mcp_server.uris import outward
 

@@ -9,7 +9,8 @@ from typing import Any
 from woollama.core.approvals import Approvals
 from woollama.core.names import Names
 from woollama.core.runs import Runs
-from woollama.domain.ports import Peers, Shrinker, Toolbox
+from woollama.domain.peers import Peers
+from woollama.domain.ports import Shrinker, Toolbox
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,6 +29,7 @@ from pydantic import ValidationError
 import woollama
 from woollama.domain.errors import RouterError
 from woollama.domain.messages import Json
+from woollama.domain.peers import ListKind
 from woollama.domain.ports import Asker, ToolContext
 from woollama.domain.tools import Function, Returned, Tool, ToolOutcome
 from woollama.domain.turns import EVERYTHING, Abilities, Caller
@@ -47,6 +48,11 @@ from woollama.surfaces.mcp_server.uris import content_outward
 log = logging.getLogger("woollama.mcp")
 
 ListChanged = ToolsListChanged | PromptsListChanged | ResourcesListChanged
+EVENT_OF: Mapping[ListKind, ListChanged] = {
+    "tools": ToolsListChanged(),
+    "prompts": PromptsListChanged(),
+    "resources": ResourcesListChanged(),
+}
 
 NAME = "woollama"
 INSTRUCTIONS = (
@@ -96,12 +102,14 @@ class McpServer:
             lambda: self._offer, self._carrier, self._shelves, scope_of=lambda ctx: _caller(ctx).scope
         )
         self._announced = self._announceable()
+        self._said: set[ListChanged] = set()
         self._announcing: asyncio.Task[None] | None = None
         self._in_flight = 0
         self.idle = asyncio.Event()
         self.idle.set()
         self.sdk = self._sdk()
         offer.on_tools(self._may_have_changed)
+        offer.peers.on_change(self._said_to_have_changed)
 
     def __repr__(self) -> str:
         return f"<McpServer {len(self._carrier.hosts)} hosts, {self._in_flight} requests, {self._carrier.parked!r}>"
@@ -251,6 +259,11 @@ class McpServer:
     async def _initialized(self, ctx: Context, params: types.NotificationParams) -> None:
         self._carrier.connected(ctx)
 
+    def _said_to_have_changed(self, kinds: Collection[ListKind]) -> None:
+        """Passed on also where we see no difference: only the server knows what it means."""
+        self._said.update(EVENT_OF[kind] for kind in kinds)
+        self._may_have_changed()
+
     def _may_have_changed(self) -> None:
         if self._announcing is None or self._announcing.done():
             self._announcing = asyncio.create_task(self._announce(), name="announcing what has changed")
@@ -258,7 +271,8 @@ class McpServer:
     async def _announce(self) -> None:
         await asyncio.sleep(ANNOUNCE_AFTER_S)
         now = self._announceable()
-        news = [what for what, listing in now.items() if self._announced.get(what) != listing]
+        said, self._said = self._said, set()
+        news = [what for what, listing in now.items() if what in said or self._announced.get(what) != listing]
         self._announced = now
         for what in news:
             await self._relayed.bus.publish(what)
