@@ -29,7 +29,7 @@ def shells(home: Home, daemon: FakeDaemon) -> Home:
 
 CASES = [
     ("woollama ", [*COMMANDS]),
-    ("woollama st", ["status"]),
+    ("woollama st", ["stats", "status"]),
     ("woollama status --", ["--help", "--json"]),
     ("woollama chat ", MODELS),
     ("woollama chat wool", ["woollama/demo", "woollama/dozer"]),
