@@ -2,9 +2,9 @@
 
 import sys
 
-from bench import gateways, overhead
+from bench import compression, gateways, overhead
 
-PARTS = {"gateways": gateways.main, "overhead": overhead.main}
+PARTS = {"compression": compression.main, "gateways": gateways.main, "overhead": overhead.main}
 
 if __name__ == "__main__":
     part, *arguments = sys.argv[1:] or ["gateways"]

@@ -124,6 +124,13 @@ def test_a_level_shift_is_shown_where_it_happens() -> None:
     assert '{"at": 637, ' in text
 
 
+def test_a_lone_line_feed_among_lines_that_end_in_two_characters_is_no_line() -> None:
+    lines = [f"[{i}] INFO step {i} done in {i % 50} ms" for i in range(2000)]
+    lines[700] = "[700] INFO first\nand second half"
+    lines[1500] = "[1500] ERROR the pipe broke"
+    assert "[1500] ERROR the pipe broke" in compress("\r\n".join(lines), level="aggressive")
+
+
 def test_a_lock_file_becomes_counts_and_code_stays() -> None:
     lock = [f'-    "p{i}": "1.{i}.0",\n+    "p{i}": "1.{i}.1",' for i in range(400)]
     diff = (

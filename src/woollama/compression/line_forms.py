@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import string
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 FEWEST_ALIKE = 4
 MOST_SHOWN = 8
 FEW_VALUES = 4
 SHOWN_CHARS = 40
+BATCH_LINES = 100
 _WORD = re.compile(r"\w+")
 _SPACE = re.compile(r"\s+")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
@@ -19,13 +20,20 @@ _SIGNS = string.punctuation
 
 def forms_of(lines: Sequence[str]) -> list[list[int]]:
     """The numbers of the lines of each form, the most frequent form first."""
-    blotted = _WORD.sub("w", "\n".join(lines).replace("\r", "")).split("\n")
     forms: defaultdict[str, list[int]] = defaultdict(list)
-    if len(blotted) != len(lines):  # a lone carriage return or a line that is several
-        blotted = [_WORD.sub("w", line) for line in lines]
-    for number, form in enumerate(blotted):
+    for number, form in enumerate(blotted(lines, _WORD, "w")):
         forms[_SPACE.sub(" ", form)].append(number)
     return sorted(forms.values(), key=lambda numbers: (-len(numbers), numbers[0]))
+
+
+def blotted(lines: Sequence[str], what: re.Pattern[str], by: str) -> Iterator[str]:
+    """Each line with every match of `what` replaced. In batches: one call for each line is slow, and one for all of
+    them would hold the interpreter from every other thread for as long as it takes."""
+    for start in range(0, len(lines), BATCH_LINES):
+        batch = lines[start : start + BATCH_LINES]
+        done = what.sub(by, "\n".join(batch)).split("\n")
+        # Where lines end in two characters, one of them may hold the second alone.
+        yield from done if len(done) == len(batch) else (what.sub(by, line) for line in batch)
 
 
 def summary_of(lines: Sequence[str], forms: Sequence[Sequence[int]], *, most_chars: int = 1500) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from woollama.compression.block import Block, Crushed
 from woollama.compression.columns import numeric
 from woollama.compression.kept_rows import gapped
-from woollama.compression.line_forms import FEWEST_ALIKE, forms_of, summary_of
+from woollama.compression.line_forms import FEWEST_ALIKE, blotted, forms_of, summary_of
 from woollama.compression.lines import line_families
 from woollama.compression.notation import Writer
 from woollama.compression.outliers import standing_out
@@ -122,7 +122,7 @@ def _usual_words(lines: Sequence[str]) -> Iterator[dict[str, list[int]]]:
     if len(lines) < 5 * FEWEST_ALIKE:
         return
     places: list[defaultdict[str, list[int]]] = [defaultdict(list) for _ in range(FIELDS)]
-    for number, line in enumerate(_DIGITS.sub("0", "\n".join(lines)).split("\n")):
+    for number, line in enumerate(blotted(lines, _DIGITS, "0")):
         for values, word in zip(places, line.split(None, FIELDS), strict=False):
             if len(values) <= 40:
                 values[word].append(number)
