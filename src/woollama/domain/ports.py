@@ -346,7 +346,8 @@ class Spawner(Protocol):
         ...
 
 
-ProcessKind = Literal["tool_server", "model"]
+ProcessKind = Literal["tool_server", "model", "answer"]
+"""An `answer` is a process that is started for one turn and ends with it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from woollama.domain.ports import ProcessState, ServerHealth
+from woollama.domain.ports import ProcessKind, ProcessState, ServerHealth
 from woollama.processes.child import Child
 from woollama.processes.children import Supervisor
 from woollama.processes.memory import all_processes, below
@@ -23,13 +23,16 @@ def server_states(servers: Iterable[ServerHealth]) -> Iterator[ProcessState]:
 
 
 def process_table(supervisor: Supervisor, states: Iterable[ProcessState]) -> Iterator[dict[str, Any]]:
-    """A row for each of `states`, for each child that belongs to none of them any more, and for the supervisor.
+    """A row for each of `states`, for each child that belongs to none of them, and for the supervisor.
 
     `memory_bytes` counts everything that a child has started; `keeper_pid` is the process that would end all of it.
     Blocks for as long as a look at all processes takes.
     """
     seen = all_processes()
-    children = {(child.kind, child.name): child for child in supervisor.children}
+    answers = [(child, "ready") for child in supervisor.children if child.kind == "answer"]
+    children: dict[tuple[ProcessKind, str], Child] = {
+        (child.kind, child.name): child for child in supervisor.children if child.kind != "answer"
+    }
     for state in states:
         child = children.pop((state.kind, state.name), None)
         yield {
@@ -41,9 +44,9 @@ def process_table(supervisor: Supervisor, states: Iterable[ProcessState]) -> Ite
             "idle_stop_in_s": None if state.idle_stop_in_s is None else round(state.idle_stop_in_s, 1),
             "last_error": state.last_error,
         }
-    for child in children.values():
+    for child, word in (*((child, "stopping") for child in children.values()), *answers):
         nothing = {"restarts": 0, "idle_stop_in_s": None, "last_error": None}
-        yield {"name": child.name, "kind": child.kind, "state": "stopping", **_measured(child, seen), **nothing}
+        yield {"name": child.name, "kind": child.kind, "state": word, **_measured(child, seen), **nothing}
     pid = supervisor.pid
     own = seen[pid].resident_bytes if pid is not None and pid in seen else None
     yield {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,7 @@ from woollama.domain.ports import Inferencer
 from woollama.domain.tools import Denied, Function, Returned
 from woollama.domain.turns import Call, Params, ResponseFormat, Target
 from woollama.processes.children import Supervisor
+from woollama.processes.table import process_table
 
 SONNET = Target("claude-code", "sonnet")
 ASKED = Message("user", (Text("What is the status?"),))
@@ -66,11 +69,9 @@ async def test_it_is_given_the_prompt_on_stdin_no_tools_and_no_settings(tmp_path
     assert start["system"] == "Be brief."
     assert start["mode"] == 0o600
     assert not any("status" in flag for flag in start["flags"])
-    assert dict(zip(start["flags"], start["flags"][1:], strict=False)) | {
-        "--tools": "",
-        "--setting-sources": "",
-        "--model": "sonnet",
-    } == dict(zip(start["flags"], start["flags"][1:], strict=False))
+    values = dict(pairwise(start["flags"]))
+    assert (values["--tools"], values["--setting-sources"]) == ("", "")
+    assert {"--print", "--model=sonnet", "--strict-mcp-config"} <= set(start["flags"])
     assert "--mcp-config" not in start["flags"]
     assert given.heard("user") == [
         {"type": "user", "message": {"role": "user", "content": [{"type": "text", "text": "What is the status?"}]}}
@@ -95,8 +96,22 @@ async def test_limits_and_effort_are_handed_on_and_what_cannot_be_is_listed(tmp_
         events = await events_of(inferencer, Call(SONNET, (ASKED,), params=params))
     (start,) = given.starts
     assert start["env"]["CLAUDE_CODE_MAX_OUTPUT_TOKENS"] == "77"
-    assert start["flags"][-2:] == ["--effort", "low"]
+    assert start["flags"][-1] == "--effort=low"
     assert Rewrote("temperature was left out: the target has no such setting") in events
+
+
+async def test_an_effort_that_it_does_not_know_is_listed(tmp_path: Path) -> None:
+    async with claude(tmp_path, "answer") as (inferencer, given, _):
+        events = await events_of(inferencer, Call(SONNET, (ASKED,), params=Params(reasoning_effort="heroic")))
+    assert not any(flag.startswith("--effort") for flag in given.starts[0]["flags"])
+    assert any(isinstance(event, Rewrote) and "reasoning_effort was left out" in event.what for event in events)
+
+
+async def test_a_name_that_looks_like_a_flag_is_a_name(tmp_path: Path) -> None:
+    async with claude(tmp_path, "answer") as (inferencer, given, _):
+        await events_of(inferencer, Call(Target("claude-code", "--dangerously-skip-permissions"), (ASKED,)))
+    assert "--model=--dangerously-skip-permissions" in given.starts[0]["flags"]
+    assert "--dangerously-skip-permissions" not in given.starts[0]["flags"]
 
 
 async def test_a_form_of_json_is_refused_by_name(tmp_path: Path) -> None:
@@ -147,7 +162,8 @@ async def test_tools_are_called_by_rounds_of_one_process(tmp_path: Path) -> None
         assert [event.text for event in first if isinstance(event, ThinkingDelta)] == ["hm"]
         assert isinstance(first[-1], Stopped)
         assert first[-1].reason == "tool_calls"
-        assert len(supervisor.children) == 1
+        (row,) = [each for each in process_table(supervisor, ()) if each["name"] == "claude-code"]
+        assert (row["kind"], row["state"]) == ("answer", "ready")
         results = (
             ToolResult("toolu_1", Returned(({"type": "text", "text": "clean"},))),
             ToolResult("toolu_2", Denied("the user", "Not today.")),
@@ -194,6 +210,17 @@ async def nothing_runs(supervisor: Supervisor) -> None:
         for child in supervisor.children:
             await child.closed.wait()
     assert supervisor.children == ()
+
+
+async def test_what_a_killed_daemon_left_is_swept_away(tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir(mode=0o700)
+    left, now = tmp_path / "work" / "system-old.txt", tmp_path / "work" / "system-new.txt"
+    left.touch()
+    os.utime(left, (0, 0))
+    now.touch()
+    async with claude(tmp_path, "answer") as (inferencer, _, _):
+        await events_of(inferencer, CALL)
+    assert list((tmp_path / "work").iterdir()) == [now]
 
 
 async def test_one_that_is_not_logged_in_says_what_to_do(tmp_path: Path) -> None:

@@ -15,7 +15,10 @@ SERVER = "w"
 """Our tool server as the program knows it. Short, because the model sees it before the name of every tool."""
 TOOL_PREFIX = f"mcp__{SERVER}__"
 
-_EFFORTS: Mapping[str, str] = {"minimal": "low"}
+EFFORTS: Mapping[str, str] = {
+    "minimal": "low",
+    **{word: word for word in ("low", "medium", "high", "xhigh", "max")},
+}
 _FOR_EVER_MS = 2**31 - 1
 _ALWAYS: Mapping[str, str] = {
     # `@path` in a prompt would make it read that file and show it to the model, and a prompt may be anybody's.
@@ -46,7 +49,8 @@ def arguments(call: Call, system_file: Path, *, tools: bool) -> Sequence[str]:
     flags = [
         *("--print", "--verbose", "--include-partial-messages", "--no-session-persistence"),
         *("--input-format", "stream-json", "--output-format", "stream-json"),
-        *("--model", call.target.model),
+        # In one word with its flag: a name that a client made up must not be taken for a flag.
+        f"--model={call.target.model}",
         *("--system-prompt-file", str(system_file)),
         # Nothing of its own, and nothing of what its user has set up for sitting in front of it.
         *("--tools", "", "--setting-sources", "", "--strict-mcp-config", "--disable-slash-commands"),
@@ -54,8 +58,8 @@ def arguments(call: Call, system_file: Path, *, tools: bool) -> Sequence[str]:
     if tools:
         servers = {"mcpServers": {SERVER: {"type": "sdk", "name": SERVER}}}
         flags += ["--mcp-config", json.dumps(servers), "--allowed-tools", TOOL_PREFIX.removesuffix("__")]
-    if (effort := call.params.reasoning_effort) not in (None, "none"):
-        flags += ["--effort", _EFFORTS.get(effort, effort)]
+    if effort := EFFORTS.get(call.params.reasoning_effort or ""):
+        flags.append(f"--effort={effort}")
     return flags
 
 

@@ -8,9 +8,10 @@ so nothing goes on for somebody who left.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 
 from woollama.domain.errors import UpstreamUnreachable
@@ -30,6 +31,8 @@ MODELS = ("sonnet", "opus", "haiku")
 """The names that it takes for the newest model of each kind. It does not tell what else an account may use."""
 GRACE_S = 1.0
 COMPLAINTS_KEPT = 5
+LEFTOVER_S = 3600.0
+"""No start takes so long: a file of that age was left behind."""
 
 
 class ClaudeCodeInferencer:
@@ -127,7 +130,7 @@ class ClaudeCodeInferencer:
                 pipes=True,
                 log_line=heard,
                 name=self.name,
-                kind="model",
+                kind="answer",
             )
         except BaseException as error:
             system_file.unlink(missing_ok=True)
@@ -160,9 +163,11 @@ class ClaudeCodeInferencer:
 
     def _system_file(self, system: str) -> Path:
         try:
-            path = private_dir(self._directory) / f"{new_id('system-')}.txt"
+            directory = private_dir(self._directory)
+            _sweep(directory)
+            path = directory / f"{new_id('system-')}.txt"
             path.touch(mode=0o600)
-            path.write_text(system, encoding="utf-8")
+            path.write_text(system, encoding="utf-8", errors="replace")
         except (Unsafe, OSError) as error:
             raise UpstreamUnreachable(f"{self.name} has no directory to work in: {error}") from error
         return path
@@ -205,6 +210,14 @@ class ClaudeCodeInferencer:
         stopping = asyncio.create_task(process.stop(), name=f"end of {process!r}")
         self._ending.add(stopping)
         stopping.add_done_callback(self._ending.discard)
+
+
+def _sweep(directory: Path) -> None:
+    """Remove what a daemon that was killed has left."""
+    for file in directory.glob("system-*.txt"):
+        with suppress(FileNotFoundError):
+            if file.stat().st_mtime < time.time() - LEFTOVER_S:
+                file.unlink()
 
 
 def _last_results(call: Call) -> Sequence[ToolResult]:

@@ -13,6 +13,7 @@ from woollama.domain.errors import UnsupportedField
 from woollama.domain.messages import Json
 from woollama.domain.turns import Call
 from woollama.inferencers.anthropic.messages import Block, Transcript
+from woollama.inferencers.claude_code.command import EFFORTS
 
 HISTORY_TOLD = "earlier turns were told inside the last message: the target takes no history"
 _CARRIED = frozenset({"max_tokens", "reasoning_effort", "reasoning_budget_tokens"})
@@ -54,6 +55,9 @@ def _left_out(call: Call) -> Iterator[str]:
     for name, _ in call.params.given():
         if name not in _CARRIED and name not in _OF_NO_CONSEQUENCE and name != "response_format":
             yield f"{name} was left out: the target has no such setting"
+    effort = call.params.reasoning_effort
+    if effort not in (None, "none", *EFFORTS):
+        yield f"reasoning_effort was left out: it may be none, {', '.join(EFFORTS)}"
     if call.tools and call.choice.mode in ("required", "named"):
         yield "tool_choice was left out: the target calls tools as it likes"
 
