@@ -50,7 +50,8 @@ async def serving(
     (config / "recipes.toml").write_text(RECIPES)
     off = {name: {"disabled": True} for name in ("hello", "clock", "textops")}
     tiny = {"command": sys.executable, "args": [str(TINY)]}
-    (config / "mcp.json").write_text(json.dumps({"mcpServers": {**off, "tiny": tiny}}))
+    mcp = {"conversationStore": {"type": "sql"}, "mcpServers": {**off, "tiny": tiny}}
+    (config / "mcp.json").write_text(json.dumps(mcp))
     environ = {"HOME": str(directory), "PATH": "/usr/bin:/bin", "WOOLLAMA_CLAUDE_BIN": str(claude)}
     async with (
         asyncio.timeout(PATIENCE_S),
@@ -131,6 +132,18 @@ async def test_a_tool_of_the_clients_is_called_through_the_client(tmp_path: Path
         '{"text":"x2"}',
     ]
     assert returned(given) == []
+
+
+async def test_a_conversation_with_it_is_kept_by_the_store(tmp_path: Path) -> None:
+    async with standing_in(tmp_path, "answer") as (_, client, given):
+        for asked in ("I am Ada.", "Who am I?"):
+            body = {"model": "claude-code/sonnet", "key": "panel", "input": asked}
+            answer = await client.post("/v1/responses", json=body)
+            assert answer.json()["output"][-1]["content"][0]["text"] == "it is clean"
+    first, second = (each["message"]["content"][0]["text"] for each in given.heard("user"))
+    assert first == "I am Ada."
+    assert "<user>\nI am Ada.\n</user>\n\n<assistant>\nit is clean\n</assistant>" in second
+    assert second.endswith("Who am I?")
 
 
 # --- the real one
