@@ -14,8 +14,12 @@ from woollama.compression.shrinking import Shrinking
 from woollama.config.model import CompressionSettings
 
 
+class UnusableScorer(ValueError):
+    """The scorer that the configuration names cannot be had; the message says why."""
+
+
 def shrinking_of(settings: CompressionSettings, directory: Path) -> Shrinking:
-    """Raises `ValueError` for a scorer that cannot be had."""
+    """Raises `UnusableScorer`."""
     return Shrinking(_policy(settings), directory, **_rest(settings))
 
 
@@ -56,19 +60,21 @@ def _rest(settings: CompressionSettings) -> dict[str, Any]:
 
 
 def scorer_of(name: str) -> Scorer:
-    """The scorer of that name, or one of the user's own. Raises `ValueError`."""
+    """The scorer of that name, or one of the user's own. Raises `UnusableScorer`."""
     match name:
         case "bm25":
             return Bm25Scorer()
-        case "embedding":
-            return EmbeddingScorer()
-        case "hybrid":
-            return HybridScorer(EmbeddingScorer())
+        case "embedding" | "hybrid":
+            try:
+                embedding = EmbeddingScorer()
+            except ValueError as problem:
+                raise UnusableScorer(f"compression.scorer: {problem}") from None
+            return embedding if name == "embedding" else HybridScorer(embedding)
     module, _, attribute = name.partition(":")
     try:
         found = getattr(import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as problem:
-        raise ValueError(
+        raise UnusableScorer(
             f"compression.scorer: {name!r} is none of bm25, embedding, hybrid, and not found: {problem}"
         ) from None
     scorer: Scorer = found() if isinstance(found, type) else found

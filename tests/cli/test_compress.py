@@ -71,3 +71,13 @@ def test_wrong_arguments_are_told(shell: Shell, words: list[str], code: int, sai
     found = shell(*words)
     assert (found.returncode, found.stdout) == (code, b"")
     assert said in found.stderr.decode()
+
+
+def test_a_scorer_that_is_not_there_is_told_at_the_start(shell: Shell) -> None:
+    (shell.directory / "woollama.toml").write_text('[compression]\nscorer = "nowhere:Scorer"\n')
+    environ = {**shell.environ, "WOOLLAMA_CONFIG_DIR": str(shell.directory), "XDG_RUNTIME_DIR": str(shell.directory)}
+    command = [sys.executable, "-m", "woollama", "serve"]
+    found = subprocess.run(command, capture_output=True, env=environ, text=True, check=False)
+    assert found.returncode == 1
+    assert "compression.scorer: 'nowhere:Scorer' is none of bm25, embedding, hybrid, and not found" in found.stderr
+    assert "Traceback" not in found.stderr

@@ -111,11 +111,16 @@ def _serve(loaded: Loaded, environ: MutableMapping[str, str]) -> int:
     def daemon() -> Daemon:
         """Built when the sockets are ours: a second start ends before it has loaded what serving needs."""
         from woollama.app import Core, Daemon
+        from woollama.compressing import UnusableScorer
         from woollama.found_models import FoundModels
         from woollama.platform import state_dir
 
         found = FoundModels(state_dir(environ) / "models.json")
-        core = Core(loaded.config, environ, scrubber, found)
+        try:
+            core = Core(loaded.config, environ, scrubber, found)
+        except UnusableScorer as error:
+            complain(error)
+            raise SystemExit(1) from None
         return Daemon(core, scrubber=scrubber, loaded=loaded, load=lambda: load(None, environ))
 
     def render_error(path: str, error: RouterError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
