@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 IDLE_S = 600.0
 MOST_LENT = 16
 FAREWELL_S = 5.0
-LEVEL_TIMEOUT_S = 30.0
+SETTING_TIMEOUT_S = 30.0
 QUIETEST = "emergency"
 """What a lent connection is set to for a host that wants to hear nothing: an earlier one may have wanted more."""
 
@@ -104,6 +104,11 @@ class Lane:
                 async with self._open(self._whose, self._lose) as connection:
                     if (session := self._whose.session) is not None and session.log_level:
                         await set_level(connection, session.log_level)
+                    for uri in tuple(self.subscribed):  # an earlier one's, which was lost
+                        with suppress(PeerError):
+                            await connection.request(
+                                "resources/subscribe", {"uri": uri}, ToolContext(INTERNAL), SETTING_TIMEOUT_S
+                            )
                     self._opened.set_result(connection)
                     await self._until_lost_or_idle()
         except Exception as error:
@@ -133,7 +138,7 @@ class Lane:
 async def set_level(connection: Connection, level: str) -> None:
     if connection.logs and connection.era == "handshake":
         with suppress(PeerError):
-            await connection.request("logging/setLevel", {"level": level}, ToolContext(INTERNAL), LEVEL_TIMEOUT_S)
+            await connection.request("logging/setLevel", {"level": level}, ToolContext(INTERNAL), SETTING_TIMEOUT_S)
 
 
 class Lanes:
@@ -178,7 +183,9 @@ class Lanes:
     def own(self, session: HostSession) -> Lane:
         """The host's own, opened where it has none."""
         if (lane := self.of(session)) is None:
-            lane = self._of_host[session] = self._new(session.capabilities, session)
+            lost, lane = self._of_host.get(session), self._new(session.capabilities, session)
+            lane.subscribed |= lost.subscribed if lost is not None else set()
+            self._of_host[session] = lane
         return lane
 
     async def leave(self, session: HostSession) -> None:
