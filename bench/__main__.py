@@ -7,7 +7,9 @@ from bench import compression, gateways, overhead
 PARTS = {"compression": compression.main, "gateways": gateways.main, "overhead": overhead.main}
 
 if __name__ == "__main__":
-    part, *arguments = sys.argv[1:] or ["gateways"]
+    part, arguments = "gateways", sys.argv[1:]
+    if arguments and not arguments[0].startswith("-"):
+        part, *arguments = arguments
     if part not in PARTS:
         sys.exit(f"there is no part {part!r}; there are {', '.join(PARTS)}")
     sys.exit(PARTS[part](arguments))
