@@ -10,8 +10,9 @@ from tempfile import TemporaryDirectory
 
 from anyio.from_thread import start_blocking_portal
 
-from woollama.app import Core, Daemon
+from woollama.app import Core
 from woollama.config import load
+from woollama.daemon import Daemon
 from woollama.observe import Scrubber
 from woollama.server import InProcess, ServeOptions, options_of, serve_in_process
 

@@ -45,8 +45,9 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "reloading": DOMAIN | {"config"},
     "generation": DOMAIN | {"config", "core", "inferencing", "found_models", "toolservers"},
     "app": ALL | COMPOSITION,
-    "server": ALL | COMPOSITION | {"app"},
-    "cli": ALL | COMPOSITION | {"app", "server", "connect"},
+    "daemon": ALL | COMPOSITION | {"app"},
+    "server": ALL | COMPOSITION | {"app", "daemon"},
+    "cli": ALL | COMPOSITION | {"app", "daemon", "server", "connect"},
     "__main__": frozenset({"cli"}),
     "__init__": frozenset({"app", "config", "core", "domain"}),
 }

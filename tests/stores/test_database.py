@@ -91,6 +91,15 @@ async def test_two_that_open_an_empty_database_at_once_make_one_schema(url: str)
         await each.close()
 
 
+async def test_many_that_open_an_empty_file_at_once_all_get_in(tmp_path: Path) -> None:
+    for attempt in range(20):
+        url = f"sqlite://{tmp_path / f'{attempt}.db'}"
+        some = [open_database(url) for _ in range(4)]
+        await asyncio.gather(*(each.execute(ROW, f"h{number}") for number, each in enumerate(some)))
+        assert len(await ids(some[0])) == 4
+        await asyncio.gather(*(each.close() for each in some))
+
+
 async def test_the_file_is_its_owners_alone_from_the_first_instant(tmp_path: Path) -> None:
     database = open_database(f"sqlite://{tmp_path / 'deep' / 'state.db'}")
     await database.execute(ROW, "a")

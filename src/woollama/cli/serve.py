@@ -12,8 +12,8 @@ from woollama.cli.arguments import SubParsers, checked
 from woollama.cli.screen import complain
 
 if TYPE_CHECKING:
-    from woollama.app import Daemon
     from woollama.config import Loaded
+    from woollama.daemon import Daemon
     from woollama.domain.errors import RouterError
 
 LIMITS: Mapping[str, tuple[str, str, str]] = {
@@ -110,8 +110,9 @@ def _serve(loaded: Loaded, environ: MutableMapping[str, str]) -> int:
     @cache
     def daemon() -> Daemon:
         """Built when the sockets are ours: a second start ends before it has loaded what serving needs."""
-        from woollama.app import Core, Daemon
+        from woollama.app import Core
         from woollama.compressing import UnusableScorer
+        from woollama.daemon import Daemon
         from woollama.found_models import FoundModels
         from woollama.platform import state_dir
 

@@ -1,4 +1,4 @@
-"""What the core needs from the outside world, as protocols. Only `app.py` knows who implements them."""
+"""What the core needs from the outside world, as protocols. Only `app.py` and `daemon.py` know who implements them."""
 
 from __future__ import annotations
 
