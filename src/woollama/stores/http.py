@@ -71,7 +71,7 @@ class HttpStore:
             if answer.status_code >= 400:
                 raise StoreUnreachable(f"{self._url} answered {method} of a thread with status {answer.status_code}")
             return loads(answer.content) if answer.content else None
-        except httpx2.HTTPError as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError, httpx2.CookieConflict) as error:
             raise StoreUnreachable(f"{self._url} cannot be reached: {error or type(error).__name__}") from error
         except ValueError as error:
             raise StoreUnreachable(f"{self._url} answered with what is no JSON") from error

@@ -15,6 +15,7 @@ from woollama.domain.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from woollama.inferencers.http.refusals import redirected
 
 STATUS_OF_TYPE: Mapping[str, int] = {
     "invalid_request_error": 400,
@@ -73,6 +74,8 @@ def router_error_of(error: Exception, who: str) -> RouterError | None:
             return UpstreamTimeout(f"{who} did not answer in time")
         case anthropic.APIConnectionError() | httpx2.ConnectError() | httpx2.ProxyError():
             return UpstreamUnreachable(f"{who} cannot be reached: {_reason(error.__cause__ or error)}")
+        case anthropic.APIStatusError() if error.response.is_redirect:
+            return redirected(who, str(error.request.url), error.response.headers["location"].encode())
         case anthropic.APIStatusError():
             # An error inside a stream is raised with the stream's own status, which was a success.
             status = error.status_code if error.status_code >= 400 else None
