@@ -173,6 +173,47 @@ async def test_the_models_of_each_are_listed(name: str, tmp_path: Path) -> None:
     assert {key_in(request, name) for request in played.requests} == {key_for(name)}
 
 
+WITH_A_KEY = pytest.mark.parametrize("name", sorted(name for name, entry in SHIPPED.items() if "api_key_env" in entry))
+
+
+@WITH_A_KEY
+@pytest.mark.parametrize("model", ["woollama/plain", "{name}/mock-model"])
+async def test_without_its_key_it_is_not_asked_and_the_variable_is_named(name: str, model: str, tmp_path: Path) -> None:
+    async with ScriptedUpstream() as played:
+        environ = configure(tmp_path, name, played.origin + path_of(name))
+        variable = SHIPPED[name]["api_key_env"]
+        del environ[variable]
+        async with (
+            daemon(tmp_path, environ) as running,
+            httpx2.AsyncClient(base_url=running.url, timeout=PATIENCE_S, trust_env=False) as client,
+        ):
+            answer = await ask(client, model.format(name=name))
+
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["at_fault"]) == (401, "no_key", "router")
+    assert error["message"] == f"{name} needs {variable}, which is not set where the daemon runs"
+    assert not played.requests
+
+
+async def test_a_recipe_goes_on_to_the_inferencer_that_has_its_key(tmp_path: Path) -> None:
+    async with ScriptedUpstream() as played:
+        environ = configure(tmp_path, "openai", f"{played.origin}/v1")
+        del environ["OPENAI_API_KEY"]
+        (tmp_path / "inferencers.toml").write_text(f'[inferencers.near]\nbase_url = "{played.origin}/v1"\n')
+        (tmp_path / "recipes.toml").write_text(
+            '[recipes.plain]\ninferencer = "openai/gpt"\nfallbacks = ["near/mock-model"]\n'
+        )
+        played.answers(chat("It is noon."))
+        async with (
+            daemon(tmp_path, environ) as running,
+            httpx2.AsyncClient(base_url=running.url, timeout=PATIENCE_S, trust_env=False) as client,
+        ):
+            answer = await ask(client, "woollama/plain")
+
+    assert answer.headers["x-woollama-target"] == "near/mock-model"
+    assert answer.headers["x-woollama-attempts"] == "2"
+
+
 # --- Ollama: what its own words are needed for -----------------------------------------------------------------------
 
 

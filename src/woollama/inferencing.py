@@ -12,11 +12,12 @@ from urllib.parse import urlsplit
 from woollama.config.model import Config
 from woollama.config.model import Inferencer as Entry
 from woollama.core.route_of import Traits
+from woollama.domain.errors import NoKey
 from woollama.domain.ports import Forwarder, Inferencer, Spawner
 from woollama.domain.turns import Target
 from woollama.inferencers.claude_code.inferencer import ClaudeCodeInferencer
 from woollama.inferencers.emulated_tools.inferencer import EmulatedTools
-from woollama.inferencers.http.endpoint import Endpoint
+from woollama.inferencers.http.endpoint import Endpoint, no_key
 from woollama.inferencers.http.forwarder import UpstreamForwarder
 from woollama.inferencers.http.request import Patience
 from woollama.inferencers.http.transport import HttpClient
@@ -234,8 +235,13 @@ class Inferencing:
         return inferencer
 
     def _key_of(self, entry: Entry) -> Callable[[], str | None]:
-        name = entry.api_key_env
-        return lambda: self._key(name) if name else None
+        variable = entry.api_key_env
+        return partial(self._needed_key, entry.name, variable) if variable else no_key
+
+    def _needed_key(self, inferencer: str, variable: str) -> str:
+        if key := self._key(variable):
+            return key
+        raise NoKey(f"{inferencer} needs {variable}, which is not set where the daemon runs", code="no_key")
 
     def _key(self, name: str) -> str | None:
         return secret_of(self._environ, name)

@@ -64,6 +64,13 @@ class NotAuthorized(RouterError):
     at_fault: Fault = "client"
 
 
+class NoKey(RouterError):
+    """An inferencer that is asked with a key of ours, and there is none: another candidate may do."""
+
+    kind = "no_key"
+    status_hint = 401
+
+
 class Forbidden(RouterError):
     kind = "forbidden"
     status_hint = 403
