@@ -23,10 +23,11 @@ from woollama.core.names import Names
 from woollama.core.prefixes import Prefixes
 from woollama.core.remembered import Remembered
 from woollama.core.runs import Emit, Run, Runs
+from woollama.core.sampling import Sampling
 from woollama.core.toolboxes import Scoped
 from woollama.domain.turns import Turn
 from woollama.found_models import FoundModels
-from woollama.generation import Generation, server_spec
+from woollama.generation import Generation, server_specs
 from woollama.inferencers.managed.roster import Roster
 from woollama.inferencing import Inferencing
 from woollama.observe import LoggedToolbox, Scrubber
@@ -56,19 +57,24 @@ class Core:
         scrubber: Scrubber,
         found: FoundModels | None = None,
     ) -> None:
+        self._scrubber = scrubber
         self.supervisor = Supervisor()
         self.model_processes = Roster()
         self._kin = Kin(lambda: self.supervisor.pid)
         remembered = Remembered(state_dir(environ) / "approvals.json")
         self.approvals = Approvals(remembered, timeout_s=config.approvals.timeout_s)
-        specs, environment = map(server_spec, config.servers.values()), private_environment(environ)
+        specs, environment = server_specs(config), private_environment(environ)
         pins = Pins(state_dir(environ) / "pins", lambda tool: self.generation.confirms(tool), self.approvals.forget)
-        self.tool_servers = Fleet(specs, spawner=self.supervisor, environment=environment, pins=pins)
+        self.sampling = Sampling(
+            lambda: self.runs, self.approvals, lambda: self.generation.sampling_rules, self._scrubber.scrub
+        )
+        self.tool_servers = Fleet(
+            specs, spawner=self.supervisor, environment=environment, pins=pins, sampler=self.sampling
+        )
         self.toolbox = LoggedToolbox(
             Scoped(BoundedResults(self.tool_servers, lambda: self.config.limits.tool_result_bytes))
         )
         self._environ = environ
-        self._scrubber = scrubber
         self._found = found or FoundModels()
         self._continuations = Continuations()
         self.notifier = Notifier(config.approvals.notify, without_secrets(environ))
@@ -152,7 +158,7 @@ class Core:
         self._generation = generation
         self.approvals.timeout_s, self.notifier.command = config.approvals.timeout_s, config.approvals.notify
         self.runs.limit(config.limits.runs, config.limits.output_bytes)
-        self.tool_servers.update(map(server_spec, config.servers.values()))
+        self.tool_servers.update(server_specs(config))
         self.model_processes.keep_only(config.inferencers)
         reconfigured(self.shrinking, config.compression)
         self.state.reconfigure(config)

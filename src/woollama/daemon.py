@@ -63,6 +63,7 @@ class Daemon:
         core.toolbox.watch(lambda what, fields: self._feed.tell(what, **fields))
         core.model_processes.watch(lambda what, fields: self._feed.tell(what, **fields))
         core.toolbox.watch(lambda what, fields: self._metrics.see_tool(fields) if what == "tool.returned" else None)
+        core.sampling.observers.append(self._metrics.see_sampling)
         self._reloading = Reloading(loaded, load, self._reconfigure, tell=self._feed.tell)
         self._site = self._new_site()
         self._app = Watched(self._serve, self._metrics, self._feed, scrubber.scrub)

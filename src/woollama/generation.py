@@ -29,6 +29,7 @@ from woollama.core.prefixes import Prefixes
 from woollama.core.prices import Price, Prices
 from woollama.core.recipes import Recipe, Variable
 from woollama.core.runs import Emit
+from woollama.core.sampling import SamplingRules
 from woollama.core.truncation import play_fitted
 from woollama.domain.capabilities import Declared
 from woollama.domain.ports import Shrinker, Toolbox
@@ -74,6 +75,7 @@ class Generation:
             capabilities={name: _capabilities(entry) for name, entry in config.inferencers.items()},
         )
         self.policy = _tool_policy(config)
+        self.sampling_rules = SamplingRules(self.names.recipes.get(config.mcp.sampling_recipe), self.policy)
         self.prices = Prices({glob: _price(entry) for glob, entry in config.prices.items()})
         self._engine = Engine(
             self.names,
@@ -190,7 +192,9 @@ def _policy(entry: InferencerEntry) -> LeasePolicy:
     return LeasePolicy(**{field.name: getattr(entry, field.name) for field in fields(LeasePolicy)})
 
 
-def server_spec(entry: ToolServer) -> ServerSpec:
-    """A tool server as the fleet takes it."""
+def server_specs(config: Config) -> Iterator[ServerSpec]:
+    """The tool servers as the fleet takes them."""
     same = {field.name for field in fields(ServerSpec)} & {field.name for field in fields(ToolServer)}
-    return ServerSpec(**{name: getattr(entry, name) for name in same})
+    samples = bool(config.mcp.sampling_recipe)
+    for entry in config.servers.values():
+        yield ServerSpec(**{name: getattr(entry, name) for name in same}, samples=samples)

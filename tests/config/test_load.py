@@ -190,7 +190,6 @@ def test_a_section_or_entry_of_another_type_is_told(files: Files) -> None:
     ("name", "text", "key"),
     [
         ("woollama.toml", "[mcp]\nallow_remote_servers = true\n", "mcp.allow_remote_servers"),
-        ("woollama.toml", '[mcp]\nsampling_recipe = "r"\n', "mcp.sampling_recipe"),
     ],
 )
 def test_what_this_version_cannot_honour_is_an_error(files: Files, name: str, text: str, key: str) -> None:

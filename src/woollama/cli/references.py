@@ -64,6 +64,9 @@ def has_key(variable: str | None, environ: Mapping[str, str]) -> bool:
 
 def _names(loaded: Loaded, names: Names, environ: Mapping[str, str]) -> Iterator[Problem]:
     config = loaded.config
+    if (sampling := config.mcp.sampling_recipe) and sampling not in config.recipes:
+        hint = did_you_mean(sampling, config.recipes)
+        yield loaded.problem(("mcp", "sampling_recipe"), Finding(f"there is no recipe {sampling!r}", (), hint))
     leads: list[tuple[tuple[str | int, ...], str]] = [(("aliases", alias), alias) for alias in config.aliases]
     for recipe in _each_written(config):
         leads.append((("recipes", recipe.name, "inferencer"), f"woollama/{recipe.name}"))

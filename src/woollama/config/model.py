@@ -46,7 +46,7 @@ NOT_YET: Mapping[str, Mapping[str, object]] = {
     "recipes": {},
     "mcp.json": {},
     "servers": {},
-    "mcp": {"allow_remote_servers": False, "sampling_recipe": ""},
+    "mcp": {"allow_remote_servers": False},
     "woollama.toml": {},
 }
 """File or table -> key -> the value that asks for nothing, and so is fine."""
@@ -330,6 +330,9 @@ class StateSettings:
 class McpSettings:
     tools_budget_tokens: int = setting(
         0, whole(), "for recipes that say nothing of it: above it tools are found instead of shown; 0: never"
+    )
+    sampling_recipe: str = setting(
+        "", text, "the recipe that answers tool servers which ask for a model (sampling); unset: they are refused"
     )
 
 

@@ -17,7 +17,7 @@ How it ends
 Waiting and pausing
     A run that waits keeps its ask open as long as it lives (`ask`). A run that pauses leaves its ask behind (`leave`)
     and ends; a later turn collects the answer that came meanwhile (`collect`). Only a call can be left: a question is
-    asked while its tool is already at work, so it is always waited for.
+    asked while its tool is already at work, so it is always waited for, and so is a model that a tool asks for.
 
 What is remembered
     An answer may be given for the rest of a conversation, kept here, or for good, kept in `remembered`. Either way it
@@ -295,7 +295,7 @@ class RunAsker:
     async def ask(self, ask: Ask) -> Answer | None:
         turn = self._turn
         ask = replace(ask, run=turn.id, session=turn.state.session, caller=ask.caller or turn.caller.name)
-        if turn.on_ask == "pause" and ask.question is None:
+        if turn.on_ask == "pause" and ask.question is None and not ask.under_way:
             if (known := self._approvals.known(ask)) is not None:
                 return known
             await self._emit(Asked(self._approvals.leave(ask)))

@@ -270,6 +270,9 @@ class Runs:
             yield run
 
     async def _placed(self, turn: Turn, emit: Emit) -> None:
+        if turn.caller.depth:  # whoever waits for it has a place already, and might have the last one
+            await self._play(turn, emit)
+            return
         async with self.places.place(turn.caller.name):
             await self._play(turn, emit)
 

@@ -162,6 +162,8 @@ class ToolResult:
 class Ask:
     """A tool call that needs a person's yes before it runs, or a `question` that a tool asks in its middle.
 
+    `under_way`: what waits for it has begun and cannot be left until later, as with every question.
+
     `arguments` is JSON text as it will be sent, `preview` one line for people in which nothing is hidden. `pin` says
     whether the tool is still what it was when first seen. `confirm_by` says whose yes counts: `client` lets the
     requesting client approve by itself. `run` is the turn that it belongs to, `session` the conversation or connection.
@@ -186,6 +188,7 @@ class Ask:
     recipe_digest: str = ""
     asked_at: float = 0.0
     expires_at: float = 0.0
+    under_way: bool = False
 
     @property
     def name(self) -> str:

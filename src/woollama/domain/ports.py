@@ -164,6 +164,19 @@ class ToolContext:
     host: Host | None = None
 
 
+class Sampler(Protocol):
+    """Asks a model for a tool server that cannot do so through the host of its call (MCP's sampling)."""
+
+    async def sample(
+        self, server: str, params: Mapping[str, Json], context: ToolContext, asker: Asker | None
+    ) -> Mapping[str, Json]:
+        """The result of `sampling/createMessage`, for a call that is made in `context`. Raises `PeerError`.
+
+        Without an `asker` it is not known whose call it is, and everybody is asked who can answer for anyone.
+        """
+        ...
+
+
 class Toolbox(Protocol):
     """A set of tools that may be offered and called. Policies are wrappers around another toolbox."""
 

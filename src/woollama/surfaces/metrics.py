@@ -129,9 +129,16 @@ class Metrics:
         error = str(fields.get("error") or "")
         http = {"http_request_method": method, "http_response_status_code": str(status), "error_type": error}
         self._http.observe(seconds, http)
-        surface = fields.get("surface")
-        if surface is None:
-            return
+        if fields.get("surface") is not None:
+            self._see_answer(seconds, error, fields, caller)
+
+    def see_sampling(self, fields: Mapping[str, Field], caller: str) -> None:
+        """A model has answered a tool server, or failed to. `fields` are those of its log line."""
+        error = str(fields.get("error") or "")
+        self._see_answer(float(fields.get("ms") or 0) / 1000, error, {**fields, "surface": "sampling"}, caller)
+
+    def _see_answer(self, seconds: float, error: str, fields: Mapping[str, Field], caller: str) -> None:
+        surface = fields["surface"]
         inferencer, _, model = str(fields.get("target") or "").partition("/")
         labels = {
             "gen_ai_operation_name": _OPERATIONS.get(str(surface), str(surface).replace("/", "_")),

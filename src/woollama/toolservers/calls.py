@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -19,7 +21,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from woollama.domain.ids import new_id
 from woollama.domain.messages import Answer, Ask, Json
 from woollama.domain.peers import Host, HostSession, PeerError
-from woollama.domain.ports import ToolContext
+from woollama.domain.ports import Sampler, ToolContext
+from woollama.domain.turns import INTERNAL
 from woollama.domain.visible import visible
 
 log = logging.getLogger(__name__)
@@ -33,6 +36,8 @@ class ToolCallInFlight:
         self.arguments = arguments
         self.context = context
         self.limit = anyio.move_on_after(timeout_s)
+        self.sampling: set[asyncio.Task[Mapping[str, Json]]] = set()
+        """What it waits for a model to say; of no use to anybody once the call is over."""
         self._asking = 0
         self._left_s = timeout_s
 
@@ -59,10 +64,18 @@ class CallsInFlight:
     also hears what belongs to no call), or are one parked call's.
     """
 
-    def __init__(self, server: str, *, is_own: bool = False, session: HostSession | None = None) -> None:
+    def __init__(
+        self,
+        server: str,
+        *,
+        is_own: bool = False,
+        session: HostSession | None = None,
+        sampler: Sampler | None = None,
+    ) -> None:
         self._server = server
         self._is_own = is_own
         self._session = session
+        self._sampler = sampler
         self._calls: dict[ToolCallInFlight, None] = {}  # in the order of their beginning
         self._current: ContextVar[ToolCallInFlight | None] = ContextVar("current_call", default=None)
 
@@ -78,6 +91,8 @@ class CallsInFlight:
         finally:
             self._current.reset(token)
             del self._calls[call]
+            for task in call.sampling:
+                task.cancel()
 
     @property
     def host(self) -> Host | None:
@@ -119,9 +134,40 @@ class CallsInFlight:
     async def sample(
         self, context: ClientRequestContext, params: types.CreateMessageRequestParams
     ) -> types.CreateMessageResult | types.CreateMessageResultWithTools | types.ErrorData:
+        """By the host of the call where it can, else by a model that the owner has chosen for it."""
+        call = self._asked()
+        host = call.context.host if call else self._session
+        if self._sampler is not None and (host is None or "sampling" not in host.capabilities):
+            return await self._sampled(self._sampler, [call] if call else list(self._calls), params)
         with_tools = params.tools is not None or params.tool_choice is not None
         result = types.CreateMessageResultWithTools if with_tools else types.CreateMessageResult
         return await self._relayed("sampling/createMessage", params, TypeAdapter(result))
+
+    async def _sampled(
+        self, sampler: Sampler, calls: Sequence[ToolCallInFlight], params: types.CreateMessageRequestParams
+    ) -> types.CreateMessageResult | types.ErrorData:
+        """`calls` are those that it can be for: with several, it is for somebody whom nobody needs to guess."""
+        if not calls or len({call.context.caller.scope for call in calls}) > 1:
+            log.info("%s asked for a model, and it cannot be told for which call: refused", self._server)
+            return types.ErrorData(code=types.INVALID_REQUEST, message="it cannot be told for which call that is")
+        deepest = max((call.context for call in calls), key=lambda context: context.caller.depth)
+        context = deepest if len(calls) == 1 else ToolContext(replace(deepest.caller, name=INTERNAL.name))
+        task = asyncio.create_task(sampler.sample(self._server, _wire(params), context, context.asker))
+        with ExitStack() as stopped:
+            for call in calls:
+                stopped.enter_context(call.clock_stopped())
+                call.sampling.add(task)
+            try:
+                await asyncio.wait({task})
+            finally:
+                task.cancel()
+        try:
+            return types.CreateMessageResult.model_validate(task.result(), by_name=False)
+        except asyncio.CancelledError:
+            return types.ErrorData(code=types.INVALID_REQUEST, message="the call that it was for is over")
+        except PeerError as error:
+            log.info("%s got no answer of a model: %s", self._server, error)
+            return types.ErrorData(code=error.code, message=error.message, data=error.data)
 
     async def roots(self, context: ClientRequestContext) -> types.ListRootsResult | types.ErrorData:
         return await self._relayed("roots/list", None, TypeAdapter(types.ListRootsResult))
@@ -141,7 +187,8 @@ class CallsInFlight:
         host = call.context.host if call else self._session
         if host is None:
             log.info("%s asked for %s, which nobody can answer: refused", self._server, method)
-            return types.ErrorData(code=types.INVALID_REQUEST, message=f"nobody can answer {method} here")
+            hint = ": sampling_recipe in [mcp] of woollama.toml is not set" if method.startswith("sampling/") else ""
+            return types.ErrorData(code=types.INVALID_REQUEST, message=f"nobody can answer {method} here{hint}")
         try:
             if call is None:
                 return result.validate_python(await host.ask(method, _wire(params)), by_name=False)

@@ -16,10 +16,10 @@ from mcp_types.version import LATEST_MODERN_VERSION
 import woollama
 from woollama.domain.messages import Json
 from woollama.domain.peers import HostSession, ListKind
-from woollama.domain.ports import Spawner
 from woollama.toolservers.calls import CallsInFlight
 from woollama.toolservers.connection import Changes, Connection
 from woollama.toolservers.declaring import declaring
+from woollama.toolservers.means import Means
 from woollama.toolservers.spec import Era, ServerSpec
 from woollama.toolservers.sse import sse_streams
 from woollama.toolservers.stdio import stdio_streams
@@ -52,9 +52,8 @@ EVERYBODYS = Whose(FORMS, is_own=False)
 @asynccontextmanager
 async def connect(
     spec: ServerSpec,
+    means: Means,
     *,
-    spawner: Spawner,
-    environment: Mapping[str, str],
     era: Era,
     lose: Callable[[str], None],
     log_line: Callable[[str], None],
@@ -65,7 +64,8 @@ async def connect(
 
     `updated` hears of the resources that this connection has subscribed to.
     """
-    calls = CallsInFlight(spec.name, is_own=whose.is_own, session=whose.session)
+    sampler = means.sampler if spec.samples else None
+    calls = CallsInFlight(spec.name, is_own=whose.is_own, session=whose.session, sampler=sampler)
     changes = Changes()
     junk_seen = 0
 
@@ -83,10 +83,11 @@ async def connect(
 
     def declared() -> Mapping[str, Json]:
         host = calls.host
-        return whose.capabilities if host is None or whose.is_own else host.capabilities
+        can = whose.capabilities if host is None or whose.is_own else host.capabilities
+        return {"sampling": {}, **can} if sampler is not None else can
 
     client = Client(
-        declaring(_streams(spec, spawner, environment, lose, log_line, calls), declared),
+        declaring(_streams(spec, means, lose, log_line, calls), declared),
         mode=MODES["handshake" if spec.transport == "sse" else era],  # the modern era has no such transport
         elicitation_callback=calls.elicit,
         sampling_callback=calls.sample,
@@ -106,8 +107,7 @@ async def connect(
 
 def _streams(
     spec: ServerSpec,
-    spawner: Spawner,
-    environment: Mapping[str, str],
+    means: Means,
     lose: Callable[[str], None],
     log_line: Callable[[str], None],
     calls: CallsInFlight,
@@ -116,21 +116,20 @@ def _streams(
         return http_streams(spec, lose, lambda: calls.host)
     if spec.transport == "sse":
         return sse_streams(spec, lose)
-    return _spawned(spec, spawner, environment, lose, log_line)
+    return _spawned(spec, means, lose, log_line)
 
 
 @asynccontextmanager
 async def _spawned(
     spec: ServerSpec,
-    spawner: Spawner,
-    environment: Mapping[str, str],
+    means: Means,
     lose: Callable[[str], None],
     log_line: Callable[[str], None],
 ) -> AsyncIterator[Any]:
     assert spec.command is not None
-    child = await spawner.spawn(
+    child = await means.spawner.spawn(
         [spec.command, *spec.args],
-        env={**environment, **spec.env},
+        env={**means.environment, **spec.env},
         cwd=spec.cwd,
         pipes=True,
         log_line=log_line,

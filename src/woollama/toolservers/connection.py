@@ -23,7 +23,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from woollama.domain.messages import Json
-from woollama.domain.peers import ListKind, PeerError
+from woollama.domain.peers import Host, ListKind, PeerError
 from woollama.domain.ports import ToolContext
 from woollama.domain.tools import Invalid, Returned, TimedOut, Tool
 from woollama.toolservers.calls import CallsInFlight
@@ -218,7 +218,7 @@ class Connection:
             more = {"inputResponses": answers, "requestState": state, "_meta": self._meta(context)}
             said = {**params, **{key: value for key, value in more.items() if value}}
             result = await self._sent(Request(method=method, params=said), _progress(context))
-            if passes or result.get("resultType") != "input_required":
+            if result.get("resultType") != "input_required" or (passes and not _is_for_us(result, host)):
                 return result
             wanted = types.InputRequiredResult.model_validate(result)
             answers, state = await self._answers(wanted.input_requests or {}), wanted.request_state
@@ -292,6 +292,12 @@ class Connection:
                     return
                 log.debug("%s: cannot listen for changes: %s", self._server, error)
             await anyio.sleep(RELISTEN_S)
+
+
+def _is_for_us(wanted: Mapping[str, Json], host: Host | None) -> bool:
+    """Whether a server wants a model's answer that the host cannot give. Then all of it is ours to ask for."""
+    asked = [request.get("method") for request in (wanted.get("inputRequests") or {}).values()]
+    return host is not None and "sampling/createMessage" in asked and "sampling" not in host.capabilities
 
 
 def _progress(context: ToolContext) -> ProgressFnT | None:

@@ -10,8 +10,9 @@ from fnmatch import fnmatchcase
 
 from woollama.domain.errors import BadRequest, Conflict, UnknownServer
 from woollama.domain.messages import Json
-from woollama.domain.ports import ChangedTool, ServerHealth, Spawner, ToolContext
+from woollama.domain.ports import ChangedTool, Sampler, ServerHealth, Spawner, ToolContext
 from woollama.domain.tools import Denied, Example, Function, Invalid, Tool, ToolOutcome
+from woollama.toolservers.means import Means
 from woollama.toolservers.names import WireNames
 from woollama.toolservers.peers import ServersAsPeers
 from woollama.toolservers.per_client import PerClient
@@ -40,13 +41,13 @@ class Fleet:
         spawner: Spawner,
         environment: Mapping[str, str],
         pins: Pins | None = None,
+        sampler: Sampler | None = None,
     ) -> None:
         self._names = WireNames()
         self._known: dict[tuple[str, str], Function] = {}
         self._listeners: list[Callable[[], None]] = []
         self._updates = Updates()
-        self._spawner = spawner
-        self._environment = environment
+        self._means = Means(spawner, environment, sampler)
         self._pins = pins or Pins()
         self._servers = {spec.name: self._server(spec) for spec in specs}
         self._leaving: dict[asyncio.Task[None], Server] = {}
@@ -96,8 +97,7 @@ class Fleet:
         kind = PerClient if spec.sharing == "per-client" else Server
         return kind(
             spec,
-            spawner=self._spawner,
-            environment=self._environment,
+            means=self._means,
             pins=self._pins,
             on_tools=self._renew,
             updates=self._updates,

@@ -23,9 +23,10 @@ import anyio
 
 from woollama.domain.messages import Json
 from woollama.domain.peers import Host, HostSession, PeerError
-from woollama.domain.ports import Spawner, ToolContext
+from woollama.domain.ports import ToolContext
 from woollama.domain.turns import INTERNAL
 from woollama.toolservers.losses import ConnectionLost, leaf
+from woollama.toolservers.means import Means
 from woollama.toolservers.spec import Era, ServerSpec
 
 if TYPE_CHECKING:
@@ -144,17 +145,9 @@ async def set_level(connection: Connection, level: str) -> None:
 class Lanes:
     """All of one server's. `one` gives the one that a request goes over."""
 
-    def __init__(
-        self,
-        spec: ServerSpec,
-        *,
-        spawner: Spawner,
-        environment: Mapping[str, str],
-        log_line: Callable[[str], None],
-    ) -> None:
+    def __init__(self, spec: ServerSpec, means: Means, log_line: Callable[[str], None]) -> None:
         self._spec = spec
-        self._spawner = spawner
-        self._environment = environment
+        self._means = means
         self._log_line = log_line
         self._of_host: dict[HostSession, Lane] = {}
         self._lent: defaultdict[str, list[Lane]] = defaultdict(list)
@@ -229,8 +222,7 @@ class Lanes:
         with anyio.fail_after(self._spec.start_timeout_s) as starting:
             async with connect(
                 self._spec,
-                spawner=self._spawner,
-                environment=self._environment,
+                self._means,
                 era="handshake",
                 lose=lose,
                 log_line=self._log_line,

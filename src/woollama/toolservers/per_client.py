@@ -14,10 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from woollama.domain.messages import Json
-from woollama.domain.ports import ServerHealth, Spawner, ToolContext
+from woollama.domain.ports import ServerHealth, ToolContext
 from woollama.domain.tools import Offline, Tool, ToolOutcome
 from woollama.domain.turns import Caller
 from woollama.platform import process_lives
+from woollama.toolservers.means import Means
 from woollama.toolservers.pins import Pins
 from woollama.toolservers.server import Server
 from woollama.toolservers.spec import ServerSpec
@@ -44,13 +45,12 @@ class PerClient(Server):
         self,
         spec: ServerSpec,
         *,
-        spawner: Spawner,
-        environment: Mapping[str, str],
+        means: Means,
         pins: Pins,
         on_tools: Callable[[], None],
         updates: Updates,
     ) -> None:
-        super().__init__(spec, spawner=spawner, environment=environment, pins=pins, on_tools=on_tools, updates=updates)
+        super().__init__(spec, means=means, pins=pins, on_tools=on_tools, updates=updates)
         self._of_clients: dict[Client, _Own] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._looking: asyncio.Task[None] | None = None
@@ -91,8 +91,7 @@ class PerClient(Server):
         spec = replace(self.spec, label=f"{self.spec.name}/{self._made}")
         server = Server(
             spec,
-            spawner=self._spawner,
-            environment=self._environment,
+            means=self._means,
             pins=self._pins,
             on_tools=lambda: None,
             updates=self._updates,

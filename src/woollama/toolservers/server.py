@@ -16,10 +16,11 @@ import anyio
 
 from woollama.domain.messages import Json
 from woollama.domain.peers import Host, HostSession, PeerError, ServerListing
-from woollama.domain.ports import ServerHealth, Spawner, ToolContext
+from woollama.domain.ports import ServerHealth, ToolContext
 from woollama.domain.tools import Offline, Returned, Tool, ToolOutcome
 from woollama.toolservers.lanes import Lanes, needs_own, set_level
 from woollama.toolservers.losses import ConnectionLost, leaf, why_not_started
+from woollama.toolservers.means import Means
 from woollama.toolservers.pins import Pins
 from woollama.toolservers.spec import Era, ServerSpec
 from woollama.toolservers.watched import Updates, Watched
@@ -53,8 +54,7 @@ class Server:
         self,
         spec: ServerSpec,
         *,
-        spawner: Spawner,
-        environment: Mapping[str, str],
+        means: Means,
         pins: Pins,
         on_tools: Callable[[], None],
         updates: Updates,
@@ -64,12 +64,11 @@ class Server:
         self.tools: tuple[Tool, ...] = ()
         self.others = ServerListing(spec.name, spec.name if spec.prefix is None else spec.prefix)
         self.watched = Watched()
-        self.lanes = Lanes(spec, spawner=spawner, environment=environment, log_line=self._log_line)
+        self.lanes = Lanes(spec, means, self._log_line)
         self.state: Health = "disabled" if spec.disabled else "starting"
         self.attempts = 0
         self.last_error: str | None = None
-        self._spawner = spawner
-        self._environment = environment
+        self._means = means
         self._pins = pins
         self._has_listed = False
         self._on_tools = on_tools
@@ -307,8 +306,7 @@ class Server:
             with anyio.fail_after(self.spec.start_timeout_s) as starting:
                 async with connect(
                     self.spec,
-                    spawner=self._spawner,
-                    environment=self._environment,
+                    self._means,
                     era=self._era,
                     lose=lose,
                     log_line=self._log_line,

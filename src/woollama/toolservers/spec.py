@@ -22,7 +22,7 @@ class ServerSpec:
     `env` is laid over the private environment that every server gets. `timeout_s` bounds one call, `start_timeout_s`
     a start with everything it may download. `disabled_tools` are names or globs. `prefix` stands before the wire names
     of its tools: the server's name where it is unset, nothing where it is empty. `label` is what its process is called
-    where it is one of several.
+    where it is one of several. `samples`: it is told that it may ask for a model, whoever calls it.
     """
 
     name: str
@@ -41,6 +41,7 @@ class ServerSpec:
     pin: PinMode | None = None
     sharing: Sharing = "shared"
     label: str = ""
+    samples: bool = False
     prefix: str | None = None
     disabled: bool = False
 
