@@ -22,8 +22,8 @@ FEWEST_RECORDS = 4
 _NEXT = re.compile(r"([ \t\r\n]*,[ \t\r\n]*)")
 _OPENING = re.compile(r"\[[ \t\r\n]*(?=[{\[\"\-0-9tfnNI])")
 _PIECES = re.compile(
-    r'("(?:[^"\\]|\\.)*"[ \t\r\n]*:[ \t\r\n]*)?'
-    r'(?:([{\[])|("(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+\-]*|true|false|null|NaN|-?Infinity))',
+    r'("[^"\\]*+(?:\\.[^"\\]*+)*+"[ \t\r\n]*+:[ \t\r\n]*+)?'
+    r'(?:([{\[])|("[^"\\]*+(?:\\.[^"\\]*+)*+"|-?[0-9][0-9.eE+\-]*|true|false|null|NaN|-?Infinity))',
     re.DOTALL,
 )
 _DECODER = json.JSONDecoder(strict=False)

@@ -31,6 +31,9 @@ _NONE_BEFORE = re.compile(r"(?:\b0|\bno|\bzero|\bwithout|\b0 \w{1,12}|keine?|san
 _NONE_AFTER = re.compile(r'[a-z_]{0,8}"?\s{0,2}[=:]\s{0,2}"?(?:0(?![\d.])|null|none|false|nil|no\b|""|\[\])')
 
 
+_NO_LETTERS = bytes(code if code > 127 or chr(code).isalpha() else ord(" ") for code in range(256))
+
+
 def _words() -> tuple[str, ...]:
     text = _ERRORS
     for phrase in _PHRASES:
@@ -47,13 +50,23 @@ def errors_and_warnings(units: Sequence[str]) -> tuple[list[int], list[int]]:
     joined = "\x00".join(lowered)
     starts = list(accumulate((len(unit) + 1 for unit in lowered), initial=0))
     original = "\x00".join(units)
-    wrong = _units_with(ERRORS, joined, original, starts)
-    warned = _units_with(_WARNINGS, joined, original, starts) - wrong
+    there = _letters_of(joined)
+    wrong = _units_with([word for word in ERRORS if _may_be_in(word, there)], joined, original, starts)
+    warned = _units_with([word for word in _WARNINGS if _may_be_in(word, there)], joined, original, starts) - wrong
     return sorted(wrong), sorted(warned)
 
 
 def tells_of_error(text: str) -> bool:
     return bool(errors_and_warnings([text])[0])
+
+
+def _letters_of(text: str) -> bytes:
+    """Each run of letters in `text` once. Most words of the lists are in none of them, and a text is not read for those."""
+    return b" ".join(set(text.encode("utf-8", "surrogatepass").translate(_NO_LETTERS).split()))
+
+
+def _may_be_in(word: str, there: bytes) -> bool:
+    return all(part in there for part in word.encode().translate(_NO_LETTERS).split())
 
 
 def _units_with(words: Sequence[str], joined: str, original: str, starts: Sequence[int]) -> set[int]:
