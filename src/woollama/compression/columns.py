@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from woollama.compression.outliers import standing_out
@@ -15,33 +15,43 @@ MOST_MISSES = 20
 NUMERIC_SHARE = 0.9
 MOST_COLUMNS = 64
 SHOWN_CHARS = 24
+_NUMBERS = frozenset({int, float, str})
 Column = dict[int, Any]
 """Record number -> value."""
 
 
 def columns_of(values: Sequence[Any]) -> dict[str, Column]:
     """The scalar values of records by name; of an object inside one, by `outer.inner`."""
-    columns: defaultdict[str, Column] = defaultdict(dict)
+    columns: dict[str, Column] = {}
+    column_of = columns.get
     for number, value in enumerate(values):
-        for name, scalar in _scalars(value):
-            if name in columns or len(columns) < MOST_COLUMNS:
-                columns[name][number] = scalar
+        for name, scalar in value.items() if type(value) is dict else _named(value):
+            kind = type(scalar)
+            if kind is dict:
+                inner = [(f"{name}.{key}", deeper) for key, deeper in scalar.items()]
+            elif kind is list:
+                continue
+            else:
+                column = column_of(name)
+                if column is not None:
+                    column[number] = scalar
+                    continue
+                inner = [(str(name), scalar)]
+            for deeper_name, deeper in inner:
+                if type(deeper) is not dict and type(deeper) is not list:
+                    column = column_of(deeper_name)
+                    if column is None and len(columns) < MOST_COLUMNS:
+                        column = columns[deeper_name] = {}
+                    if column is not None:
+                        column[number] = deeper
     return columns
 
 
-def _scalars(value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if isinstance(inner, dict):
-                for deeper, innermost in inner.items():
-                    if not isinstance(innermost, dict | list):
-                        yield f"{key}.{deeper}", innermost
-            elif not isinstance(inner, list):
-                yield str(key), inner
-    elif isinstance(value, list):
-        yield from ((str(index), inner) for index, inner in enumerate(value) if not isinstance(inner, dict | list))
-    else:
-        yield "", value
+def _named(value: Any) -> Iterable[tuple[str, Any]]:
+    """The values of what is no object: of a list by their places."""
+    if isinstance(value, list):
+        return [(str(index), inner) for index, inner in enumerate(value) if not isinstance(inner, dict)]
+    return (("", value),)
 
 
 def odd_ones(values: Sequence[Any], columns: dict[str, Column]) -> tuple[list[int], list[int], list[int]]:
@@ -67,6 +77,14 @@ def odd_ones(values: Sequence[Any], columns: dict[str, Column]) -> tuple[list[in
 
 def numeric(column: Column) -> dict[int, float]:
     """The finite numbers of a column, if it is one of numbers. Texts that are numbers count, as in CSV."""
+    if _NUMBERS.issuperset(map(type, column.values())):
+        try:
+            quickly = dict(zip(column, map(float, column.values()), strict=True))
+        except (ValueError, OverflowError):
+            pass  # one of them is none
+        else:
+            if math.isfinite(sum(quickly.values())):
+                return quickly
     found: dict[int, float] = {}
     misses = 0
     for number, value in column.items():

@@ -21,7 +21,7 @@ def line_families(lines: Sequence[str], apart: frozenset[int] = frozenset()) -> 
     """The families of `lines`; those numbered in `apart` belong to none."""
     numbers = [number for number in range(len(lines)) if number not in apart]
     split = _delimiter([lines[number] for number in numbers[:: max(1, len(numbers) // 64)]])
-    found = _families(numbers, [split.split(lines[number]) for number in numbers])
+    found = _families(numbers, [_pieces(lines[number], split) for number in numbers])
     if split is not _SPACE:
         return found
     if 2 * _saved(found) < sum(map(len, lines)):
@@ -53,7 +53,7 @@ def _families(numbers: Sequence[int], rows: Sequence[Sequence[str]]) -> list[Fam
 
 def _with_free_ends(lines: Sequence[str], numbers: Sequence[int]) -> list[Family]:
     """Rows that begin alike and end in a text of any length, as those of `ps` do."""
-    rows = {number: _SPACE.split(lines[number]) for number in numbers}
+    rows = {number: _pieces(lines[number], _SPACE) for number in numbers}
     long = [number for number in numbers if len(rows[number]) // 2 >= FEW_FIELDS]
     if len(long) < SMALLEST_FAMILY:
         return []
@@ -61,6 +61,16 @@ def _with_free_ends(lines: Sequence[str], numbers: Sequence[int]) -> list[Family
     fields = min(counts[len(counts) // 20], MOST_FIELDS)
     long = [number for number in long if len(rows[number]) // 2 >= fields]
     return _families(long, [_SPACE.split(lines[number], maxsplit=fields) for number in long])
+
+
+def _pieces(line: str, split: re.Pattern[str]) -> Sequence[str]:
+    """Words and what stands between them, in turn."""
+    if split is not _SPACE or "  " in line or "\t" in line:
+        return split.split(line)
+    words = line.split(" ")
+    pieces = [" "] * (2 * len(words) - 1)
+    pieces[::2] = words
+    return pieces
 
 
 def _delimiter(sample: Sequence[str]) -> re.Pattern[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
 _ERRORS = (
@@ -41,7 +41,14 @@ def _words() -> tuple[str, ...]:
     return (*text.split(), *_PHRASES)
 
 
-ERRORS = _words()
+def _in_letters(words: Iterable[str]) -> _Words:
+    """Each word with the longest run of letters in it."""
+    return tuple((word, max(word.encode().translate(_NO_LETTERS).split(), key=len)) for word in words)
+
+
+_Words = Sequence[tuple[str, bytes]]
+_ERRORS_IN = _in_letters(_words())
+_WARNINGS_IN = _in_letters(_WARNINGS)
 
 
 def errors_and_warnings(units: Sequence[str]) -> tuple[list[int], list[int]]:
@@ -51,8 +58,8 @@ def errors_and_warnings(units: Sequence[str]) -> tuple[list[int], list[int]]:
     starts = list(accumulate((len(unit) + 1 for unit in lowered), initial=0))
     original = "\x00".join(units)
     there = _letters_of(joined)
-    wrong = _units_with([word for word in ERRORS if _may_be_in(word, there)], joined, original, starts)
-    warned = _units_with([word for word in _WARNINGS if _may_be_in(word, there)], joined, original, starts) - wrong
+    wrong = _units_with(_ERRORS_IN, there, joined, original, starts)
+    warned = _units_with(_WARNINGS_IN, there, joined, original, starts) - wrong
     return sorted(wrong), sorted(warned)
 
 
@@ -65,14 +72,10 @@ def _letters_of(text: str) -> bytes:
     return b" ".join(set(text.encode("utf-8", "surrogatepass").translate(_NO_LETTERS).split()))
 
 
-def _may_be_in(word: str, there: bytes) -> bool:
-    return all(part in there for part in word.encode().translate(_NO_LETTERS).split())
-
-
-def _units_with(words: Sequence[str], joined: str, original: str, starts: Sequence[int]) -> set[int]:
+def _units_with(words: _Words, there: bytes, joined: str, original: str, starts: Sequence[int]) -> set[int]:
     found: set[int] = set()
-    for word in words:
-        at = joined.find(word)
+    for word, letters in words:
+        at = joined.find(word) if letters in there else -1
         while at >= 0:
             number = bisect_right(starts, at) - 1
             if number not in found and _is_meant(joined, original, at, word):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 LONGEST_PHRASE = 48
 _BEFORE_A_VALUE = re.compile(r".*(?:[/\[({<\"'=:,;@#]|(?<=\w)-|(?<=\d)T)", re.DOTALL)
@@ -23,27 +24,33 @@ class Slot:
     width: int = 0
     right: bool = False
 
-    def fill(self, cell: str) -> str:
-        if not self.width:
-            return cell
-        return cell.rjust(self.width) if self.right else cell.ljust(self.width)
+    @property
+    def format(self) -> str:
+        """As `%` wants it between its sign and the `s`."""
+        return f"{'' if self.right else '-'}{self.width}" if self.width else ""
 
 
 PLAIN = Slot()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Template:
     """`constants` has one text more than there are `slots`: before, between and after them."""
 
     constants: tuple[str, ...]
     slots: tuple[Slot, ...]
 
+    @cached_property
+    def _format(self) -> str:
+        first, *others = (constant.replace("%", "%%") for constant in self.constants)
+        pairs = zip(self.slots, others, strict=True)
+        return first + "".join(f"%{slot.format}s{constant}" for slot, constant in pairs)
+
     def fill(self, cells: Sequence[str]) -> str:
-        pieces = [self.constants[0]]
-        for slot, cell, constant in zip(self.slots, cells, self.constants[1:], strict=True):
-            pieces += (slot.fill(cell), constant)
-        return "".join(pieces)
+        """Raises `ValueError` where there are not as many cells as slots."""
+        if len(cells) != len(self.slots):
+            raise ValueError(f"{len(cells)} cells for {len(self.slots)} slots")
+        return self._format % tuple(cells)
 
 
 class Fitting:
