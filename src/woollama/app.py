@@ -33,7 +33,7 @@ from woollama.inferencing import Inferencing
 from woollama.observe import LoggedToolbox, Scrubber
 from woollama.platform import state_dir
 from woollama.processes.children import Supervisor
-from woollama.processes.environment import private_environment
+from woollama.processes.environment import private_environment, worker_environment
 from woollama.processes.kin import Kin
 from woollama.processes.notify import Notifier
 from woollama.processes.table import process_table, server_states
@@ -79,7 +79,9 @@ class Core:
         self._continuations = Continuations()
         self.notifier = Notifier(config.approvals.notify, without_secrets(environ))
         self.prefixes = Prefixes()
-        self.shrinking = shrinking_of(config.compression, state_dir(environ))
+        self.shrinking = shrinking_of(
+            config.compression, state_dir(environ), self.supervisor, worker_environment(environ)
+        )
         self.shrunk = ShrunkBodies(self.shrinking)
         self.state = State(config, environ, self.tool_servers)
         scrubber.add(*self.state.secrets())
@@ -174,7 +176,7 @@ class Core:
             kept = (self.supervisor.close, self._generation.inferencing.close, *processes, self.state.close)
             for close in kept:
                 last_first.push_async_callback(close)
-            last_first.callback(self.shrinking.close)
+            last_first.push_async_callback(self.shrinking.close)
             await self.runs.close()
             if self._following is not None:
                 self._following.cancel()

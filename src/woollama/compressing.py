@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
 from woollama.compression import Bm25Scorer, EmbeddingScorer, HybridScorer, Policy, Scorer
+from woollama.compression.apart import Apart
 from woollama.compression.block import Level
 from woollama.compression.policy import AGGRESSIVE, AUTO, EXCLUDED_TOOLS
 from woollama.compression.shrinking import Shrinking
 from woollama.config.model import CompressionSettings
+from woollama.domain.ports import Spawner
 
 
 class UnusableScorer(ValueError):
     """The scorer that the configuration names cannot be had; the message says why."""
 
 
-def shrinking_of(settings: CompressionSettings, directory: Path) -> Shrinking:
-    """Raises `UnusableScorer`."""
-    return Shrinking(_policy(settings), directory, **_rest(settings))
+def shrinking_of(
+    settings: CompressionSettings, directory: Path, spawner: Spawner, environment: Mapping[str, str]
+) -> Shrinking:
+    """`environment` is for the process of large texts. Raises `UnusableScorer`."""
+    return Shrinking(_policy(settings), directory, **_rest(settings), apart=Apart(spawner, environment))
 
 
 def reconfigured(shrinking: Shrinking, settings: CompressionSettings) -> None:

@@ -65,7 +65,7 @@ def changes(count: int) -> str:
 
 def prose(count: int) -> str:
     r = random.Random(5)
-    words = "the gate and its sluice were opened late because nobody had found out who keeps the key of it".split()
+    words = ["the", "gate", "and", "sluice", "were", "opened", "late", "because", "nobody", "keeps", "its", "key"]
     return "\n\n".join(" ".join(r.choices(words, k=18)).capitalize() + "." for _ in range(count))
 
 

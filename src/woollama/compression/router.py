@@ -24,7 +24,7 @@ from woollama.compression.relevance import Bm25Scorer, Scorer
 from woollama.compression.search_compressor import SearchCompressor
 from woollama.compression.smart_crusher import SmartCrusher
 from woollama.compression.text_compressor import TextCompressor, are_instructions
-from woollama.compression.tokens import Counter, counter_for
+from woollama.compression.tokens import ESTIMATE, Counter, counter_for
 
 CRUSHERS: tuple[Crusher, ...] = (
     DiffCompressor(),
@@ -42,6 +42,8 @@ NEXT_BEST = 0.45
 SELECTIVE_GAIN = 0.75
 """What is left out must save a quarter of what lossless leaves, else nothing is left out."""
 
+EXACTLY_COUNTED_CHARS = 2**25
+"""Of longer texts that stay as they are tokens are not worth counting."""
 ERRORS_GAIN = 0.6
 """Where more errors are told than can be kept in line, all is kept if that takes no more than this of the input."""
 
@@ -98,10 +100,9 @@ class ContentRouter:
         """`text`, smaller where that is right. Raises nothing for any text."""
         began = time.perf_counter()
         counter = counter or counter_for(None)
+        if reason := self.left_alone(text, tool, level):
+            return untouched(text, reason, counter)
         level = self.policy.level_for(tool, level)
-        if reason := self._left_alone(text, tool, level):
-            tokens = counter(text) if len(text) <= self.policy.max_bytes else len(text) // 4
-            return Compressed(text, "off", reason, tokens, tokens, counter=counter.name)
         tokens = counter(text)
         block = Block(
             text, query, tool, level, tokens, count=counter, scorer=self._scorer,
@@ -110,8 +111,10 @@ class ContentRouter:
         done = self._crushed(block) if tokens >= self.policy.min_tokens else _same(block, "small")
         return replace(done, counter=counter.name, took_s=time.perf_counter() - began)
 
-    def _left_alone(self, text: str, tool: str, level: Level) -> str:
+    def left_alone(self, text: str, tool: str, level: Level) -> str:
+        """Why nothing is done to a text, if that is known without reading it; else nothing."""
         policy = self.policy
+        level = policy.level_for(tool, level)
         if not policy.enabled:
             return "disabled"
         if level == "off":
@@ -202,6 +205,11 @@ class ContentRouter:
         except OriginalsFull:
             return False
         return True
+
+
+def untouched(text: str, reason: str, counter: Counter = ESTIMATE) -> Compressed:
+    tokens = counter(text) if len(text) <= EXACTLY_COUNTED_CHARS else len(text) // 4
+    return Compressed(text, "off", reason, tokens, tokens, counter=counter.name)
 
 
 def _same(block: Block, reason: str) -> Compressed:

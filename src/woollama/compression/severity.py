@@ -68,7 +68,7 @@ def tells_of_error(text: str) -> bool:
 
 
 def _letters_of(text: str) -> bytes:
-    """Each run of letters in `text` once. Most words of the lists are in none of them, and a text is not read for those."""
+    """Each run of letters in `text` once. Most words of the lists are in none of them: a text is not read for those."""
     return b" ".join(set(text.encode("utf-8", "surrogatepass").translate(_NO_LETTERS).split()))
 
 

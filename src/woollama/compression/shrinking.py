@@ -1,7 +1,7 @@
 """Compression as the daemon uses it: off the event loop, learning, and on the books.
 
-Everything runs on one thread: what is large must not hold up small requests, and several large blocks at once would
-only take the interpreter from each other.
+What is small is done at once, what is larger on one thread, and what is large in a process of its own: a thread would
+take the interpreter from everybody else for as long as a large text takes.
 """
 
 from __future__ import annotations
@@ -9,17 +9,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from woollama.compression import marker
+from woollama.compression.apart import Apart, Lost, Unavailable
+from woollama.compression.given_up import GivenUp
 from woollama.compression.ledger import Ledger
 from woollama.compression.originals import SqlOriginals
 from woollama.compression.policy import Policy
-from woollama.compression.relevance import Scorer
+from woollama.compression.relevance import Bm25Scorer, Scorer
 from woollama.compression.retrieval import part_of
-from woollama.compression.router import Compressed, ContentRouter
+from woollama.compression.router import Compressed, ContentRouter, untouched
 from woollama.compression.toin import Toin
 from woollama.compression.tokens import ESTIMATE
 from woollama.domain.ports import ShrinkLevel, Shrunk
@@ -27,6 +30,8 @@ from woollama.domain.ports import ShrinkLevel, Shrunk
 T = TypeVar("T")
 INLINE_CHARS = 4000
 """What is shorter takes less time than handing it to a thread."""
+APART_CHARS = 32_000
+"""What is longer holds the interpreter for longer than a small request should wait."""
 _PARTS = ("query", "lines", "rows", "path", "max_tokens")
 
 
@@ -41,19 +46,26 @@ class Shrinking:
         max_bytes: int,
         max_age_s: float,
         scorer: Scorer | None = None,
+        apart: Apart | None = None,
     ) -> None:
+        """Without `apart`, or with a scorer of the user's own, nothing leaves this process."""
         path = None if directory is None else directory / "originals.db"
         self.originals = SqlOriginals(path, max_bytes=max_bytes, max_age_s=max_age_s)
         self.learned = Toin(None if directory is None else directory / "looked-up.db")
         self.ledger = Ledger()
-        self._router = ContentRouter(policy, self.originals, scorer=scorer)
+        self._apart = apart if directory is not None else None
+        self._given_up = None if directory is None else GivenUp(directory / "given-up.db")
+        self._store = path
         self._thread = ThreadPoolExecutor(1, "compression")
+        self.reconfigure(policy, max_bytes=max_bytes, max_age_s=max_age_s, scorer=scorer)
 
     def __repr__(self) -> str:
         return f"<Shrinking {self.originals!r}>"
 
     def reconfigure(self, policy: Policy, *, max_bytes: int, max_age_s: float, scorer: Scorer | None = None) -> None:
+        self._bounds: dict[str, Any] = {"max_bytes": max_bytes, "max_age_s": max_age_s}
         self.originals.bound(max_bytes=max_bytes, max_age_s=max_age_s)
+        self._goes_apart = scorer is None or isinstance(scorer, Bm25Scorer)
         self._router = ContentRouter(policy, self.originals, scorer=scorer)
 
     @property
@@ -75,12 +87,7 @@ class Shrinking:
     ) -> Compressed:
         """As `shrink`, with all that is known of the result."""
         switched_off = level in ("auto", "aggressive") and not self.ledger.is_worthwhile(recipe, tool)
-        router, wanted = self._router, ("lossless" if switched_off else level)
-
-        def work() -> Compressed:
-            return router.compress(text, query=query, tool=tool, level=wanted, hints=hints)
-
-        done = await self._apart(work, len(text))
+        done = await self._made(text, "lossless" if switched_off else level, query=query, tool=tool, hints=hints)
         if switched_off:
             done = replace(done, reason=f"{done.reason}, leaving out did not pay")
         self.ledger.compressed(
@@ -112,7 +119,7 @@ class Shrinking:
                 self.learned.learn(tool, part)
             return part
 
-        return await self._apart(work, INLINE_CHARS + 1)
+        return await self._on_thread(work)
 
     def ref_in(self, text: str) -> str | None:
         found = marker.read(text)
@@ -121,12 +128,42 @@ class Shrinking:
     def statistics(self) -> dict[str, Any]:
         return {**self.ledger.as_json(), "learning_broken": self.learned.broken}
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        if self._apart is not None:
+            await self._apart.close()
         self._thread.shutdown(wait=True, cancel_futures=True)
-        self.originals.close()
-        self.learned.close()
+        for store in (self.originals, self.learned, self._given_up):
+            if store is not None:
+                store.close()
 
-    async def _apart(self, work: Callable[[], T], size_chars: int) -> T:
-        if size_chars <= INLINE_CHARS:
+    async def _made(self, text: str, level: ShrinkLevel, **about: Any) -> Compressed:
+        router = self._router
+
+        def work() -> Compressed:
+            return router.compress(text, level=level, **about)
+
+        if len(text) <= INLINE_CHARS or router.left_alone(text, about["tool"], level):
             return work()
+        if len(text) > APART_CHARS and self._apart is not None and self._store is not None and self._goes_apart:
+            with suppress(Unavailable):
+                return await self._made_apart(self._apart, self._store, text, level, about)
+        return await self._on_thread(work)
+
+    async def _made_apart(
+        self, apart: Apart, store: Path, text: str, level: ShrinkLevel, about: dict[str, Any]
+    ) -> Compressed:
+        given_up, router = self._given_up, self._router
+        assert given_up is not None
+        reason = await self._on_thread(lambda: given_up.reason_for(text, level))
+        if reason is None:
+            try:
+                return await apart.compress(
+                    text, policy=router.policy, store=store, level=level, **self._bounds, **about
+                )
+            except Lost as lost:
+                reason = code = str(lost)
+                await self._on_thread(lambda: given_up.add(text, level, code))
+        return untouched(text, reason)
+
+    async def _on_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -359,8 +359,8 @@ class Spawner(Protocol):
         ...
 
 
-ProcessKind = Literal["tool_server", "model", "answer"]
-"""An `answer` is a process that is started for one turn and ends with it."""
+ProcessKind = Literal["tool_server", "model", "answer", "worker"]
+"""An `answer` is a process that is started for one turn and ends with it, a `worker` one of our own program."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,12 @@ def model_environment(ours: Mapping[str, str]) -> dict[str, str]:
     return {**private_environment(ours), **engines}
 
 
+def worker_environment(ours: Mapping[str, str]) -> dict[str, str]:
+    """The same for a process of our own program: with where that is found."""
+    where = {"PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"} & ours.keys()
+    return {**private_environment(ours), **{name: ours[name] for name in where}}
+
+
 def claude_environment(ours: Mapping[str, str]) -> dict[str, str]:
     """The same for the `claude` command line: with where it keeps its own login, and no key that it would prefer."""
     own = {"CLAUDE_CONFIG_DIR"} & ours.keys()

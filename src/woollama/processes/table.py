@@ -11,6 +11,9 @@ from woollama.processes.child import Child
 from woollama.processes.children import Supervisor
 from woollama.processes.memory import all_processes, below
 
+OF_OURS = ("answer", "worker")
+"""Kinds that are kept for nobody: they are as long as there is work for them."""
+
 
 def server_states(servers: Iterable[ServerHealth]) -> Iterator[ProcessState]:
     """The processes of those tool servers that have one."""
@@ -29,9 +32,9 @@ def process_table(supervisor: Supervisor, states: Iterable[ProcessState]) -> Ite
     Blocks for as long as a look at all processes takes.
     """
     seen = all_processes()
-    answers = [(child, "ready") for child in supervisor.children if child.kind == "answer"]
+    ours = [(child, "ready") for child in supervisor.children if child.kind in OF_OURS]
     children: dict[tuple[ProcessKind, str], Child] = {
-        (child.kind, child.name): child for child in supervisor.children if child.kind != "answer"
+        (child.kind, child.name): child for child in supervisor.children if child.kind not in OF_OURS
     }
     for state in states:
         child = children.pop((state.kind, state.name), None)
@@ -44,7 +47,7 @@ def process_table(supervisor: Supervisor, states: Iterable[ProcessState]) -> Ite
             "idle_stop_in_s": None if state.idle_stop_in_s is None else round(state.idle_stop_in_s, 1),
             "last_error": state.last_error,
         }
-    for child, word in (*((child, "stopping") for child in children.values()), *answers):
+    for child, word in (*((child, "stopping") for child in children.values()), *ours):
         nothing = {"restarts": 0, "idle_stop_in_s": None, "last_error": None}
         yield {"name": child.name, "kind": child.kind, "state": word, **_measured(child, seen), **nothing}
     pid = supervisor.pid

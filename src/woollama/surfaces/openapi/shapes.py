@@ -51,7 +51,7 @@ OWN: Mapping[str, Schema] = {
     "Process": table(
         "A process that the daemon has started, or may start.",
         name=text(),
-        kind=text(enum=["tool_server", "model", "answer", "supervisor"]),
+        kind=text(enum=["tool_server", "model", "answer", "worker", "supervisor"]),
         state=text(enum=["starting", "ready", "down", "stopped", "stopping"]),
         pid=maybe(whole()),
         keeper_pid=maybe(whole("The process that ends it with all that it started")),
