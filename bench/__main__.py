@@ -2,9 +2,9 @@
 
 import sys
 
-from bench import compression, gateways, overhead
+from bench import beside, compression, gateways, overhead
 
-PARTS = {"compression": compression.main, "gateways": gateways.main, "overhead": overhead.main}
+PARTS = {"beside": beside.main, "compression": compression.main, "gateways": gateways.main, "overhead": overhead.main}
 
 if __name__ == "__main__":
     part, arguments = "gateways", sys.argv[1:]

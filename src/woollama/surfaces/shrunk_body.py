@@ -8,6 +8,7 @@ as it was stays as it was.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections import OrderedDict
@@ -15,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from woollama.domain.errors import BadRequest
-from woollama.domain.json_spans import after_space, elements, members
+from woollama.domain.json_spans import after_space, begin_of, elements, members, values
 from woollama.domain.ports import Shrinker
 from woollama.surfaces.bodies import Headers
 
@@ -32,6 +33,7 @@ class ShrunkBodies:
     def __init__(self, shrinker: Shrinker) -> None:
         self._shrinker = shrinker
         self._sent: OrderedDict[bytes, None] = OrderedDict()
+        self._reading = asyncio.Lock()
 
     def __repr__(self) -> str:
         return f"<ShrunkBodies, {len(self._sent)} results sent>"
@@ -48,14 +50,15 @@ class ShrunkBodies:
                 " things out, because it has the tool to get them back"
             )
         try:
-            text = raw.decode("utf-8")
-            spans = list(_results(text))
+            async with self._reading:
+                await asyncio.sleep(0)  # of many large bodies each is read in a step of its own
+                text = raw.decode("utf-8")
+                found = list(_results(text))
         except ValueError:
             return raw  # whoever reads it next says what is wrong with it
         pieces: list[str] = []
         copied = 0
-        for begin, end, new in spans:
-            value = json.loads(text[begin:end], strict=False)
+        for (begin, end), value, new in found:
             digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).digest()[:16]
             if not new and digest not in self._sent:
                 continue
@@ -74,16 +77,16 @@ class ShrunkBodies:
             self._sent.popitem(last=False)
 
 
-def _results(text: str) -> Iterator[tuple[int, int, bool]]:
-    """The texts of tool results as (begin, end, whether the model has not answered them yet), in order."""
-    history = next((at for key, at, _ in members(text, after_space(text, 0)) if key in ("messages", "input")), None)
+def _results(text: str) -> Iterator[tuple[Span, str, bool]]:
+    """The texts of tool results as (their span, the text, whether the model has not answered them yet), in order."""
+    history = begin_of(text, after_space(text, 0), ("messages", "input"))
     if history is None:
         return
-    items = [(span[0], json.loads(text[span[0] : span[1]], strict=False)) for span in elements(text, history)]
+    items = [(begin, item) for begin, _, item in values(text, history)]
     last = max((number for number, (_, item) in enumerate(items) if _by_model(item)), default=-1)
     for number, (at, item) in enumerate(items):
-        for begin, end in _texts_of(text, at, item):
-            yield begin, end, number > last
+        for span, value in _texts_of(text, at, item):
+            yield span, value, number > last
 
 
 def _by_model(item: Any) -> bool:
@@ -93,20 +96,22 @@ def _by_model(item: Any) -> bool:
     return role == "assistant" or (role is None and item.get("type") in _MADE_BY_MODEL)
 
 
-def _texts_of(text: str, at: int, item: Any) -> Iterator[Span]:
+def _texts_of(text: str, at: int, item: Any) -> Iterator[tuple[Span, str]]:
     if not isinstance(item, Mapping):
         return
-    inside = {key: (begin, end) for key, begin, end in members(text, at)}
     kind = item.get("type")
-    if item.get("role") == "tool" or kind in ("tool_result", "function_call_output"):
-        key = "output" if kind == "function_call_output" else "content"
-        if isinstance(item.get(key), str):
-            yield inside[key]
-        elif isinstance(item.get(key), list):
-            for (begin, _), block in zip(elements(text, inside[key][0]), item[key], strict=False):
-                if isinstance(block, Mapping) and block.get("type") in _TEXTS and isinstance(block.get("text"), str):
-                    yield next((b, e) for name, b, e in members(text, begin) if name == "text")
-    elif item.get("role") == "user" and isinstance(item.get("content"), list):
-        for (begin, _), block in zip(elements(text, inside["content"][0]), item["content"], strict=False):
-            if isinstance(block, Mapping) and block.get("type") == "tool_result":
-                yield from _texts_of(text, begin, block)
+    result = item.get("role") == "tool" or kind in ("tool_result", "function_call_output")
+    content = item.get(key := "output" if kind == "function_call_output" else "content")
+    if not (result and isinstance(content, str)) and not isinstance(content, list):
+        return
+    span = [(begin, end) for name, begin, end in members(text, at) if name == key][-1]
+    if isinstance(content, str):
+        yield span, content
+        return
+    for (begin, _), block in zip(elements(text, span[0]), content, strict=False):
+        if not isinstance(block, Mapping):
+            continue
+        if result and block.get("type") in _TEXTS and isinstance(block.get("text"), str):
+            yield [(b, e) for name, b, e in members(text, begin) if name == "text"][-1], block["text"]
+        elif not result and item.get("role") == "user" and block.get("type") == "tool_result":
+            yield from _texts_of(text, begin, block)
