@@ -1,15 +1,20 @@
-"""Run the public conformance suite of MCP against a server: `run.py URL`. `scripts/clients` installs the suite.
+"""Run the public conformance suite of MCP: against a server (`run.py URL`), or our client side (`run.py client`).
 
-Prints a line for each revision of the suite, `passed/failed`, and what failed. Use `localhost` in the URL: the suite
-looks at what a server does with other names.
+`scripts/clients` installs the suite. Prints `passed/failed` for each of its revisions, or for each of its servers that
+a client has to get along with, and what failed. Use `localhost` in the URL: the suite looks at what a server does with
+other names.
 """
 
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +25,23 @@ SUITES = {
     "2026-07-28": ("conformance-2026", ("--spec-version", "2026-07-28")),
 }
 """The released suite, and the next one for either era of the protocol."""
+CLIENT_SUITES: Mapping[str, tuple[str, ...]] = {
+    "conformance-2025": ("2025-06-18", "2025-11-25"),
+    "conformance-2026": ("2025-06-18", "2025-11-25", "2026-07-28"),
+}
+"""For each release of the suite the revisions of the protocol that its servers for clients speak."""
+WAITS_FOR = {"auth/": "a login by OAuth", "sep-2640-": "skills, an extension that woollama has nothing to do with"}
+"""How the names of those begin that nothing is run for, and what for."""
+SUPERSEDED = ("conformance-2025", "sse-retry")
+"""Measures how late a client is, which on a busy machine it is. The next release asks the same without that."""
+CLIENT = Path(__file__).with_name("client.py")
+AT_ONCE = 3
 OLDEST_NODE = 22
 LONGEST_S = 240.0
+LONGEST_CLIENT_S = 90.0
+_LISTED = re.compile(r"^ +- (\S+) \[(.*)\]$", re.MULTILINE)
+_CLEAN = re.compile(r"^✓ (\S+): ", re.MULTILINE)
+_CLIENT_TOTAL = re.compile(r"^Passed: (\d+)/\d+, (\d+) failed, (\d+) warnings", re.MULTILINE)
 _TOTAL = re.compile(r"^Total: (\d+) passed, (\d+) failed", re.MULTILINE)
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -31,6 +51,8 @@ class Score:
     passed: int
     failed: int
     failures: str = ""
+    clean: frozenset[str] = frozenset()
+    """The scenarios in which nothing failed."""
 
 
 def node() -> str | None:
@@ -47,20 +69,79 @@ def node() -> str | None:
 def run(url: str, suite: str) -> Score:
     """Raises `RuntimeError` where the suite did not come to its end."""
     package, options = SUITES[suite]
-    program = INSTALLED / "node_modules" / package / "dist" / "index.js"
-    argv = [node() or "node", str(program), "server", "--url", url, "--suite", "all", *options]
+    argv = [*_program(package), "server", "--url", url, "--suite", "all", *options]
     ran = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=LONGEST_S)
     out = _COLOURS.sub("", ran.stdout + ran.stderr)
     if (total := _TOTAL.search(out)) is None:
         raise RuntimeError(f"the suite did not end:\n{out[-3000:]}")
     failures = "\n".join(line for line in out.splitlines() if line.startswith("✗") or "FAILURE" in line)
-    return Score(int(total[1]), int(total[2]), failures)
+    return Score(int(total[1]), int(total[2]), failures, frozenset(_CLEAN.findall(out)))
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One of the suite's servers, for one revision of the protocol."""
+
+    package: str
+    revision: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.package} {self.revision} {self.name}"
+
+    @property
+    def waits_for(self) -> str | None:
+        return next((what for start, what in WAITS_FOR.items() if self.name.startswith(start)), None)
+
+
+def client_scenarios() -> list[Scenario]:
+    """All that the suite has for clients, also those that wait."""
+    found = []
+    for package, revisions in CLIENT_SUITES.items():
+        said = subprocess.run([*_program(package), "list"], capture_output=True, text=True, check=True).stdout
+        of_clients = said.partition("Client scenarios")[2].partition("Authorization server scenarios")[0]
+        for name, spoken in _LISTED.findall(of_clients):
+            known = [revision for revision in revisions if revision in spoken.split(",")]
+            found += [Scenario(package, revision, name) for revision in known or ("other",)]
+    return found
+
+
+def run_client(scenario: Scenario) -> Score:
+    """Our client side against one of the suite's servers. A warning counts as a failure."""
+    command = f"{shlex.quote(sys.executable)} {shlex.quote(str(CLIENT))}"
+    patience = f"{LONGEST_CLIENT_S * 1000:.0f}"
+    options = ("--scenario", scenario.name, "--spec-version", scenario.revision, "--timeout", patience)
+    with tempfile.TemporaryDirectory() as elsewhere:  # it leaves its results behind
+        ran = subprocess.run(
+            [*_program(scenario.package), "client", "--command", command, *options],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=2 * LONGEST_CLIENT_S,
+            cwd=elsewhere,
+        )
+    out = _COLOURS.sub("", ran.stdout + ran.stderr)
+    if (total := _CLIENT_TOTAL.search(out)) is None:
+        raise RuntimeError(f"{scenario} did not end:\n{out[-3000:]}")
+    return Score(int(total[1]), int(total[2]) + int(total[3]), out[total.end() :].strip())
+
+
+def run_clients() -> dict[Scenario, Score]:
+    """Every scenario that does not wait for something."""
+    held = [each for each in client_scenarios() if not each.waits_for and (each.package, each.name) != SUPERSEDED]
+    with ThreadPoolExecutor(AT_ONCE) as at_once:
+        return dict(zip(held, at_once.map(run_client, held), strict=True))
+
+
+def _program(package: str) -> tuple[str, str]:
+    return node() or "node", str(INSTALLED / "node_modules" / package / "dist" / "index.js")
 
 
 def main() -> int:
-    scores = {suite: run(sys.argv[1], suite) for suite in SUITES}
-    for suite, score in scores.items():
-        sys.stdout.write(f"{suite}: {score.passed}/{score.failed}\n{score.failures}\n")
+    scores: Mapping[object, Score]
+    scores = run_clients() if sys.argv[1] == "client" else {suite: run(sys.argv[1], suite) for suite in SUITES}
+    for what, score in scores.items():
+        sys.stdout.write(f"{what}: {score.passed}/{score.failed}\n{score.failures if score.failed else ''}")
     return 1 if any(score.failed for score in scores.values()) else 0
 
 

@@ -1,4 +1,7 @@
-"""The public conformance suite of MCP, with a server behind woollama: what it passes alone, it passes through us."""
+"""The public conformance suite of MCP: against our own server, with a server behind us, and as servers of ours.
+
+What a fixture passes alone, it passes through us. Alone, our server is held against what asks for nobody's tools.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from conformance.mcp.run import INSTALLED, SUITES, node, run
+from conformance.mcp.run import INSTALLED, SUITES, client_scenarios, node, run, run_clients
 from tests.surfaces.mcp_server.hosts import serving
 
 FIXTURE = Path(__file__).parents[2] / "conformance" / "mcp" / "fixture.py"
@@ -70,3 +73,76 @@ async def test_the_fixture_over_stdio_is_as_good_behind_woollama(tmp_path: Path)
     }
     with serving(tmp_path, fixture=entry) as daemon:
         await hold(f"{daemon.url.replace('127.0.0.1', 'localhost')}/mcp", OVER_STDIO)
+
+
+OURS = frozenset(
+    {
+        "server-initialize",
+        "logging-set-level",
+        "ping",
+        "tools-list",
+        "server-sse-polling",
+        "server-sse-multiple-streams",
+        "resources-list",
+        "prompts-list",
+        "dns-rebinding-protection",
+    }
+)
+"""What our server is asked for without a tool server behind it."""
+OURS_ALONE = {
+    "2025": OURS,
+    "2025-11-25": OURS | {"server-session-lifecycle"},
+    "2026-07-28": frozenset(
+        {
+            "tools-list",
+            "server-sse-multiple-streams",
+            "resources-list",
+            "prompts-list",
+            "dns-rebinding-protection",
+            "caching",
+            "http-header-validation",
+            "sep-2164-resource-not-found",
+            "input-required-result-missing-input-response",
+            "input-required-result-unsupported-methods",
+            "input-required-result-ignore-extra-params",
+            "input-required-result-validate-input",
+        }
+    ),
+}
+"""All others want tools, prompts or resources that the fixture has; behind us they pass, see above."""
+
+
+async def test_our_own_server_passes_what_asks_for_nobodys_tools(tmp_path: Path) -> None:
+    with serving(tmp_path) as daemon:
+        url = f"{daemon.url.replace('127.0.0.1', 'localhost')}/mcp"
+        scores = await asyncio.gather(*(asyncio.to_thread(run, url, suite) for suite in OURS_ALONE))
+    for (suite, ours), score in zip(OURS_ALONE.items(), scores, strict=True):
+        assert score.clean == ours, f"{suite}: {score.failures}"
+
+
+CLIENT_CHECKS = {
+    "initialize": 2,
+    "tools_call": 2,
+    "elicitation-sep1034-client-defaults": 5,
+    "sse-retry": 3,
+    "request-metadata": 8,
+    "sep-2322-client-request-state": 5,
+    "http-standard-headers": 11,
+    "http-custom-headers": 18,
+    "http-invalid-tool-headers": 12,
+    "json-schema-ref-no-deref": 1,
+    "json-schema-2020-12-preservation": 9,
+}
+IN_2025 = {**CLIENT_CHECKS, "tools_call": 1}
+"""The released suite does not look at each message of that scenario."""
+HELD = 20
+
+
+async def test_our_client_side_gets_along_with_every_server_of_the_suite() -> None:
+    scores = await asyncio.to_thread(run_clients)
+    for scenario, score in scores.items():
+        wanted = IN_2025 if scenario.package == "conformance-2025" else CLIENT_CHECKS
+        assert (score.passed, score.failed) == (wanted[scenario.name], 0), f"{scenario}: {score.failures}"
+    assert len(scores) == HELD
+    waiting = {each.name.partition("/")[0] for each in client_scenarios() if each.waits_for is not None}
+    assert {name for name in waiting if not name.startswith("sep-2640-")} == {"auth"}

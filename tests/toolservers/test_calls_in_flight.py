@@ -89,3 +89,13 @@ async def test_an_asker_that_breaks_cancels_the_question_only(caplog: pytest.Log
     with calls.one("push", {}, ToolContext(INTERNAL, asker=Broken()), PATIENCE_S):
         assert (await calls.elicit(NO_CONTEXT, QUESTION)).action == "cancel"
     assert "no console" in caplog.text
+
+
+async def test_what_a_person_leaves_out_of_a_form_is_its_default() -> None:
+    fields = {"answer": {"type": "string"}, "age": {"type": "integer", "default": 30}, "note": {"type": "string"}}
+    form = ElicitRequestFormParams(message="?", requested_schema={"type": "object", "properties": fields})
+    calls = CallsInFlight("git")
+    with calls.one("push", {}, asked_by(Person("blue")), PATIENCE_S):
+        assert (await calls.elicit(NO_CONTEXT, form)).content == {"answer": "blue", "age": 30}
+    with calls.one("push", {}, asked_by(Person(None)), PATIENCE_S):
+        assert (await calls.elicit(NO_CONTEXT, form)).content is None

@@ -129,7 +129,7 @@ class CallsInFlight:
         except Exception:
             log.exception("asking a question of %s failed", self._server)
             return ElicitResult(action="cancel")
-        return _result(answer)
+        return _result(answer, params.requested_schema if isinstance(params, types.ElicitRequestFormParams) else {})
 
     async def sample(
         self, context: ClientRequestContext, params: types.CreateMessageRequestParams
@@ -212,10 +212,12 @@ def _wire(params: BaseModel | None) -> dict[str, Json]:
     return params.model_dump(by_alias=True, mode="json", exclude_none=True) if params else {}
 
 
-def _result(answer: Answer | None) -> ElicitResult:
+def _result(answer: Answer | None, schema: Mapping[str, Json]) -> ElicitResult:
+    """What a person left out of a form that offers a default for it is that default."""
     if answer is None or answer.missing:
         return ElicitResult(action="cancel")
     if not answer.approved:
         return ElicitResult(action="decline")
-    content: dict[str, Any] = dict(answer.content or {})
-    return ElicitResult(action="accept", content=content)
+    fields = schema.get("properties") or {}
+    content: dict[str, Any] = {name: field["default"] for name, field in fields.items() if "default" in field}
+    return ElicitResult(action="accept", content={**content, **(answer.content or {})})

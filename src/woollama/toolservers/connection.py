@@ -19,6 +19,7 @@ from mcp import Client, MCPError
 from mcp.client import ClientRequestContext
 from mcp.client.subscriptions import PromptsListChanged, ResourceUpdated, SubscriptionLost, ToolsListChanged
 from mcp.shared.dispatcher import ProgressFnT
+from mcp.shared.inbound import X_MCP_HEADER_KEY, find_invalid_x_mcp_header
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -104,9 +105,26 @@ class Connection:
         return self._client.server_capabilities.logging is not None
 
     async def list_tools(self) -> tuple[Tool, ...]:
-        return tuple(
-            Tool(self._server, raw["name"], cleaned(raw)) for raw in await self._pages("tools/list", "tools", "name")
-        )
+        listed = await self._pages("tools/list", "tools", "name")
+        if self.era == "modern" and any(X_MCP_HEADER_KEY in json.dumps(raw.get("inputSchema")) for raw in listed):
+            listed = tuple(raw for raw in listed if self._can_repeat(raw))
+            await self._learn_headers()
+        return tuple(Tool(self._server, raw["name"], cleaned(raw)) for raw in listed)
+
+    def _can_repeat(self, tool: Mapping[str, Json]) -> bool:
+        """Whether those arguments that it wants as HTTP headers, too, can be. Else it must not be called."""
+        problem = find_invalid_x_mcp_header(tool.get("inputSchema"))
+        if problem is not None:
+            log.warning("%s.%s is left out: it cannot be called as it wants: %s", self._server, tool["name"], problem)
+        return problem is None
+
+    async def _learn_headers(self) -> None:
+        """The session repeats arguments as headers once it has seen in a listing of its own which ones."""
+        cursor: str | None = None
+        for _ in range(MAX_PAGES):
+            page = await self._client.list_tools(cursor=cursor)
+            if (cursor := page.next_cursor) is None:
+                return
 
     async def list_others(self) -> dict[str, tuple[Mapping[str, Json], ...]]:
         """What it has of each kind in `LISTS`. A kind that cannot be listed is left out."""
@@ -240,12 +258,7 @@ class Connection:
         except MCPError as error:
             if error.code != types.HEADER_MISMATCH:
                 raise
-        # Some arguments must be repeated as HTTP headers, which the session learns from a listing of its own.
-        cursor: str | None = None
-        for _ in range(MAX_PAGES):
-            page = await self._client.list_tools(cursor=cursor)
-            if (cursor := page.next_cursor) is None:
-                break
+        await self._learn_headers()  # they are others now
         return (await session.send_request(request, Raw, progress_callback=progress)).members
 
     async def _answers(self, requests: Mapping[str, types.InputRequest]) -> dict[str, Json]:
