@@ -47,7 +47,9 @@ def test_a_coding_that_nobody_asked_for_and_we_cannot_undo_is_named(coding: byte
 
 
 @pytest.mark.parametrize(
-    "data", [b"not compressed at all", gzip.compress(b"x" * 9999)[:-9], gzip.compress(b"x")[:12] + b"\xff" * 30]
+    "data",
+    [b"not compressed at all", gzip.compress(b"x" * 9999)[:-9], gzip.compress(b"x")[:12] + b"\xff" * 30],
+    ids=["never was", "cut", "garbled"],  # its bytes hold the time of day
 )
 async def test_damaged_compression_is_an_error(data: bytes):
     with pytest.raises(UpstreamBroke, match="compressed"):
