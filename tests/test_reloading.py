@@ -258,6 +258,18 @@ async def test_whom_the_door_lets_in_is_another_question_after_a_reload_and_the_
         assert too_much.status_code == 413
 
 
+async def test_how_large_a_body_may_be_is_another_question_after_a_reload_for_mcp_hosts_too(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "woollama.toml").write_text('[limits]\nbody = "1KB"\n')
+    async with scene(tmp_path) as stage:
+        ping = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"padding": "x" * 2000}}
+        headers = {"accept": "application/json, text/event-stream"}
+        assert (await stage.client.post("/mcp", json=ping, headers=headers)).status_code == 413
+        (tmp_path / "woollama.toml").write_text('[limits]\nbody = "1MB"\n')
+        await stage.reload()
+        assert (await stage.client.post("/mcp", json=ping, headers=headers)).status_code != 413
+
+
 async def test_the_last_token_is_not_taken_away_while_it_runs(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "woollama.toml").write_text("[tokens.aider]\n[tokens.panel]\n")

@@ -54,7 +54,7 @@ class Daemon:
         self._scrubber = scrubber
         self._started_at = time.time()
         heartbeat_s = core.config.door.heartbeat_s
-        self._mcp = McpEndpoint(core.offer(), max_body_bytes=core.config.limits.body_bytes)
+        self._mcp = McpEndpoint(core.offer())
         self._feed = Feed(heartbeat_s=heartbeat_s, scrub=scrubber.scrub, request_id=request_id.get)
         self._metrics = Metrics(usual_gauges(core.tool_servers, core.runs, __version__), scrubber.scrub)
         core.runs.observe(self._feed.see_run)

@@ -21,9 +21,8 @@ log = logging.getLogger("woollama.mcp")
 class McpEndpoint:
     """Requests that come while the server is being loaded wait for it."""
 
-    def __init__(self, offer: Offer, *, max_body_bytes: int) -> None:
+    def __init__(self, offer: Offer) -> None:
         self._offer = offer
-        self._max_body_bytes = max_body_bytes
         self._transports: Transports | None = None
         self._settled = asyncio.Event()
         self._over = asyncio.Event()
@@ -66,7 +65,7 @@ class McpEndpoint:
             await asyncio.to_thread(importlib.import_module, "woollama.surfaces.mcp_server.transports")
             from woollama.surfaces.mcp_server.transports import running
 
-            async with running(self._offer, self._max_body_bytes) as self._transports:
+            async with running(self._offer) as self._transports:
                 self._settled.set()
                 await self._over.wait()
         except Exception:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -71,11 +72,15 @@ class Transports:
 
 
 @asynccontextmanager
-async def running(offer: Offer, max_body_bytes: int) -> AsyncIterator[Transports]:
-    """Entered and left by one task. Who may connect was decided at the gate, so the SDK checks nothing of the kind."""
+async def running(offer: Offer) -> AsyncIterator[Transports]:
+    """Entered and left by one task.
+
+    Who may connect and how large a body may be was decided at the gate, as it is configured now, so the SDK checks
+    nothing of the kind.
+    """
     server = McpServer(offer)
     manager = ReplayingManager(
-        server.sdk, security_settings=None, max_request_body_size=max_body_bytes, retry_interval=RETRY_MS
+        server.sdk, security_settings=None, max_request_body_size=sys.maxsize, retry_interval=RETRY_MS
     )
     try:
         async with manager.run():
