@@ -25,7 +25,10 @@ from woollama.surfaces.openapi.operations import JSON
 
 ROUTE = re.compile(r'\bRoute\(\s*"([A-Z]+)",\s*"([^"]+)"')
 CONFIG = ROOT / "tests" / "documents"
-FUZZED = "^/(healthz|readyz|metrics|v1/models.*|v1/tools|w1/(servers|status|config|reload|patterns.*))$"
+FUZZED = (
+    "^/(healthz|readyz|metrics|v1/(models.*|tools|conversations.*|responses/.*)"
+    "|w1/(approvals.*|compression.*|config|patterns.*|processes|reload|servers.*|status))$"
+)
 FUZZ_DEADLINE_S = 120
 
 
