@@ -7,7 +7,7 @@ import json
 import os
 
 from woollama.cli.arguments import SubParsers
-from woollama.cli.screen import complain, table
+from woollama.cli.screen import table
 
 SECTION = "aliases"
 
@@ -47,19 +47,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _add(args: argparse.Namespace) -> int:
-    from woollama.cli.editing import edit, tell_of_reload, written_in_own_file
-    from woollama.config.toml_edit import with_entry, without_entry
+    from woollama.cli.editing import put_entry, tell_of_reload
 
-    path = (SECTION, args.name)
-    there = written_in_own_file(path)
-    if there and not args.replace:
-        complain(f"there is an alias {args.name!r} already: --replace changes it")
-        return 1
-
-    def change(text: str) -> str:
-        return with_entry(without_entry(text, path) if there else text, path, args.target)
-
-    if not edit(change):
+    taken = f"there is an alias {args.name!r} already: --replace changes it"
+    if not put_entry((SECTION, args.name), args.target, replace=args.replace, taken=taken):
         return 1
     print(f"{args.name} stands for {args.target}")
     tell_of_reload()
@@ -80,14 +71,10 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _remove(args: argparse.Namespace) -> int:
-    from woollama.cli.editing import edit, own_file, tell_of_reload, written_in_own_file
-    from woollama.config.toml_edit import without_entry
+    from woollama.cli.editing import own_file, take_out_entry, tell_of_reload
 
-    path = (SECTION, args.name)
-    if not written_in_own_file(path):
-        complain(f"there is no alias {args.name!r} in {own_file()}; `woollama alias list` lists them")
-        return 1
-    if not edit(lambda text: without_entry(text, path)):
+    missing = f"there is no alias {args.name!r} in {own_file()}; `woollama alias list` lists them"
+    if not take_out_entry((SECTION, args.name), missing=missing):
         return 1
     print(f"{args.name} is no alias any more")
     tell_of_reload()

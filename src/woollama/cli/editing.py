@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from woollama.cli.screen import complain, shown
 from woollama.config import Loaded, Problem, load
 from woollama.config.documents import KeyPath, Unparsable, parse_toml
-from woollama.config.toml_edit import CannotEdit
+from woollama.config.toml_edit import CannotEdit, with_entry, without_entry
 from woollama.config.write import NotWritten, change_file
 from woollama.platform import config_dir
 
@@ -20,11 +21,28 @@ class Refused(Exception):
     """The change would make something worse. `str(error)` says what."""
 
 
+def put_entry(path: tuple[str, str], value: Any, *, replace: bool, taken: str) -> bool:
+    """Write one entry; false (and a complaint, which is `taken` where one is there already) if it was not."""
+    there = written_in_own_file(path)
+    if there and not replace:
+        complain(taken)
+        return False
+    return _edit(lambda text: with_entry(without_entry(text, path) if there else text, path, value))
+
+
+def take_out_entry(path: tuple[str, str], *, missing: str) -> bool:
+    """Take one entry out; false (and a complaint, which is `missing` where there is none) if it was not."""
+    if not written_in_own_file(path):
+        complain(missing)
+        return False
+    return _edit(lambda text: without_entry(text, path))
+
+
 def own_file() -> Path:
     return config_dir(os.environ) / RECIPES
 
 
-def edit(change: Callable[[str], str]) -> bool:
+def _edit(change: Callable[[str], str]) -> bool:
     """Change the user's recipes.toml and say what that leads to; false (and a complaint) if it was not changed."""
     file = own_file()
     before = _problems(load(None, os.environ))

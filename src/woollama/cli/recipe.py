@@ -61,14 +61,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _add(args: argparse.Namespace) -> int:
-    from woollama.cli.editing import edit, tell_of_reload, written_in_own_file
-    from woollama.config.toml_edit import with_entry, without_entry
+    from woollama.cli.editing import put_entry, tell_of_reload
 
-    path = (SECTION, args.name)
-    there = written_in_own_file(path)
-    if there and not args.replace:
-        complain(f"there is a recipe {args.name!r} already: --replace puts this one in its place")
-        return 1
     written = {
         "description": args.description,
         "inferencer": args.inferencer,
@@ -77,11 +71,8 @@ def _add(args: argparse.Namespace) -> int:
         "tools": args.tool,
     }
     recipe: dict[str, Any] = {key: value for key, value in written.items() if value is not None}
-
-    def change(text: str) -> str:
-        return with_entry(without_entry(text, path) if there else text, path, recipe)
-
-    if not edit(change):
+    taken = f"there is a recipe {args.name!r} already: --replace puts this one in its place"
+    if not put_entry((SECTION, args.name), recipe, replace=args.replace, taken=taken):
         return 1
     print(f"woollama/{args.name} is there: `woollama chat --recipe {args.name}`")
     tell_of_reload()
@@ -125,17 +116,13 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _remove(args: argparse.Namespace) -> int:
-    from woollama.cli.editing import edit, own_file, tell_of_reload, written_in_own_file
+    from woollama.cli.editing import own_file, take_out_entry, tell_of_reload
     from woollama.config import load
-    from woollama.config.toml_edit import without_entry
 
-    path = (SECTION, args.name)
-    if not written_in_own_file(path):
-        shipped = args.name in load(None, os.environ).config.recipes
-        off = f"; to switch it off write into it: [recipes.{args.name}] and below that disabled = true"
-        complain(f"there is no recipe {args.name!r} in {own_file()}{off if shipped else ''}")
-        return 1
-    if not edit(lambda text: without_entry(text, path)):
+    shipped = args.name in load(None, os.environ).config.recipes
+    off = f"; to switch it off write into it: [recipes.{args.name}] and below that disabled = true" if shipped else ""
+    missing = f"there is no recipe {args.name!r} in {own_file()}{off}"
+    if not take_out_entry((SECTION, args.name), missing=missing):
         return 1
     print(f"woollama/{args.name} is gone from {own_file()}")
     tell_of_reload()
