@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from woollama.core import arguments
@@ -46,3 +48,18 @@ def test_a_schema_that_cannot_be_judged_by_judges_nothing(schema: dict[str, obje
 def test_what_python_alone_takes_for_a_number_is_unreadable() -> None:
     with pytest.raises(arguments.Unreadable, match="NaN is no JSON"):
         arguments.parse('{"a": NaN}')
+
+
+async def test_what_a_schema_refers_to_elsewhere_is_not_fetched() -> None:
+    asked: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1") as canary:
+        port = canary.sockets[0].getsockname()[1]
+        fields = {"a": {"$ref": f"http://127.0.0.1:{port}/schema"}, "city": {"type": "string"}}
+        judged = asyncio.to_thread(arguments.problems_of, {"a": 1, "city": 3}, {"properties": fields})
+        assert await judged == ("city: 3 is not of type 'string'",)
+    assert asked == []

@@ -33,14 +33,18 @@ def parse(text: str) -> dict[str, Json]:
 def problems_of(arguments: Mapping[str, Json], schema: Mapping[str, Json]) -> tuple[str, ...]:
     """What is wrong with `arguments` by a JSON Schema, each a sentence with its path; empty when all is well.
 
-    A schema that is itself broken, or refers to itself or to what is not in it, judges nothing: its server will.
+    A schema that is itself broken, or refers to itself or to what is not in it, judges nothing: its server will. What
+    lies elsewhere is taken for anything and never fetched, which is what the library would do.
     """
     import jsonschema  # 60 ms, and only callers of tools pay for it
+    from referencing import Registry, Resource
 
+    anything: Any = Registry(retrieve=lambda uri: Resource.opaque({}))  # type: ignore[call-arg]
     try:
         validator: Any = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
         validator.check_schema(schema)
-        found = sorted(validator(schema).iter_errors(dict(arguments)), key=lambda error: list(map(str, error.path)))
+        errors = validator(schema, registry=anything).iter_errors(dict(arguments))
+        found = sorted(errors, key=lambda error: list(map(str, error.path)))
     except Exception:  # of any kind: RecursionError, OverflowError and AttributeError have been seen
         return ()
     return tuple(_sentence(error) for error in found[:MOST_PROBLEMS])

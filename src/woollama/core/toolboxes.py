@@ -82,7 +82,9 @@ class Validated:
         return self._inner.functions()
 
     async def call(self, function: Function, arguments: Mapping[str, Json], context: ToolContext) -> ToolOutcome:
-        if function.parameters and (problems := problems_of(arguments, function.parameters)):
+        if function.renamed:
+            arguments = {function.renamed.get(name, name): value for name, value in arguments.items()}
+        if function.schema and (problems := problems_of(arguments, function.schema)):
             return Invalid(problems)
         return await self._inner.call(function, arguments, context)
 

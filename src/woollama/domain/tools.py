@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from woollama.domain.peers import PeerError
@@ -81,7 +81,9 @@ class Example:
 class Function:
     """What a model is offered. `tool` is set when we run it; else the client does.
 
-    `name` is the wire name, at most 64 of `[A-Za-z0-9_-]`. `parameters` is a JSON Schema of an object.
+    `name` is the wire name, at most 64 of `[A-Za-z0-9_-]`. `parameters` is a JSON Schema of an object; of a tool that
+    we run it is what models are shown, and `schema` what its calls are held against. `renamed` are the arguments that
+    are shown under other names than their own: shown -> own.
     """
 
     name: str
@@ -91,6 +93,11 @@ class Function:
     tool: Tool | None = None
     examples: tuple[Example, ...] = ()
     extra: Mapping[str, Mapping[str, Json]] | None = None
+    renamed: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def schema(self) -> Mapping[str, Json] | None:
+        return self.tool.input_schema if self.tool is not None else self.parameters
 
     @property
     def runs(self) -> Literal["client", "server"]:

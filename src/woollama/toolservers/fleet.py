@@ -14,6 +14,7 @@ from woollama.domain.ports import ChangedTool, Sampler, ServerHealth, Spawner, T
 from woollama.domain.tools import Denied, Example, Function, Invalid, Tool, ToolOutcome
 from woollama.toolservers.means import Means
 from woollama.toolservers.names import WireNames
+from woollama.toolservers.offered import offered, own_names
 from woollama.toolservers.peers import ServersAsPeers
 from woollama.toolservers.per_client import PerClient
 from woollama.toolservers.pins import Pins
@@ -214,11 +215,15 @@ class Fleet:
             tell()
 
     def _function(self, spec: ServerSpec, tool: Tool) -> Function:
+        known = self._known.get((tool.server, tool.name))
+        if known is not None and known.tool == tool:
+            return known
         return Function(
             name=self._names.name(tool, spec.name if spec.prefix is None else spec.prefix),
             description=tool.description,
-            parameters=tool.input_schema,
+            parameters=offered(tool.input_schema),
             tool=tool,
+            renamed=own_names(tool.input_schema),
             examples=tuple(_examples(tool.input_schema.get("examples"))),
         )
 
