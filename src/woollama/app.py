@@ -78,10 +78,10 @@ class Core:
         self._found = found or FoundModels()
         self._continuations = Continuations()
         self.notifier = Notifier(config.approvals.notify, without_secrets(environ))
-        self.prefixes = Prefixes()
         self.shrinking = shrinking_of(
             config.compression, state_dir(environ), self.supervisor, worker_environment(environ)
         )
+        self.prefixes = Prefixes(on_miss=self.shrinking.missed)
         self.shrunk = ShrunkBodies(self.shrinking)
         self.state = State(config, environ, self.tool_servers)
         scrubber.add(*self.state.secrets())

@@ -105,6 +105,20 @@ def test_what_was_looked_up_is_remembered_by_tool(tmp_path: Path) -> None:
     assert Toin(tmp_path / "looked-up.db").hints("other") == ()
 
 
+def test_memory_has_bounds_and_forgets_what_was_used_longest_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("woollama.compression.toin.MOST_KEPT", 3)
+    monkeypatch.setattr("woollama.compression.toin.MOST_TOOLS", 2)
+    toin = Toin()
+    for number in range(5):
+        toin.learn("first", f"hint {number}")
+    assert toin.hints("first") == ("hint 4", "hint 3", "hint 2")
+    for tool in ("second", "first", "third"):
+        toin.learn(tool, "x" * 500)
+    assert toin.hints("second") == ()
+    assert [len(hint) for hint in toin.hints("third")] == [160]
+    assert toin.hints("first")
+
+
 def test_a_broken_memory_is_counted_and_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     toin = Toin(tmp_path / "file" / "looked-up.db")
@@ -122,3 +136,47 @@ def test_a_tool_for_which_leaving_out_does_not_pay_is_switched_off() -> None:
     assert not ledger.is_worthwhile("r", "t")
     (account,) = ledger.as_json()["data"]
     assert (account["switched_off"], account["net_tokens"], account["blocks"]) == (True, -5000, 5)
+
+
+def test_the_books_outlive_the_daemon_and_add_up_over_several(tmp_path: Path) -> None:
+    def enter(ledger: Ledger) -> None:
+        ledger.compressed("r", "t", before=900, after=300, reason="selective", left_out=True, took_s=0.25)
+        ledger.retrieved("r", "t", 100)
+        ledger.missed("r", 400)
+        ledger.save()
+
+    path = tmp_path / "books.db"
+    one, other = Ledger(path), Ledger(path)
+    enter(one)
+    enter(other)
+    for ledger in (one, other):
+        ledger.close()
+    told = Ledger(path).as_json()
+    assert [(each["tool"], each["blocks"], each["net_tokens"]) for each in told["data"]] == [
+        ("t", 2, 1000),
+        ("", 0, -200),
+    ]
+    assert told["total"]["cache_tokens_lost"] == 200
+    assert told["total"]["reasons"] == {"selective": 2}
+    assert told["since"] == one.as_json()["since"]
+
+
+def test_books_that_cannot_be_kept_stop_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no directory")
+    ledger = Ledger(tmp_path / "file" / "books.db")
+    ledger.retrieved("r", "t", 100)
+    ledger.save()
+    assert (ledger.broken, ledger.as_json()["total"]["tokens_retrieved"]) == (1, 100)
+    (tmp_path / "books.db").write_bytes(b"this is no database" * 300)
+    damaged = Ledger(tmp_path / "books.db")
+    damaged.retrieved("r", "t", 100)
+    assert (damaged.broken, damaged.as_json()["total"]["retrievals"]) == (1, 1)
+
+
+def test_books_have_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("woollama.compression.ledger.MOST_ACCOUNTS", 3)
+    ledger = Ledger(tmp_path / "books.db")
+    for number in range(6):
+        ledger.retrieved("r", f"t{number}", 1)
+        ledger.save()
+    assert sorted(each["tool"] for each in Ledger(tmp_path / "books.db").as_json()["data"]) == ["t3", "t4", "t5"]

@@ -281,9 +281,9 @@ async def test_a_store_without_room_means_that_nothing_is_left_out() -> None:
 # --- the books, the prefixes, and hosts
 
 
-async def test_the_books_say_what_was_saved_and_looked_up() -> None:
+async def test_the_books_say_what_was_saved_and_looked_up(tmp_path: Path) -> None:
     reader = Reader()
-    async with clerk(reader) as (running, client):
+    async with clerk(reader, state=tmp_path) as (running, client):
         assert (await client.get(f"{running.url}/w1/compression")).json()["data"] == []
         await ask(running, client)
         stats = (await client.get(f"{running.url}/w1/compression")).json()
@@ -294,6 +294,8 @@ async def test_the_books_say_what_was_saved_and_looked_up() -> None:
     assert account["net_tokens"] == account["tokens_saved"] - account["tokens_retrieved"]
     assert account["reasons"] == {"selective": 1}
     assert stats["total"]["net_tokens"] == account["net_tokens"]
+    async with clerk(reader, state=tmp_path) as (running, client):
+        assert (await client.get(f"{running.url}/w1/compression")).json() == stats
 
 
 async def test_a_changed_beginning_is_told_with_who_changed_it() -> None:
@@ -307,25 +309,35 @@ async def test_a_changed_beginning_is_told_with_who_changed_it() -> None:
         quiet = (await client.get(f"{running.url}/w1/compression/misses")).json()
         await ask(running, client, messages=changed)
         told = (await client.get(f"{running.url}/w1/compression/misses")).json()
+        books = (await client.get(f"{running.url}/w1/compression")).json()
+    assert books["total"]["cache_tokens_lost"] == (told["data"][0]["of_bytes"] - told["data"][0]["at_byte"]) // 4
     assert (quiet["prompts"], quiet["kept"], quiet["data"]) == (1, 1, [])
     (miss,) = told["data"]
     assert (miss["what"], miss["who"]) == ("item 2 (assistant)", "the client's history")
     assert 0 < miss["at_byte"] < miss["of_bytes"]
 
 
-async def test_hosts_compress_and_retrieve() -> None:
-    text = "\n".join(lines())
-    async with clerk(Reader()) as (running, _), over_http(running, "auto") as host:
+@pytest.mark.parametrize(("era", "shared"), [("legacy", False), ("auto", True)])
+async def test_hosts_compress_and_retrieve(era: str, shared: bool) -> None:
+    """Each in its own session; hosts of the stateless era have none, and are told apart by who they are."""
+    text, reader = "\n".join(lines()), Reader()
+    async with clerk(reader) as (running, client), over_http(running, era) as host, over_http(running, era) as other:
+        await ask(running, client)
+        of_chat = REF.search(reader.results[0])
         assert {"compress", "retrieve"} <= {tool.name for tool in (await host.list_tools()).tools}
+        refused = await host.call_tool("retrieve", {"ref": of_chat[1] if of_chat else ""})
         made = await host.call_tool("compress", {"text": text, "query": WHERE, "tool": "log"})
         ref = REF.search(made.content[0].text)
         assert ref
         whole = await host.call_tool("retrieve", {"ref": ref[1]})
         part = await host.call_tool("retrieve", {"ref": ref[1], "lines": "2223"})
         unknown = await host.call_tool("retrieve", {"ref": "0" * 32})
+        elsewhere = await other.call_tool("retrieve", {"ref": ref[1]})
     assert whole.content[0].text == text
     assert part.content[0].text == lines()[2222]
+    assert refused.is_error
     assert unknown.is_error
+    assert elsewhere.is_error is not shared
 
 
 async def test_the_shell_tells_what_was_saved_and_what_changed() -> None:

@@ -1,10 +1,11 @@
-"""`woollama stats`: what compression saved since the daemon began, by recipe and tool."""
+"""`woollama stats`: what compression saved and what that cost, by recipe and tool."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import os
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,7 +32,8 @@ def run(args: argparse.Namespace) -> int:
     if not stats["data"]:
         print('nothing was compressed yet; a recipe with `compress = "auto"` compresses what its tools return')
         return 0
-    head = ("recipe", "tool", "results", "tokens in", "out", "saved", "looked up", "net", "ms", "")
+    print(f"since {time.strftime('%Y-%m-%d %H:%M', time.localtime(stats['since']))}")
+    head = ("recipe", "tool", "results", "tokens in", "out", "saved", "looked up", "cache lost", "net", "ms", "")
     print(table([head, *map(_row, stats["data"]), _row({"recipe": "all", "tool": "", **stats["total"]})]))
     print(f"\nprefixes that stayed as they were: {misses['kept']} of {misses['prompts']} prompts")
     for reason, count in stats["total"]["reasons"].items():
@@ -43,7 +45,12 @@ def _row(account: Mapping[str, Any]) -> tuple[object, ...]:
     before, saved = account["tokens_in"], account["tokens_saved"]
     share = f"{saved} ({round(100 * saved / before)} %)" if before else "0"
     return (
-        *(account["recipe"] or "-", account["tool"], account["blocks"], before, account["tokens_out"], share),
-        *(account["tokens_retrieved"], account["net_tokens"], round(account["milliseconds"])),
+        *(account["recipe"] or "-", account["tool"] or "-", account["blocks"], before, account["tokens_out"], share),
+        *(
+            account["tokens_retrieved"],
+            account["cache_tokens_lost"],
+            account["net_tokens"],
+            round(account["milliseconds"]),
+        ),
         "switched off: it did not pay" if account.get("switched_off") else "",
     )

@@ -52,11 +52,12 @@ class Shrinking:
         path = None if directory is None else directory / "originals.db"
         self.originals = SqlOriginals(path, max_bytes=max_bytes, max_age_s=max_age_s)
         self.learned = Toin(None if directory is None else directory / "looked-up.db")
-        self.ledger = Ledger()
+        self.ledger = Ledger(None if directory is None else directory / "compression-books.db")
         self._apart = apart if directory is not None else None
         self._given_up = None if directory is None else GivenUp(directory / "given-up.db")
         self._store = path
         self._thread = ThreadPoolExecutor(1, "compression")
+        self._writing = False
         self.reconfigure(policy, max_bytes=max_bytes, max_age_s=max_age_s, scorer=scorer)
 
     def __repr__(self) -> str:
@@ -90,7 +91,8 @@ class Shrinking:
         done = await self._made(text, "lossless" if switched_off else level, query=query, tool=tool, hints=hints)
         if switched_off:
             done = replace(done, reason=f"{done.reason}, leaving out did not pay")
-        self.ledger.compressed(
+        self._book(
+            self.ledger.compressed,
             recipe,
             tool,
             before=done.tokens_before,
@@ -111,7 +113,7 @@ class Shrinking:
                 raise LookupError(f"nothing is stored under {ref!r} any more: call the tool that it came from again")
             text, tool = found
             part = part_of(text, **wanted)
-            self.ledger.retrieved(recipe, tool, ESTIMATE(part))
+            self._book(self.ledger.retrieved, recipe, tool, ESTIMATE(part))
             for name in ("query", "path"):
                 if name in wanted:
                     self.learned.learn(tool, str(wanted[name]))
@@ -126,13 +128,21 @@ class Shrinking:
         return found.ref if found else None
 
     def statistics(self) -> dict[str, Any]:
-        return {**self.ledger.as_json(), "learning_broken": self.learned.broken}
+        return {
+            **self.ledger.as_json(),
+            "learning_broken": self.learned.broken,
+            "books_broken": self.ledger.broken,
+        }
+
+    def missed(self, model: str, lost_bytes: int) -> None:
+        """A prompt to a model no longer began as the one before it."""
+        self._book(self.ledger.missed, model.removeprefix("woollama/"), lost_bytes)
 
     async def close(self) -> None:
         if self._apart is not None:
             await self._apart.close()
         self._thread.shutdown(wait=True, cancel_futures=True)
-        for store in (self.originals, self.learned, self._given_up):
+        for store in (self.originals, self.learned, self.ledger, self._given_up):
             if store is not None:
                 store.close()
 
@@ -164,6 +174,18 @@ class Shrinking:
                 reason = code = str(lost)
                 await self._on_thread(lambda: given_up.add(text, level, code))
         return untouched(text, reason)
+
+    def _book(self, enter: Callable[..., None], *entry: Any, **more: Any) -> None:
+        """Entered at once and written soon: one writing takes along whatever was entered until it begins."""
+        enter(*entry, **more)
+        if not self._writing:
+            with suppress(RuntimeError):  # closed: whatever is entered now, nobody reads it
+                self._thread.submit(self._write)
+                self._writing = True
+
+    def _write(self) -> None:
+        self._writing = False
+        self.ledger.save()
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -1,7 +1,8 @@
 """TOIN: what was looked up after it had been left out, remembered by tool, so that the next conversation keeps it in
 line.
 
-Nothing leaves this machine. A store that is broken or full is counted and delays nothing.
+Of each tool the latest hints are kept, and of tools those that were looked up latest. Nothing leaves this machine. A
+store that is broken or full is counted and delays nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 MOST_HINTS = 12
 MOST_KEPT = 200
+MOST_TOOLS = 500
 LONGEST_HINT = 160
 _SCHEMA = """
 create table if not exists looked_up (
@@ -59,6 +61,11 @@ class Toin:
                     "delete from looked_up where tool = ? and hint not in"
                     " (select hint from looked_up where tool = ? order by latest desc limit ?)",
                     (tool, tool, MOST_KEPT),
+                )
+                connection.execute(
+                    "delete from looked_up where tool not in"
+                    " (select tool from looked_up group by tool order by max(latest) desc limit ?)",
+                    (MOST_TOOLS,),
                 )
         except (sqlite3.Error, OSError):
             self.broken += 1

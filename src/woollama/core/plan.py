@@ -14,6 +14,7 @@ from woollama.core.found_tools import FoundTools
 from woollama.core.grants import Both, Tightened, globs_of
 from woollama.core.names import Route
 from woollama.core.policy import NO_POLICY, Policy
+from woollama.core.prefixes import in_one_order
 from woollama.core.recipes import Recipe
 from woollama.core.toolboxes import Filtered, NoTools, Paced, Validated, WithExamples
 from woollama.domain import retrieve_tool
@@ -119,7 +120,7 @@ def _offered(turn: Turn, ours: Sequence[Function]) -> tuple[Function, ...]:
             raise BadRequest(
                 f"the tool {function.name!r} is also one of the tools that run here: rename yours", param="tools"
             )
-    return (*ours, *turn.client_tools)
+    return (*in_one_order(ours), *turn.client_tools)
 
 
 def _choice_of(recipe: Recipe, functions: Sequence[Function]) -> ToolChoice:

@@ -4,6 +4,7 @@ did.
 A provider caches the beginning of a prompt: tools, then system text, then items. It is of use as long as the next
 prompt begins with the same bytes. Here each prompt is kept as the hashes of its parts; where the next one of the same
 conversation differs in a part that was already sent, that is a miss, and its reason is told (`woollama why-miss`).
+Tools of ours are always sent in one order.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ import hashlib
 import json
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any
 
+from woollama.domain import retrieve_tool
 from woollama.domain.messages import Item, Message, ToolCall, ToolResult
+from woollama.domain.tools import Function
 from woollama.domain.turns import Call, Turn
 
 CONVERSATIONS = 256
@@ -46,10 +49,14 @@ class Miss:
 class Prefixes:
     """Bounded: the latest conversations and misses are kept, and of texts only their hashes."""
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.time, on_miss: Callable[[str, int], None] = lambda model, lost: None
+    ) -> None:
+        """`on_miss` is told the model as it was asked for, and how many bytes must be read anew."""
         self._seen: OrderedDict[tuple[str, str, str, str], tuple[Part, ...]] = OrderedDict()
         self._misses: deque[Miss] = deque(maxlen=MISSES)
         self._clock = clock
+        self._on_miss = on_miss
         self._turns = self._kept = 0
 
     def __repr__(self) -> str:
@@ -75,6 +82,7 @@ class Prefixes:
         same = sum(part.size_bytes for part in before[:at])
         what = before[at].name
         self._misses.append(Miss(self._clock(), turn.model, str(call.target), what, _who(what), same, sent))
+        self._on_miss(turn.model, sent - same)
 
     def as_json(self) -> dict[str, Any]:
         """The latest miss first."""
@@ -83,6 +91,19 @@ class Prefixes:
             "kept": self._kept,
             "data": [asdict(miss) for miss in reversed(self._misses)],
         }
+
+
+def in_one_order(tools: Sequence[Function]) -> Sequence[Function]:
+    """By server and name, whatever order servers came up in or listed them; those of our own behind them, as they are.
+
+    Tools are the beginning of every prompt.
+    """
+
+    def place(function: Function) -> tuple[bool, str]:
+        own = function.tool is None or function.tool.server == retrieve_tool.SERVER
+        return own, "" if own else function.name
+
+    return sorted(tools, key=place)
 
 
 def _first_difference(before: tuple[Part, ...], after: tuple[Part, ...]) -> int | None:

@@ -101,6 +101,7 @@ class McpServer:
         self._relayed = Relayed(
             lambda: self._offer, self._carrier, self._shelves, scope_of=lambda ctx: _caller(ctx).scope
         )
+        self._refs = compression.Refs()
         self._announced = self._announceable()
         self._said: set[ListChanged] = set()
         self._announcing: asyncio.Task[None] | None = None
@@ -186,7 +187,7 @@ class McpServer:
         if params.name == chat.NAME:
             return lambda line: self._chat(ctx, params, line)
         if params.name in compression.NAMES:
-            return lambda line: self._compression(params)
+            return lambda line: self._compression(ctx, params)
         function = self._exports.resolve(params.name)
         if function is None or function.tool is None:
             raise MCPError(types.INVALID_PARAMS, f"there is no tool {params.name!r}")
@@ -201,9 +202,11 @@ class McpServer:
         except RouterError as error:
             return _error(self._offer.scrub(error.message))
 
-    async def _compression(self, params: types.CallToolRequestParams) -> dict[str, Any]:
+    async def _compression(self, ctx: Context, params: types.CallToolRequestParams) -> dict[str, Any]:
+        # A host of the stateless era has no session: then what it was given is known by who it is.
+        whom, given = f"{_caller(ctx).name} {_session(ctx) or ''}", params.arguments or {}
         try:
-            text = await compression.call(self._offer.shrinker, params.name, params.arguments or {})
+            text = await compression.call(self._offer.shrinker, self._refs, whom, params.name, given)
         except (LookupError, ValueError) as problem:
             return _error(str(problem.args[0] if problem.args else problem))
         return {**COMPLETE, "content": [{"type": "text", "text": text}], "isError": False}
