@@ -14,6 +14,7 @@ from openai import AsyncOpenAI
 
 from tests.daemon import daemon
 from tests.upstream import ScriptedUpstream
+from woollama.observe import Scrubber
 
 MODEL = "mock/m"
 PATIENCE_S = 20.0
@@ -63,6 +64,7 @@ async def table(
     environ: Mapping[str, str] | None = None,
     recipes: str = "",
     daemon_toml: str = "",
+    scrubber: Scrubber | None = None,
     **mcp: Any,
 ) -> AsyncIterator[Table]:
     """`directory` holds configuration and state; the same one again is the same daemon after a restart."""
@@ -75,7 +77,7 @@ async def table(
                 file.write(inferencer)
         around = {"HOME": str(directory), "WOOLLAMA_STATE_DIR": str(directory / "state"), **(environ or {})}
         async with (
-            daemon(directory / "config", around) as running,
+            daemon(directory / "config", around, scrubber=scrubber) as running,
             httpx2.AsyncClient(base_url=running.url, timeout=PATIENCE_S, trust_env=False) as http,
             AsyncOpenAI(base_url=f"{running.url}/v1", api_key="unused", max_retries=0, timeout=PATIENCE_S) as client,
         ):

@@ -25,6 +25,7 @@ from woollama.core.remembered import Remembered
 from woollama.core.runs import Emit, Run, Runs
 from woollama.core.sampling import Sampling
 from woollama.core.toolboxes import Scoped
+from woollama.domain.ports import Toolbox
 from woollama.domain.turns import Turn
 from woollama.found_models import FoundModels
 from woollama.generation import Generation, server_specs
@@ -42,6 +43,7 @@ from woollama.surfaces.mcp_server.offer import Offer
 from woollama.surfaces.shrunk_body import ShrunkBodies
 from woollama.toolservers.fleet import Fleet
 from woollama.toolservers.pins import Pins
+from woollama.toolservers.visiting import Visiting
 
 
 class Core:
@@ -71,9 +73,7 @@ class Core:
         self.tool_servers = Fleet(
             specs, spawner=self.supervisor, environment=environment, pins=pins, sampler=self.sampling
         )
-        self.toolbox = LoggedToolbox(
-            Scoped(BoundedResults(self.tool_servers, lambda: self.config.limits.tool_result_bytes))
-        )
+        self.toolbox = LoggedToolbox(self._bounded(self.tool_servers))
         self._environ = environ
         self._found = found or FoundModels()
         self._continuations = Continuations()
@@ -200,7 +200,21 @@ class Core:
             shrinker=self.shrinking,
             prefixes=self.prefixes,
             ready=self.tool_servers.ready,
+            remote=self._visiting(config),
             before=before,
+        )
+
+    def _bounded(self, toolbox: Toolbox) -> Toolbox:
+        return Scoped(BoundedResults(toolbox, lambda: self.config.limits.tool_result_bytes))
+
+    def _visiting(self, config: Config) -> Visiting:
+        return Visiting(
+            config.mcp.allow_remote_servers,
+            config.servers,
+            lambda specs, taken: Fleet(specs, spawner=self.supervisor, environment={}, taken=taken),
+            lambda toolbox: self.toolbox.around(self._bounded(toolbox)),
+            self._scrubber.hiding,
+            self._scrubber.scrub,
         )
 
     def _follow(self) -> None:

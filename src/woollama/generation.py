@@ -35,6 +35,7 @@ from woollama.domain.capabilities import Declared
 from woollama.domain.ports import Shrinker, Toolbox
 from woollama.domain.tools import Example, Tool
 from woollama.domain.turns import Turn
+from woollama.domain.visits import RemoteServers
 from woollama.found_models import FoundModels
 from woollama.inferencing import Inferencing
 from woollama.toolservers.spec import ServerSpec
@@ -53,6 +54,7 @@ class Generation:
         shrinker: Shrinker,
         prefixes: Prefixes,
         ready: Callable[[Sequence[str]], Awaitable[None]],
+        remote: RemoteServers,
         before: Generation | None = None,
     ) -> None:
         """`before` is the generation that this one takes over from; `ready` as the engine takes it."""
@@ -89,6 +91,7 @@ class Generation:
             prices=self.prices,
             shrinker=shrinker,
             prefixes=prefixes,
+            remote=remote,
         )
         self.counting = Counting(
             self.names,

@@ -15,7 +15,8 @@ import re
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, TextIO
@@ -63,6 +64,7 @@ class Scrubber:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets: set[str] = set()
+        self._passing: Counter[str] = Counter()
         self._pattern: re.Pattern[str] | None = None
         self.add(*secrets)
 
@@ -73,9 +75,23 @@ class Scrubber:
         """A value that begins with an authentication scheme (`Bearer …`) is known without it, too."""
         for secret in [*secrets, *(_SCHEME.sub("", secret) for secret in secrets)]:
             if len(secret) >= _SHORTEST_SECRET:
-                self._secrets |= {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}
-        longest_first = sorted(self._secrets, key=len, reverse=True)
+                self._secrets |= _spellings(secret)
+        passing = {spelling for each in self._passing for spelling in _spellings(each)}
+        longest_first = sorted(self._secrets | passing, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+
+    @contextmanager
+    def hiding(self, secrets: Collection[str]) -> Iterator[None]:
+        """Values that are known in this block alone."""
+        known = [each for secret in secrets for each in (secret, _SCHEME.sub("", secret))]
+        taken = [each for each in known if len(each) >= _SHORTEST_SECRET]
+        self._passing.update(taken)
+        self.add()
+        try:
+            yield
+        finally:
+            self._passing = +(self._passing - Counter(taken))
+            self.add()
 
     def scrub(self, text: str) -> str:
         return self._pattern.sub(_REDACTED, text) if self._pattern else text
@@ -84,6 +100,10 @@ class Scrubber:
         """The same error, its message without any of them."""
         error.message = self.scrub(error.message)
         return error
+
+
+def _spellings(secret: str) -> set[str]:
+    return {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}
 
 
 def parse_filter(log_filter: str) -> dict[str, int]:
@@ -255,6 +275,12 @@ class LoggedToolbox:
     def __init__(self, inner: Toolbox) -> None:
         self._inner = inner
         self._watchers: list[Callable[[str, Mapping[str, Field]], None]] = []
+
+    def around(self, inner: Toolbox) -> LoggedToolbox:
+        """Another toolbox, heard of by whoever hears of this one."""
+        other = LoggedToolbox(inner)
+        other._watchers = self._watchers
+        return other
 
     def watch(self, watcher: Callable[[str, Mapping[str, Field]], None]) -> None:
         """`watcher("tool.called" | "tool.returned", fields)`; a call that was cancelled returns without an outcome."""

@@ -186,18 +186,6 @@ def test_a_section_or_entry_of_another_type_is_told(files: Files) -> None:
 # --- what this version does not do -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "key"),
-    [
-        ("woollama.toml", "[mcp]\nallow_remote_servers = true\n", "mcp.allow_remote_servers"),
-    ],
-)
-def test_what_this_version_cannot_honour_is_an_error(files: Files, name: str, text: str, key: str) -> None:
-    files.write(name, text)
-    (problem,) = files.load().errors
-    assert (problem.key, problem.message) == (key, "is not supported in this version")
-
-
 def test_an_api_of_a_later_version_is_told_as_such(files: Files) -> None:
     files.write("inferencers.toml", '[inferencers.x]\napi = "managed-agents"\n')
     (told,) = files.told()

@@ -15,7 +15,7 @@ from tests.config.conftest import Files
 from tests.snippets import ROOT, Snippet, all_snippets
 from woollama.config.documents import parse_json, parse_toml
 from woollama.config.load import FILES, SHIPPED
-from woollama.config.model import NOT_YET, Inferencer, Patterns, Recipe, ToolServer, Variable, WorkedCall
+from woollama.config.model import Inferencer, Patterns, Recipe, ToolServer, Variable, WorkedCall
 from woollama.config.params import SETTINGS
 from woollama.config.problems import Wrong
 from woollama.config.records import settings_of
@@ -181,20 +181,3 @@ def test_what_is_right_is_right_for_both(files: Files, name: str, data: dict[str
     files.write(name, json.dumps(data) if name == "mcp.json" else tomli_w.dumps(data))
     assert files.load({"MODEL": "ollama/x"}).errors == ()
     assert told(name, data) == []
-
-
-@pytest.mark.parametrize(("table", "key"), [(table, key) for table, keys in NOT_YET.items() for key in keys])
-def test_a_key_without_an_effect_is_refused_with_any_value_that_asks_for_something(table: str, key: str) -> None:
-    asks = {key: "something"}
-    match table:
-        case "recipes":
-            name, data = "recipes.toml", {"recipes": {"r": {"inferencer": "a/b", **asks}}}
-        case "inferencers":
-            name, data = "inferencers.toml", {"inferencers": {"r": asks}}
-        case "servers":
-            name, data = "mcp.json", {"mcpServers": {"r": {"command": "x", **asks}}}
-        case _ if table in FILES:
-            name, data = table, asks
-        case section:
-            name, data = "woollama.toml", {section: asks}
-    assert told(name, data)

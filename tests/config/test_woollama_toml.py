@@ -49,6 +49,14 @@ def test_an_empty_variable_says_nothing(files: Files) -> None:
     assert files.load({"WOOLLAMA_HEARTBEAT": ""}).problems == ()
 
 
+@pytest.mark.parametrize(("written", "read"), [("true", True), ('["*.example.com:8443"]', ("*.example.com:8443",))])
+def test_remote_servers_are_allowed_as_a_whole_or_by_host(files: Files, written: str, read: object) -> None:
+    files.write("woollama.toml", f"[mcp]\nallow_remote_servers = {written}\n")
+    assert files.load().config.mcp.allow_remote_servers == read
+    files.write("woollama.toml", '[mcp]\nallow_remote_servers = ["https://x"]\n')
+    assert "must be a host such as" in files.told()[0]
+
+
 def test_a_bad_key_leaves_its_default_and_its_neighbours(files: Files) -> None:
     files.write("woollama.toml", '[server]\nheartbeat = "often"\nadress = "x"\nallow_hosts = ["h"]\n[serve]\n')
     assert files.load().config.door == Door(allow_hosts=("h",))

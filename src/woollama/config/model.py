@@ -27,6 +27,7 @@ from woollama.config.values import (
     one_of,
     origin,
     ready_url,
+    remote_hosts,
     size,
     some_text,
     table,
@@ -46,7 +47,7 @@ NOT_YET: Mapping[str, Mapping[str, object]] = {
     "recipes": {},
     "mcp.json": {},
     "servers": {},
-    "mcp": {"allow_remote_servers": False},
+    "mcp": {},
     "woollama.toml": {},
 }
 """File or table -> key -> the value that asks for nothing, and so is fine."""
@@ -328,6 +329,11 @@ class StateSettings:
 
 @dataclass(frozen=True, slots=True)
 class McpSettings:
+    allow_remote_servers: bool | tuple[str, ...] = setting(
+        False,
+        remote_hosts,
+        "whether a request may bring a tool server of its own along (`server_url`), and which hosts",
+    )
     tools_budget_tokens: int = setting(
         0, whole(), "for recipes that say nothing of it: above it tools are found instead of shown; 0: never"
     )

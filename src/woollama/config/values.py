@@ -270,6 +270,12 @@ def _address(value: Any) -> str:
     return found[0]
 
 
+def _host(value: Any) -> str:
+    if re.search(r"[\s/@]", _some_text(value)):
+        raise ValueError
+    return str(value)
+
+
 def _header(value: Any) -> str:
     if _SCHEME_ALONE.fullmatch(_text(value)):
         raise Wrong("has no value: what it should carry is empty or not set")
@@ -363,6 +369,20 @@ ms_or_s = kind(
     unit="s",
 )
 texts = list_of(some_text)
+_HOSTS = list_of(
+    kind(
+        "a host such as mcp.example.com or *.example.com, with :PORT for one port alone",
+        _host,
+        text_schema(r"^[^\s/@]+$"),
+        word="host",
+    )
+)
+remote_hosts: Kind[Any] = kind(
+    "true, false or a list of hosts, such as mcp.example.com or *.example.com",
+    lambda value: value if isinstance(value, bool) else _HOSTS.read(value),
+    {"anyOf": [flag.schema, _HOSTS.schema]},
+    word="true, false or list of hosts",
+)
 tool_globs = list_of(
     Kind(
         "server.tool or a glob over it, such as git.* or *", _tool_glob, text_schema("[.*]"), "`server.tool` or a glob"

@@ -40,7 +40,7 @@ from woollama.core.approvals import Approvals, RunAsker
 from woollama.core.attempts import Attempts, Try
 from woollama.core.continuations import Continuations
 from woollama.core.names import Names, Route
-from woollama.core.plan import Plan, plan_of
+from woollama.core.plan import NOBODY, Plan, plan_of
 from woollama.core.policy import NO_POLICY, Policy
 from woollama.core.prefixes import Prefixes
 from woollama.core.prices import NO_PRICES, Prices
@@ -49,12 +49,23 @@ from woollama.core.runs import Emit
 from woollama.core.tool_round import ToolRound
 from woollama.domain.answers import Answer
 from woollama.domain.errors import UpstreamBroke, UpstreamTimeout
-from woollama.domain.events import CallOpened, Event, Failed, Rewrote, RoundBegan, Stopped, StopReason, UsageSeen
+from woollama.domain.events import (
+    CallOpened,
+    Event,
+    Failed,
+    Rewrote,
+    RoundBegan,
+    Stopped,
+    StopReason,
+    ToolsListed,
+    UsageSeen,
+)
 from woollama.domain.messages import Answer as AnswerToAsk
 from woollama.domain.messages import Ask, Image, Item, Message, Reasoning, ToolCall, ToolResult
 from woollama.domain.ports import Inferencer, Shrinker, Toolbox
 from woollama.domain.tools import Paused
 from woollama.domain.turns import NO_TOOLS, Call, PausedCall, Target, Turn
+from woollama.domain.visits import RemoteServers, Visit
 
 SAME_ROUNDS_BEFORE_STOP = 3
 _WHOLE: Collection[StopReason] = ("end", "stop_sequence", "tool_calls")
@@ -76,6 +87,7 @@ class Engine:
         prices: Prices = NO_PRICES,
         shrinker: Shrinker | None = None,
         prefixes: Prefixes | None = None,
+        remote: RemoteServers | None = None,
     ) -> None:
         """`ready` waits a moment for tool servers that are still starting, given the globs of a recipe's tools.
 
@@ -92,6 +104,7 @@ class Engine:
         self._prices = prices
         self._shrinker = shrinker
         self._prefixes = prefixes
+        self._remote = remote
 
     def __repr__(self) -> str:
         return f"<Engine over {len(self._inferencers)} inferencers, {self._toolbox!r}>"
@@ -99,17 +112,29 @@ class Engine:
     async def play(self, turn: Turn, emit: Emit) -> None:
         """Answer `turn`, telling every event to `emit`; the last one is a `Stopped`. Raises `RouterError`."""
         route = self._names.resolve(turn.model, turn.caller.scope, turn.recipe, needs=needs_of(turn))
-        wanted = [*(route.recipe.tools if route.recipe else ()), *(f"{grant.server}.*" for grant in turn.tool_grants)]
+        ours = [f"{grant.server}.*" for grant in turn.tool_grants if grant.url is None]
+        wanted = [*(route.recipe.tools if route.recipe else ()), *ours]
         if self._ready is not None and wanted:
             await self._ready(wanted)
-        plan = plan_of(turn, route, self._toolbox, self._policy, self._shrinker)
         try:
-            async with asyncio.timeout_at(turn.deadline) as limit:
+            async with asyncio.timeout_at(turn.deadline) as limit, self._visited(turn) as visit:
+                plan = plan_of(turn, route, self._toolbox, self._policy, self._shrinker, visit)
+                for each in visit.servers:
+                    await emit(ToolsListed(each.server, tuple(each.tools), each.error))
                 await self._loop(turn, route, plan, emit)
         except TimeoutError:
             if not limit.expired():
                 raise
             raise UpstreamTimeout("the turn did not end within its time") from None
+
+    @asynccontextmanager
+    async def _visited(self, turn: Turn) -> AsyncIterator[Visit]:
+        grants = [grant for grant in turn.tool_grants if grant.url is not None]
+        if not grants or self._remote is None:
+            yield NOBODY
+            return
+        async with self._remote.visit(grants, [each.name for each in self._toolbox.functions()]) as visit:
+            yield visit
 
     async def _loop(self, turn: Turn, route: Route, plan: Plan, emit: Emit) -> None:
         for what in plan.rewrites:

@@ -5,7 +5,7 @@ A request can narrow what it gets and have itself asked more often than the owne
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,19 +54,19 @@ class Both:
         return Invalid((f"there is no tool {function.name!r}",))
 
 
-def globs_of(grants: Sequence[ToolGrant], functions: Sequence[Function]) -> list[str]:
-    """The tools that were asked for, as an allow-list. Raises for a server that is not there or not ours."""
+def globs_of(grants: Sequence[ToolGrant], functions: Sequence[Function], visited: Collection[str] = ()) -> list[str]:
+    """The tools that were asked for, as an allow-list. Raises for a server that is not there.
+
+    `visited` are the servers of the request's own that were reached for, whether they have any tools or not.
+    """
     servers = sorted({function.tool.server for function in functions if function.tool is not None})
-    return [glob for grant in grants for glob in _globs(grant, servers)]
+    return [glob for grant in grants for glob in _globs(grant, servers, visited)]
 
 
-def _globs(grant: ToolGrant, servers: Sequence[str]) -> Iterator[str]:
-    if grant.url is not None:
-        raise UnsupportedField(
-            f"a server of the request's own is not allowed here; {grant.server!r} must be in mcp.json",
-            param="tools.server_url",
-        )
-    if grant.server not in servers:
+def _globs(grant: ToolGrant, servers: Sequence[str], visited: Collection[str]) -> Iterator[str]:
+    if grant.url is not None and grant.server not in visited:
+        raise UnsupportedField("a server of the request's own is not asked here", param="tools.server_url")
+    if grant.url is None and grant.server not in servers:
         known = ", ".join(servers) or "none"
         raise BadRequest(f"no tool server {grant.server!r} has tools now; there are: {known}", param="tools")
     if grant.allowed is None:

@@ -24,11 +24,15 @@ from woollama.domain.messages import ToolResult
 from woollama.domain.ports import Shrinker, Toolbox
 from woollama.domain.tools import Function
 from woollama.domain.turns import AUTO, Params, Target, ToolChoice, Turn
+from woollama.domain.visits import Visit
 
 DEFAULT_MAX_ROUNDS = 16
 RETRY_AFTER_S = 5.0
 DEFAULT_PARALLEL_TOOLS = 8
 DEFAULT_TOOL_TIMEOUT_S = 120.0
+
+
+NOBODY = Visit(NoTools(), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +65,16 @@ class Plan:
 
 
 def plan_of(
-    turn: Turn, route: Route, toolbox: Toolbox, policy: Policy = NO_POLICY, shrinker: Shrinker | None = None
+    turn: Turn,
+    route: Route,
+    toolbox: Toolbox,
+    policy: Policy = NO_POLICY,
+    shrinker: Shrinker | None = None,
+    visit: Visit = NOBODY,
 ) -> Plan:
+    """`visit` has the tools of servers of the request's own, which no recipe's allow-list can mean."""
     recipe = route.recipe
-    granted = _granted(turn, toolbox, policy)
+    granted = _granted(turn, toolbox, policy, visit)
     if recipe is None:
         return Plan(
             route.targets,
@@ -103,11 +113,12 @@ def plan_of(
     )
 
 
-def _granted(turn: Turn, toolbox: Toolbox, policy: Policy) -> Toolbox:
+def _granted(turn: Turn, toolbox: Toolbox, policy: Policy, visit: Visit) -> Toolbox:
     """What the request itself asks for. The owner's policy holds, and no recipe's allow-list is a yes to it."""
     if not turn.tool_grants:
         return NoTools()
-    globs = globs_of(turn.tool_grants, toolbox.functions())
+    toolbox = Both(toolbox, visit.toolbox)
+    globs = globs_of(turn.tool_grants, toolbox.functions(), [each.server for each in visit.servers])
     paced = Paced(toolbox, DEFAULT_PARALLEL_TOOLS, DEFAULT_TOOL_TIMEOUT_S)
     asked = Approved(paced, Tightened(policy, turn.tool_grants))
     return Filtered(Filtered(Validated(asked), turn.caller.scope.tools), globs)

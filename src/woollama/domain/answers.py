@@ -28,6 +28,7 @@ from woollama.domain.events import (
     ThinkingDelta,
     ToolProgressed,
     ToolReturned,
+    ToolsListed,
     UsageMeter,
     UsageSeen,
 )
@@ -185,7 +186,7 @@ class Answer:
                 self.ended_s = monotonic()
             case Asked():
                 self._done.append(event.ask)
-            case Answered() | ToolProgressed():
+            case Answered() | ToolProgressed() | ToolsListed():
                 pass
             case _:
                 assert_never(event)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from woollama.domain.errors import RouterError
 from woollama.domain.messages import Answer, Ask, Extra, Json, Opaque, Runner, Sealed, no_extra
-from woollama.domain.tools import Returned, ToolOutcome
+from woollama.domain.tools import Returned, Tool, ToolOutcome
 from woollama.domain.turns import Target
 
 StopReason = Literal[
@@ -158,6 +158,15 @@ class ToolReturned:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolsListed:
+    """What a tool server has that the request brought along, or why that is nothing."""
+
+    server: str
+    tools: tuple[Tool, ...]
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     ask: Ask
 
@@ -215,6 +224,7 @@ Event = (
     | OpaqueSeen
     | ToolProgressed
     | ToolReturned
+    | ToolsListed
     | Asked
     | Answered
     | UsageSeen

@@ -25,12 +25,16 @@ _DIGEST = re.compile(rf"_[0-9a-f]{{{_DIGEST_CHARS}}}$")
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool of a tool server, as the server described it. `raw` is MCP's Tool object, unknown members included."""
+    """A tool of a tool server, as the server described it. `raw` is MCP's Tool object, unknown members included.
+
+    `origin` is the address of a server that is none of the owner's: what is answered about its tools is about no other.
+    """
 
     server: str
     name: str
     raw: Mapping[str, Json]
     pin: Pin = "unknown"
+    origin: str = ""
 
     @property
     def qualified(self) -> str:
@@ -61,7 +65,8 @@ class Tool:
     @property
     def digest(self) -> str:
         """Stands for `judged`: it changes when any of that does."""
-        written = json.dumps([self.server, self.name, self.judged], sort_keys=True)
+        about = [self.server, self.name, self.judged, *([self.origin] if self.origin else [])]
+        written = json.dumps(about, sort_keys=True)
         return hashlib.sha256(written.encode()).hexdigest()[:32]
 
     @property

@@ -167,13 +167,14 @@ class StateWish:
 
 @dataclass(frozen=True, slots=True)
 class ToolGrant:
-    """A request's own wish to use one of our tool servers (`{"type": "mcp", "server_label": …}`)."""
+    """A request's own wish to use a tool server (`{"type": "mcp", "server_label": …}`): one of ours, or with a `url`
+    one that the request brings along, with the headers for it."""
 
     server: str
     allowed: tuple[str, ...] | None = None
     approval: Json = None
-    url: str | None = None
-    headers: Mapping[str, str] | None = None
+    url: str | None = field(default=None, repr=False)
+    headers: Mapping[str, str] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

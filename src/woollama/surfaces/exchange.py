@@ -20,7 +20,7 @@ from woollama.core.route_of import Engine, Relay, Traits, route_of
 from woollama.core.runs import Run, Runs
 from woollama.domain.answers import Answer
 from woollama.domain.errors import NoStateOwner, RouterError
-from woollama.domain.events import Event, Failed, Rewrote, RoundBegan, UsageMeter, UsageSeen
+from woollama.domain.events import Event, Failed, Rewrote, RoundBegan, ToolsListed, UsageMeter, UsageSeen
 from woollama.domain.ids import new_id
 from woollama.domain.messages import Dialect
 from woollama.domain.turns import Caller, Turn
@@ -150,7 +150,7 @@ class Exchange:
                 frames += encoder.encode(event)
                 if not stream.begun:
                     early.append(event)
-                    if isinstance(event, Rewrote):
+                    if isinstance(event, Rewrote | ToolsListed):
                         continue  # it belongs into the headers, and the target is not known yet
                     await stream.begin(_headers(early, decision))
                 await stream.write(b"".join(frames))

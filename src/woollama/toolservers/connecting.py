@@ -98,7 +98,7 @@ async def connect(
         cache=None,
     )
     async with client:
-        connection = Connection(spec.name, client, calls, changes, lose)
+        connection = Connection(spec, client, calls, changes, lose)
         try:
             yield connection
         finally:

@@ -30,7 +30,7 @@ from woollama.domain.tools import Invalid, Returned, TimedOut, Tool
 from woollama.toolservers.calls import CallsInFlight
 from woollama.toolservers.descriptions import cleaned
 from woollama.toolservers.losses import BROKEN, UNSENT, ConnectionLost
-from woollama.toolservers.spec import Era
+from woollama.toolservers.spec import Era, ServerSpec
 
 log = logging.getLogger(__name__)
 
@@ -87,9 +87,10 @@ class Connection:
     """Calls and listings, from any task and concurrently."""
 
     def __init__(
-        self, server: str, client: Client, calls: CallsInFlight, changes: Changes, lose: Callable[[str], None]
+        self, spec: ServerSpec, client: Client, calls: CallsInFlight, changes: Changes, lose: Callable[[str], None]
     ) -> None:
-        self._server = server
+        self._server = spec.name
+        self._origin = spec.url or "" if spec.is_passing else ""
         self._client = client
         self._calls = calls
         self._lose = lose
@@ -109,7 +110,7 @@ class Connection:
         if self.era == "modern" and any(X_MCP_HEADER_KEY in json.dumps(raw.get("inputSchema")) for raw in listed):
             listed = tuple(raw for raw in listed if self._can_repeat(raw))
             await self._learn_headers()
-        return tuple(Tool(self._server, raw["name"], cleaned(raw)) for raw in listed)
+        return tuple(Tool(self._server, raw["name"], cleaned(raw), origin=self._origin) for raw in listed)
 
     def _can_repeat(self, tool: Mapping[str, Json]) -> bool:
         """Whether those arguments that it wants as HTTP headers, too, can be. Else it must not be called."""

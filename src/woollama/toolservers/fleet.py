@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
 
@@ -43,8 +43,10 @@ class Fleet:
         environment: Mapping[str, str],
         pins: Pins | None = None,
         sampler: Sampler | None = None,
+        taken: Collection[str] = (),
     ) -> None:
-        self._names = WireNames()
+        """`taken` are wire names that none of its functions may have."""
+        self._names = WireNames(taken)
         self._known: dict[tuple[str, str], Function] = {}
         self._listeners: list[Callable[[], None]] = []
         self._updates = Updates()

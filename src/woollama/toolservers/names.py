@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from woollama.domain.tools import WIRE_NAME_LIMIT, Tool, wire_name
 
@@ -14,7 +14,9 @@ Key = tuple[str, str]
 class WireNames:
     """Gives names and keeps them: a name in a running conversation must not change hands when a server restarts."""
 
-    def __init__(self) -> None:
+    def __init__(self, taken: Collection[str] = ()) -> None:
+        """`taken` are names that are somebody else's."""
+        self._taken = frozenset(taken)
         self._name_of: dict[Key, str] = {}
         self._key_of: dict[str, Key] = {}
         self._spellings: dict[str, set[Key]] = {}
@@ -22,7 +24,9 @@ class WireNames:
     def name(self, tool: Tool, prefix: str) -> str:
         key = (tool.server, tool.name)
         if key not in self._name_of:
-            name = next(name for name in _candidates(tool, prefix) if name not in self._key_of)
+            name = next(
+                name for name in _candidates(tool, prefix) if name not in self._key_of and name not in self._taken
+            )
             self._name_of[key], self._key_of[name] = name, key
             for spelling in (
                 tool.qualified,

@@ -22,7 +22,8 @@ class ServerSpec:
     `env` is laid over the private environment that every server gets. `timeout_s` bounds one call, `start_timeout_s`
     a start with everything it may download. `disabled_tools` are names or globs. `prefix` stands before the wire names
     of its tools: the server's name where it is unset, nothing where it is empty. `label` is what its process is called
-    where it is one of several. `samples`: it is told that it may ask for a model, whoever calls it.
+    where it is one of several. `samples`: it is told that it may ask for a model, whoever calls it. `is_passing`: it is
+    there for one request alone. `public_only`: its address must not lead into this machine or its network.
     """
 
     name: str
@@ -42,6 +43,8 @@ class ServerSpec:
     sharing: Sharing = "shared"
     label: str = ""
     samples: bool = False
+    is_passing: bool = False
+    public_only: bool = False
     prefix: str | None = None
     disabled: bool = False
 

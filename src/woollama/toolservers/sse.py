@@ -28,6 +28,7 @@ from woollama.toolservers.streamable_http import (
     forgot_session,
     needs_login,
     why_failed,
+    wire_of,
 )
 
 POST_TIMEOUT_S = 30.0
@@ -86,10 +87,9 @@ async def sse_streams(spec: ServerSpec, lose: Callable[[str], None]) -> AsyncIte
     """
     assert spec.url is not None
     timeout = httpx2.Timeout(CONNECT_TIMEOUT_S, read=None)
-    limits = httpx2.Limits(max_connections=None)
     async with AsyncExitStack() as open_until_the_end:
         enter = open_until_the_end.enter_async_context
-        client = await enter(httpx2.AsyncClient(headers=dict(spec.headers), timeout=timeout, limits=limits))
+        client = await enter(httpx2.AsyncClient(transport=wire_of(spec), headers=dict(spec.headers), timeout=timeout))
         try:
             events = await enter(client.sse(spec.url, max_event_size=MAX_EVENT_BYTES))
             _require_stream(events.response)

@@ -17,6 +17,7 @@ from mcp_types import CONNECTION_CLOSED
 
 from woollama.domain.peers import Host
 from woollama.toolservers.losses import BROKEN, UNSENT
+from woollama.toolservers.reach import PublicOnly
 from woollama.toolservers.spec import ServerSpec
 
 CONNECT_TIMEOUT_S = 10.0
@@ -36,12 +37,18 @@ async def http_streams(
     assert spec.url is not None
     # Calls have their own time limits, and an idle stream of notifications none.
     timeout = httpx2.Timeout(CONNECT_TIMEOUT_S, read=None)
-    transport = SoftFail(httpx2.AsyncHTTPTransport(limits=httpx2.Limits(max_connections=None)), lose, sender)
+    transport = SoftFail(wire_of(spec), lose, sender)
     async with (
         httpx2.AsyncClient(transport=transport, headers=dict(spec.headers), timeout=timeout) as client,
         streamable_http_client(spec.url, http_client=client, max_sse_event_size=MAX_EVENT_BYTES) as streams,
     ):
         yield streams
+
+
+def wire_of(spec: ServerSpec) -> httpx2.AsyncBaseTransport:
+    """What carries requests to a server, as far as it may lead."""
+    wire = httpx2.AsyncHTTPTransport(limits=httpx2.Limits(max_connections=None))
+    return PublicOnly(wire) if spec.public_only else wire
 
 
 class SoftFail(httpx2.AsyncBaseTransport):

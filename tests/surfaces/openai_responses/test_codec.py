@@ -210,7 +210,7 @@ def test_what_a_named_server_offers_is_listed_first() -> None:
     wires = stream(
         HELLO,
         known=(NOW, THEN, ELSEWHERE),
-        tools=[{"type": "mcp", "server_label": "clock", "allowed_tools": ["now"], "authorization": "secret"}],
+        tools=[{"type": "mcp", "server_label": "clock", "allowed_tools": ["now"]}],
     )
 
     assert kinds(wires)[2:6] == [
@@ -223,6 +223,13 @@ def test_what_a_named_server_offers_is_listed_first() -> None:
     assert (listed["type"], listed["server_label"]) == ("mcp_list_tools", "clock")
     assert [tool["name"] for tool in listed["tools"]] == ["now"]
     assert listed["tools"][0]["annotations"] == {"readOnlyHint": True}
+
+
+def test_a_server_of_the_requests_own_is_repeated_without_what_was_for_it_alone() -> None:
+    own = {"server_label": "far", "server_url": "https://far.example/secret?k=secret", "authorization": "secret"}
+    wires = stream(HELLO, tools=[{"type": "mcp", **own, "headers": {"x-key": "secret"}}])
+    (tool,) = wires[-1]["response"]["tools"]
+    assert tool == {"type": "mcp", "server_label": "far", "server_url": "https://far.example/<redacted>"}
     assert "secret" not in json.dumps(wires)
 
 

@@ -30,6 +30,7 @@ from woollama.domain.events import (
     ThinkingDelta,
     ToolProgressed,
     ToolReturned,
+    ToolsListed,
     UsageSeen,
 )
 from woollama.domain.ids import new_id
@@ -108,7 +109,7 @@ class StreamEncoder:
                 yield from self._end(event)
             case Failed():
                 yield encode_error(event.error)
-            case ToolProgressed() | ToolReturned() | Asked() | Answered() | Rewrote():
+            case ToolProgressed() | ToolReturned() | ToolsListed() | Asked() | Answered() | Rewrote():
                 pass
             case _:
                 assert_never(event)

@@ -31,6 +31,7 @@ from woollama.domain.events import (
     ThinkingDelta,
     ToolProgressed,
     ToolReturned,
+    ToolsListed,
     UsageSeen,
 )
 from woollama.domain.ids import new_id
@@ -150,13 +151,16 @@ class ResponseBuilder:
             self._begun = True
         yield {"type": "response.in_progress", "response": self.response()}
         for grant in self._turn.tool_grants:
-            offered = [tool for tool in self._tools if tool.server == grant.server]
-            if grant.allowed is not None:
-                offered = [tool for tool in offered if tool.name in grant.allowed]
+            offered = [tool for tool in self._tools if tool.server == grant.server and grant.url is None]
             if offered:
-                item = self._new(ToolListItem(new_id("mcpl_"), len(self._items), grant.server, offered))
-                yield from item.added()
-                yield from item.close()
+                yield from self._list_tools(grant.server, offered)
+
+    def _list_tools(self, server: str, tools: Sequence[Tool], error: str | None = None) -> Iterator[Wire]:
+        for allowed in (grant.allowed for grant in self._turn.tool_grants if grant.server == server):
+            tools = [tool for tool in tools if allowed is None or tool.name in allowed]
+        item = self._new(ToolListItem(new_id("mcpl_"), len(self._items), server, tools, error))
+        yield from item.added()
+        yield from item.close()
 
     def _wires(self, event: Event) -> Iterator[Wire]:
         match event:
@@ -191,6 +195,8 @@ class ResponseBuilder:
                 yield from self._ask(event.ask)
             case Stopped() | Failed():
                 yield from self._end(event)
+            case ToolsListed():
+                yield from self._list_tools(event.server, event.tools, event.error)
             case Answered() | ToolProgressed() | UsageSeen() | Rewrote():
                 pass
             case _:

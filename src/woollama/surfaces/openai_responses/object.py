@@ -103,4 +103,11 @@ def _format(asked: ResponseFormat | None) -> dict[str, Json]:
 def _tool(tool: Mapping[str, Json]) -> dict[str, Json]:
     if tool.get("type") == "function":
         return {"description": None, "parameters": None, "strict": None, **tool}
-    return {key: value for key, value in tool.items() if key not in _SECRET}
+    shown = {key: value for key, value in tool.items() if key not in _SECRET}
+    return {**shown, "server_url": _without_path(shown["server_url"])} if shown.get("server_url") else shown
+
+
+def _without_path(url: str) -> str:
+    """Some servers have their keys in there."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.partition('/')[0].partition('?')[0]}/<redacted>"

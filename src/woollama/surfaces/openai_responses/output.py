@@ -175,9 +175,10 @@ class WholeItem(OutputItem):
 class ToolListItem(OutputItem):
     """What a tool server that the request named has to offer."""
 
-    def __init__(self, id: str, index: int, label: str, tools: Sequence[Tool]) -> None:  # noqa: A002
+    def __init__(self, id: str, index: int, label: str, tools: Sequence[Tool], error: str | None) -> None:  # noqa: A002
         super().__init__(id, index)
         self._label = label
+        self._error = error
         self._tools = tools
         self._listed: Sequence[Tool] = ()
 
@@ -191,7 +192,8 @@ class ToolListItem(OutputItem):
             }
             for tool in self._listed
         ]
-        return {"id": self.id, "type": "mcp_list_tools", "server_label": self._label, "tools": listed}
+        failed = {"error": self._error} if self._error else {}
+        return {"id": self.id, "type": "mcp_list_tools", "server_label": self._label, "tools": listed, **failed}
 
     def added(self) -> Iterator[Wire]:
         yield from super().added()
@@ -199,4 +201,4 @@ class ToolListItem(OutputItem):
 
     def _closing(self) -> Iterator[Wire]:
         self._listed = self._tools
-        yield self._event("response.mcp_list_tools.completed")
+        yield self._event(f"response.mcp_list_tools.{'failed' if self._error else 'completed'}")

@@ -8,6 +8,7 @@ spelling of a name.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +20,15 @@ from woollama.domain.turns import ToolChoice, ToolGrant, Turn
 from woollama.surfaces.fields import Fields
 
 CUSTOM_INPUT = "input"
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+_NOT_FOR_CLIENTS = frozenset(
+    {
+        *("accept", "connection", "content-length", "content-type", "host", "last-event-id", "mcp-protocol-version"),
+        *("mcp-session-id", "te", "trailer", "transfer-encoding", "upgrade", "proxy-authorization"),
+    }
+)
+"""Headers that are the transport's own."""
 OUR_LABEL = "woollama"
 """The server label of a call that no tool server stands for: the model asked for a tool that nobody has."""
 
@@ -146,16 +156,35 @@ def _grant(tool: Fields) -> ToolGrant:
     for name in ("connector_id", "tunnel_id"):
         if tool.given(name):
             raise UnsupportedField("only servers by label or `server_url` are available", param=f"{tool.path}.{name}")
-    headers = dict(tool.object("headers") or {})
-    if authorization := tool.text("authorization"):
-        headers["authorization"] = f"Bearer {authorization}"
+    url, headers = tool.text("server_url"), _headers(tool)
+    if headers and not url:
+        what = "headers" if tool.given("headers") else "authorization"
+        raise BadRequest(f"`{tool.path}.{what}` has an effect with a `server_url` only", param=f"{tool.path}.{what}")
     return ToolGrant(
         server=needed(tool, "server_label"),
         allowed=_allowed(tool),
         approval=_approval(tool),
-        url=tool.text("server_url"),
+        url=url,
         headers=headers or None,
     )
+
+
+def _headers(tool: Fields) -> dict[str, str]:
+    """What the server is sent with each request. What an error says of them never repeats a value."""
+    path = f"{tool.path}.headers"
+    headers: dict[str, str] = {}
+    for name, value in (tool.object("headers") or {}).items():
+        if not _HEADER_NAME.fullmatch(name) or name.lower() in _NOT_FOR_CLIENTS:
+            raise BadRequest(f"`{path}` cannot have {name!r}", param=path)
+        if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+            raise BadRequest(f"`{path}.{name}` must be a text of one line", param=path)
+        headers[name.lower()] = value
+    if authorization := tool.text("authorization"):
+        if "authorization" in headers or not _HEADER_VALUE.fullmatch(authorization):
+            why = "is in `headers`, too" if "authorization" in headers else "must be a text of one line"
+            raise BadRequest(f"`{tool.path}.authorization` {why}", param=f"{tool.path}.authorization")
+        headers["authorization"] = f"Bearer {authorization}"
+    return headers
 
 
 def _allowed(tool: Fields) -> tuple[str, ...] | None:
