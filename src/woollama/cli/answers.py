@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from woollama.cli.questions import Questions
 from woollama.cli.screen import complain, one_line, shown, styled
 
 RESULT_CHARS = 300
@@ -16,17 +17,30 @@ Item = dict[str, Any]
 
 
 class Answer:
-    """`show` prints the events of one response. `said` is what it consists of, complete or not."""
+    """`show` prints the events of one response. `said` is what it consists of, complete or not.
 
-    def __init__(self) -> None:
+    `questions` are put while a call waits for a person's yes.
+    """
+
+    def __init__(self, questions: Questions) -> None:
+        self._questions = questions
+        self._response = ""
         self._items: list[Item] = []
         self._text = ""
         self._line_open = False
 
     def show(self, events: Iterable[dict[str, Any]]) -> bool:
         """Print a streamed response; whether it came to its own end."""
+        try:
+            return self._show(events)
+        finally:
+            self._questions.end()
+
+    def _show(self, events: Iterable[dict[str, Any]]) -> bool:
         for event in events:
             match event:
+                case {"type": "response.created", "response": {"id": str(response)}}:
+                    self._response = response
                 case {"type": "response.output_text.delta" | "response.refusal.delta", "delta": text}:
                     self._print(text)
                 case {
@@ -82,6 +96,7 @@ class Answer:
         if sys.stderr.isatty():
             self.end_line()
             self._aside(styled(f"[{call['server_label']}.{call['name']} …]", "dim", sys.stderr))
+        self._questions.begin(self._response)
 
     def _done(self, item: Item) -> None:
         self._items.append(item)

@@ -15,6 +15,7 @@ from woollama.cli.answers import Answer, Item, call_line
 from woollama.cli.arguments import SubParsers, nearest, pair
 from woollama.cli.daemon import Daemon, NotRunning, Refused
 from woollama.cli.lines import piped_lines, typed_lines
+from woollama.cli.questions import Questions
 from woollama.cli.screen import complain, shown, styled
 from woollama.platform import config_dir, state_dir
 
@@ -101,6 +102,7 @@ class Chat:
         self._settings = settings
         self._history: list[Item] = []
         self._failed = False
+        self._questions = Questions(daemon)
 
     def run(self) -> int:
         """Until the lines end; 1 if an answer failed that nobody was there to see."""
@@ -122,7 +124,7 @@ class Chat:
     def _ask(self, text: str) -> None:
         question: Item = {"type": "message", "role": "user", "content": text}
         asked = {"model": self._model, "input": [*self._history, question], "stream": True, "store": False}
-        answer = Answer()
+        answer = Answer(self._questions)
         try:
             with closing(self._daemon.post("/v1/responses", {**asked, **self._settings})) as events:
                 well = answer.show(events)

@@ -10,6 +10,7 @@ from typing import Any
 from woollama.cli.answers import Answer
 from woollama.cli.arguments import SubParsers, pair
 from woollama.cli.daemon import Daemon, NotRunning, Refused
+from woollama.cli.questions import Questions
 from woollama.cli.screen import complain
 
 
@@ -17,7 +18,8 @@ def add_parser(subparsers: SubParsers) -> None:
     parser = subparsers.add_parser(
         "run",
         help="ask a recipe or a model once",
-        description="Ask once and print the answer as it comes; tool calls are shown on standard error.",
+        description="Ask once and print the answer as it comes; tool calls are shown on standard error, and one that"
+        " needs a yes is asked about at a terminal.",
         epilog="examples: woollama run demo 'What time is it in Tokyo?'; git diff | woollama run reviewer",
     )
     parser.add_argument("model", metavar="RECIPE", help="a recipe, or any other name that `woollama models` shows")
@@ -42,7 +44,8 @@ def run(args: argparse.Namespace) -> int:
     if args.var:
         asked["variables"] = dict(args.var)
     try:
-        return 0 if Answer().show(Daemon(os.environ).post("/v1/responses", asked)) else 1
+        daemon = Daemon(os.environ)
+        return 0 if Answer(Questions(daemon)).show(daemon.post("/v1/responses", asked)) else 1
     except (NotRunning, Refused) as error:
         complain(error)
         return 1
