@@ -69,3 +69,42 @@ def test_cells_are_cut_where_a_person_would_cut() -> None:
 def test_padded_cells_are_filled_to_their_width() -> None:
     template = Template(("", "|", ""), (Slot(5, right=True), Slot(4)))
     assert template.fill(("17", "ab")) == "   17|ab  "
+
+
+ADDED = "\n".join(f"+line {i}" for i in range(200))
+DIFF = f"""diff --git a/a.py b/a.py
+index 1234567..89abcde 100644
+--- a/a.py
++++ b/a.py
+@@ -1,4 +1,204 @@
+ =kept
+{ADDED}
+-gone
+=of no diff
+*+3
+|bar
+diff --git a/old.py b/new.py
+similarity index 90%
+--- a/old.py
++++ b/new.py
+@@ -1 +1 @@
+-a
++b
+\\ No newline at end of file
+"""
+
+
+@pytest.mark.parametrize("text", [DIFF, DIFF.rstrip("\n"), DIFF.replace("\n", "\r\n"), "\n" + DIFF + "\n\n"])
+def test_a_diff_says_headings_and_signs_once(text: str) -> None:
+    made = ContentRouter().compress(text, level="lossless")
+    assert restore(made.text) == text
+    if "\r" not in text:
+        assert made.level == "lossless"
+        assert "\n=a.py index 1234567..89abcde 100644\n" in made.text
+        assert "\n*+200\nline 0\nline 1\n" in made.text
+        assert "\n--- a/old.py\n" in made.text
+
+
+def test_a_diff_of_more_lines_than_it_says_is_none() -> None:
+    with pytest.raises(NotOurs):
+        restore("[woollama lossless 00000000] x\n@diff 3 said\n*+9\na\n@end")

@@ -48,7 +48,11 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Crushed:
-    """What became of a block. Where units were left out, `body` still wants its marker; else it is the whole result."""
+    """What became of a block. Where units were left out, `body` still wants its marker; else it is the whole result.
+
+    `worth_it` is the share of the lossless result that it may come to; what is easily had elsewhere is left out for
+    less.
+    """
 
     body: str
     left_out: int = 0
@@ -57,6 +61,7 @@ class Crushed:
     kept: Mapping[str, int] = field(default_factory=dict)
     gaps: bool = True
     unkept_errors: int = 0
+    worth_it: float = 0.75
 
     @property
     def lossless(self) -> bool:

@@ -1,4 +1,4 @@
-"""DiffCompressor: unified diffs. Every added and every removed line stays; context shrinks around them.
+"""DiffCompressor: unified diffs. Every added and every removed line stays; selective, context shrinks around them.
 
 Headers, modes, renames and hunk headers are exact. Files that tools write (lock files, minified and generated ones)
 become counts: nobody reviews those line by line, and who must can retrieve them.
@@ -12,12 +12,16 @@ from dataclasses import dataclass, field
 
 from woollama.compression import marker
 from woollama.compression.block import Block, Crushed
+from woollama.compression.notation import Writer
 from woollama.compression.relevance import terms_of
 
 WINDOWS = ((3, 3), (2, 2), (1, 1), (1, 0), (0, 0))
 """Lines of context before and after a change: the most with which enough is saved."""
 WANTED_SHARE = {"auto": 0.47, "aggressive": 0.3}
 AROUND_ANSWERS = 3
+FEWEST_LINES = 40
+CONTEXT_WORTH = 0.9
+"""Context stands in the files, too."""
 _HUNK = re.compile(r"@@+ -\d+(?:,\d+)? (?:-\d+(?:,\d+)? )?\+\d+(?:,\d+)? @@+")
 _FILE = re.compile(r"diff --git |diff -[a-zA-Z]|Index: |diff --(?:cc|combined) ")
 _LOCK = re.compile(
@@ -54,7 +58,9 @@ class DiffCompressor:
 
     def crush(self, block: Block) -> Crushed | None:
         if block.budget_tokens is None:
-            return None
+            writer, lines = Writer(block.text), block.text.split("\n")
+            writer.diff(lines)
+            return Crushed(writer.finish()) if len(lines) >= FEWEST_LINES else None
         lines = block.text.rstrip("\n").split("\n")
         before, files = _parse(lines)
         terms = [term for term in terms_of(block.query) if len(term) > 3]
@@ -69,7 +75,7 @@ class DiffCompressor:
             body = "\n".join(out)
             if len(body) <= wanted:
                 break
-        return Crushed(body, left_out, len(lines), "lines", {})
+        return Crushed(body, left_out, len(lines), "lines", {}, worth_it=CONTEXT_WORTH)
 
 
 def _parse(lines: Sequence[str]) -> tuple[list[str], list[_File]]:

@@ -58,6 +58,8 @@ def summary_of(lines: Sequence[str], forms: Sequence[Sequence[int]], *, most_cha
 
 def _form(lines: Sequence[str]) -> str:
     rows = [line.split() for line in lines]
+    if not any(rows):
+        return "empty lines"
     width = Counter(map(len, rows)).most_common(1)[0][0]
     rows = [row for row in rows if len(row) == width]
     words = [_values(column) for column in zip(*rows, strict=True)]

@@ -11,6 +11,7 @@
     ^3                            the row before, three more times
     #10                           the next row is the tenth
     @paths 90                     90 lines; what stands after "=" is put before the lines that follow it
+    @diff 40                      a diff of 40 lines, as `diff_notation` says
     @end
 
 Eight digits of the original's SHA-256 stand in the first line, and what was decoded is held against them.
@@ -23,6 +24,7 @@ import json
 import re
 from collections.abc import Sequence
 
+from woollama.compression import diff_notation
 from woollama.compression.families import Family
 from woollama.compression.templates import Template
 
@@ -83,6 +85,9 @@ class Writer:
                 current = beginning
             out.append(f"|{rest}\n" if rest[:1] in ("=", "|") else f"{rest}\n")
         self._out.append("".join(out))
+
+    def diff(self, lines: Sequence[str]) -> None:
+        self._out.append(diff_notation.written(lines))
 
     def finish(self) -> str:
         digest = hashlib.sha256(encoded(self._text)).hexdigest()[:8]

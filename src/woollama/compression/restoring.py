@@ -8,6 +8,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 
+from woollama.compression import diff_notation
 from woollama.compression.notation import BRACKETS, BREAKS, DITTO, HEAD, LABELS, encoded
 from woollama.compression.templates import Slot, Template
 
@@ -71,6 +72,8 @@ def _segments(reader: _Reader, signs: str) -> Iterator[str]:
             yield _rows(reader, int(count), json.loads(joined_by) if joined_by else "\n", signs)
         elif kind == "@paths":
             yield _paths(reader, int(rest))
+        elif kind == "@diff":
+            yield diff_notation.read(reader.line, rest)
         else:
             raise ValueError(f"no such part: {kind}")
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from woollama.compression import marker, notation, restoring
-from woollama.compression.block import Block, Crusher, Level
+from woollama.compression.block import Block, Crushed, Crusher, Level
 from woollama.compression.diff_compressor import DiffCompressor
 from woollama.compression.left_alone import Configuration, SourceCode
 from woollama.compression.log_compressor import LogCompressor
@@ -39,9 +39,6 @@ CRUSHERS: tuple[Crusher, ...] = (
 
 NEXT_BEST = 0.45
 """Crushers whose priority is less than this below the best are tried, too, where the best can do nothing."""
-SELECTIVE_GAIN = 0.75
-"""What is left out must save a quarter of what lossless leaves, else nothing is left out."""
-
 EXACTLY_COUNTED_CHARS = 2**25
 """Of longer texts that stay as they are tokens are not worth counting."""
 ERRORS_GAIN = 0.6
@@ -147,16 +144,14 @@ class ContentRouter:
         smallest = self._lossless(block, able) if block.tokens <= 4 * budget.above_tokens else None
         if smallest is not None and smallest.tokens_after <= budget.above_tokens:
             return smallest
-        selected, unkept_errors = self._selective(replace(block, budget_tokens=budget.of(block.tokens)), able)
-        if selected is None:
+        selected, crushed = self._selective(replace(block, budget_tokens=budget.of(block.tokens)), able)
+        if selected is None or crushed is None:
             return smallest or self._lossless(block, able) or _same(block, "nothing to gain")
-        if selected.tokens_after > SELECTIVE_GAIN * block.tokens and smallest is None:
+        if smallest is None and (crushed.unkept_errors or selected.tokens_after > crushed.worth_it * block.tokens):
             smallest = self._lossless(block, able)
-        if unkept_errors:
-            smallest = smallest or self._lossless(block, able)
-            if smallest is not None and smallest.tokens_after <= ERRORS_GAIN * block.tokens:
-                return replace(smallest, reason="errors everywhere")
-        if smallest is not None and selected.tokens_after > SELECTIVE_GAIN * smallest.tokens_after:
+        if smallest is not None and crushed.unkept_errors and smallest.tokens_after <= ERRORS_GAIN * block.tokens:
+            return replace(smallest, reason="errors everywhere")
+        if smallest is not None and selected.tokens_after > crushed.worth_it * smallest.tokens_after:
             return smallest
         if self._stored(block, selected):
             return selected
@@ -184,8 +179,8 @@ class ContentRouter:
                 return done
         return None
 
-    def _selective(self, block: Block, crushers: Sequence[Crusher]) -> tuple[Compressed | None, int]:
-        """Not stored yet, and so not to be given out; and how many errors it leaves out."""
+    def _selective(self, block: Block, crushers: Sequence[Crusher]) -> tuple[Compressed | None, Crushed | None]:
+        """Not stored yet, and so not to be given out; and what it was made of."""
         for crusher in crushers:
             crushed = crusher.crush(block)
             if crushed is None or crushed.lossless:
@@ -195,8 +190,8 @@ class ContentRouter:
             text = f"{marker.write(said, crushed.kept, gaps=crushed.gaps)}\n{crushed.body}"
             done = _smaller(block, text, block.level, "selective", crusher.name)
             if done is not None:
-                return replace(done, refs=(ref,)), crushed.unkept_errors
-        return None, 0
+                return replace(done, refs=(ref,)), crushed
+        return None, None
 
     def _stored(self, block: Block, selected: Compressed) -> bool:
         assert self.originals is not None
