@@ -20,6 +20,7 @@ from mcp.server import NotificationOptions, Server, ServerRequestContext
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp.server.stdio import stdio_server
 from mcp.server.streamable_http import EventMessage, EventStore
+from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
 from mcp.server.subscriptions import (
     InMemorySubscriptionBus,
     ListenHandler,
@@ -27,7 +28,10 @@ from mcp.server.subscriptions import (
     ResourceUpdated,
     ToolsListChanged,
 )
+from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPDeprecationWarning
+from starlette.applications import Starlette
+from starlette.routing import Route
 
 warnings.simplefilter("ignore", MCPDeprecationWarning)
 
@@ -472,6 +476,18 @@ class Remembered(EventStore):
         return stream
 
 
+class SessionsApart(StreamableHTTPSessionManager):
+    """Each session has a memory of its own: streams are named by request ids, which are alike in all sessions."""
+
+    @property
+    def event_store(self) -> EventStore | None:
+        return Remembered()
+
+    @event_store.setter
+    def event_store(self, store: EventStore | None) -> None:
+        """The SDK's constructor sets what it was given, which is none."""
+
+
 class Fixture(Server[Any]):
     def create_initialization_options(self, *given: Any, **named: Any) -> Any:
         if not given and not named:
@@ -516,7 +532,12 @@ def serve_http(port: int) -> None:
             await super().startup(sockets)
             os.write(WIRE, b"serving\n")
 
-    app: Any = server().streamable_http_app(host="127.0.0.1", event_store=Remembered(), retry_interval=500)
+    own_names = [f"{host}:*" for host in ("127.0.0.1", "localhost")]
+    security = TransportSecuritySettings(
+        allowed_hosts=own_names, allowed_origins=[f"http://{name}" for name in own_names]
+    )
+    manager = SessionsApart(server(), security_settings=security, retry_interval=500)
+    app: Any = Starlette(routes=[Route("/mcp", StreamableHTTPASGIApp(manager))], lifespan=lambda _: manager.run())
     Announced(uvicorn.Config(app, port=port, http="h11", log_level="warning", timeout_graceful_shutdown=1)).run()
 
 
