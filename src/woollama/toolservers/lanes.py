@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 IDLE_S = 600.0
 MOST_LENT = 16
+MOST_OWN = 16
+"""So many hosts have one of their own at a time; the one that was not used the longest makes room."""
 FAREWELL_S = 5.0
 SETTING_TIMEOUT_S = 30.0
 QUIETEST = "emergency"
@@ -76,6 +78,11 @@ class Lane:
     @property
     def is_open(self) -> bool:
         return not self._lost.done() and not self._owner.done()
+
+    @property
+    def is_in_use(self) -> bool:
+        """By a call, or by a host that waits for updates."""
+        return bool(self._users or self.subscribed)
 
     @asynccontextmanager
     async def used(self) -> AsyncIterator[Connection]:
@@ -124,7 +131,7 @@ class Lane:
     async def _until_lost_or_idle(self) -> None:
         while not self._lost.done():
             self._used.clear()
-            is_idle = not self._users and not self.subscribed
+            is_idle = not self.is_in_use
             used = asyncio.create_task(self._used.wait())
             try:
                 both: set[asyncio.Future[Any]] = {used, self._lost}
@@ -153,6 +160,7 @@ class Lanes:
         self._lent: defaultdict[str, list[Lane]] = defaultdict(list)
         self._places = asyncio.Semaphore(MOST_LENT)
         self._out: set[Lane] = set()
+        self._ending: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
         return f"<Lanes of {len(self._of_host)} hosts, {len(self._out)} lent>"
@@ -176,10 +184,25 @@ class Lanes:
     def own(self, session: HostSession) -> Lane:
         """The host's own, opened where it has none."""
         if (lane := self.of(session)) is None:
-            lost, lane = self._of_host.get(session), self._new(session.capabilities, session)
+            lost = self._of_host.pop(session, None)
+            self._make_room()
+            lane = self._new(session.capabilities, session)
             lane.subscribed |= lost.subscribed if lost is not None else set()
-            self._of_host[session] = lane
+        else:
+            del self._of_host[session]
+        self._of_host[session] = lane  # behind all others, as the one that was used last
         return lane
+
+    def _make_room(self) -> None:
+        """Hosts that never say that they leave, one after the other, must not fill the machine with processes."""
+        for session in [session for session, lane in self._of_host.items() if not lane.is_open]:
+            if not self._of_host[session].subscribed:
+                del self._of_host[session]
+        unused = [session for session, lane in self._of_host.items() if lane.is_open and not lane.is_in_use]
+        for session in unused[: max(0, len(self._of_host) - MOST_OWN + 1)]:
+            task = asyncio.create_task(self._of_host.pop(session).close())
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
 
     async def leave(self, session: HostSession) -> None:
         if (lane := self._of_host.pop(session, None)) is not None:
@@ -189,7 +212,7 @@ class Lanes:
         lanes = [*self._of_host.values(), *self._out, *(lane for idle in self._lent.values() for lane in idle)]
         self._of_host.clear()
         self._lent.clear()
-        await asyncio.gather(*(lane.close() for lane in lanes))
+        await asyncio.gather(*(lane.close() for lane in lanes), *self._ending)
 
     @asynccontextmanager
     async def _borrowed(self, capabilities: Mapping[str, Json]) -> AsyncIterator[Lane]:
