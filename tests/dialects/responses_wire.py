@@ -68,7 +68,9 @@ def check_stream(frames: Iterable[bytes]) -> list[dict[str, Any]]:
     """The events of a whole stream, after every one was found valid and in its place."""
     wires = wires_of(frames)
     check_wires(wires)
-    assert [wire["type"] for wire in wires[:2]] == ["response.created", "response.in_progress"]
+    begun = [wire["type"] for wire in wires if wire["type"] != "response.queued"]
+    assert begun[:2] == ["response.created", "response.in_progress"]
+    assert wires[0]["type"] == begun[0], "what waits was created before"
     ends = [wire["type"] for wire in wires if wire["type"] in ENDS]
     assert ends == [wires[-1]["type"]], "one end, and it is the last event"
     assert sum(wire["type"] == "response.created" for wire in wires) == 1

@@ -24,7 +24,9 @@ _PREFIXES = {
     "mcp_approval_response": "mcpa_",
     "compaction": "cmp_",
 }
-_WITH_STATUS = frozenset({"message", "function_call", "function_call_output"})
+_WITH_STATUS = frozenset(
+    {"message", "function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output"}
+)
 _TITLE_CHARS = 80
 
 
