@@ -11,14 +11,13 @@ import json
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 from websockets.asyncio.client import connect
 
+from conformance.published import check, check_event, check_response
 from tests.convstores import EXAMPLES
-from tests.dialects.published import check, events, item_types
 from tests.dialects.responses_wire import check_stream
 from tests.stateful import MODEL, Table, table
 from tests.upstream import Scripted, chat_stream, error
@@ -176,26 +175,6 @@ async def at(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Table]:
     textops = {"command": sys.executable, "args": [str(EXAMPLES / "mcp-textops" / "server.py")]}
     async with table(tmp_path_factory.mktemp("published"), recipes=RECIPES, mcpServers={"textops": textops}) as made:
         yield made
-
-
-def check_response(response: Mapping[str, Any]) -> None:
-    check("openai", "Response", response)
-    known = [item for item in response["output"] if item["type"] in item_types()]
-    tools = [tool for tool in response["tools"] if tool["type"] == "function"]
-    choice = response["tool_choice"]
-    plain = choice if isinstance(choice, str) or choice["type"] in ("function", "allowed_tools") else "auto"
-    check("open_responses", "ResponseResource", {**response, "output": known, "tools": tools, "tool_choice": plain})
-
-
-def check_event(wire: Mapping[str, Any]) -> None:
-    check("openai", events("openai")[wire["type"]], wire)
-    if "response" in wire:
-        check_response(wire["response"])
-    elif (name := events("open_responses").get(wire["type"])) and wire.get("item", {}).get("type") in (
-        None,
-        *item_types(),
-    ):
-        check("open_responses", name, wire)
 
 
 def check_error(body: Mapping[str, Any]) -> None:

@@ -12,8 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 from woollama.core.claims import Claim
-from woollama.domain.errors import RouterError, StoreUnreachable
+from woollama.domain.errors import BadRequest, RouterError, StoreUnreachable
 from woollama.domain.events import Event, Failed, Stopped, Terminal
+from woollama.domain.messages import Item, ToolCall, ToolResult
 from woollama.domain.state import Raw
 from woollama.domain.tools import Tool
 from woollama.domain.turns import Turn
@@ -67,14 +68,17 @@ class Recording:
     async def prepare(self, turn: Turn) -> Turn:
         history = await self._claim.begin() if self._claim is not None else self._before
         self._place()
+        known = {item["id"] for item in history}
+        self.inputs = [item for item in self.inputs if item["id"] not in known]  # sent again, or referred to
+        past = [*replayed(history), *replayed(self.inputs)]
+        if history or not _continues(turn):  # what a backend keeps to itself cannot be looked at
+            _refuse_strays(past)
         if self._tools is not None and turn.tool_grants:
             offered = await self._tools([grant.server for grant in turn.tool_grants])
             self._builder.offer([tool for tool in offered if turn.caller.scope.allows_tool([tool.qualified])])
         self._tell(self._builder.begin())
-        known = {item["id"] for item in history}
-        self.inputs = [item for item in self.inputs if item["id"] not in known]  # sent again, or referred to
         instructions = turn.items[:1] if turn.echo.get("instructions") else ()
-        items, paused = resumed([*replayed(history), *replayed(self.inputs)], self._collect)
+        items, paused = resumed(past, self._collect)
         self._builder.resume(paused)
         return replace(turn, items=(*instructions, *items), resumes=paused)
 
@@ -121,3 +125,17 @@ class Recording:
         self._builder.place(kept=claim is not None and claim.kept, conversation=claim.conversation if claim else None)
         if claim is not None and claim.why_not is not None:
             self._builder.leave_out(claim.why_not)
+
+
+def _continues(turn: Turn) -> bool:
+    return any((turn.state.previous_response_id, turn.state.conversation, turn.state.key))
+
+
+def _refuse_strays(items: Sequence[Item]) -> None:
+    """Raises `BadRequest` for a result of a call that nobody made: no model could make sense of it."""
+    called: set[str] = set()
+    for item in items:
+        if isinstance(item, ToolCall):
+            called.add(item.id)
+        elif isinstance(item, ToolResult) and item.call_id not in called:
+            raise BadRequest(f"there is an output of {item.call_id!r} and no call of that id before it", param="input")

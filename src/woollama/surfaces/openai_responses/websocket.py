@@ -82,7 +82,8 @@ class ResponsesSocket:
     async def _answer(
         self, body: Mapping[str, Any], caller: Caller, memory: OrderedDict[str, Sequence[Raw]], send: Send
     ) -> None:
-        before = memory.get(str(body.get("previous_response_id")))
+        before = memory.pop(continued := str(body.get("previous_response_id")), None)
+        # what a failed turn was to continue is forgotten: its client is not to go on from it as if nothing had been
         recording = await self._responses.recorded(body, caller, before)
         async with self._responses.started(recording) as run:
             told = Told(recording)
@@ -93,7 +94,11 @@ class ResponsesSocket:
                     if frame != DONE:
                         await send(_text(data_of(frame)))
         response = recording.response()
-        if response["status"] in ("completed", "incomplete") and not response["store"]:
+        if response["status"] not in ("completed", "incomplete"):
+            return
+        if before is not None:
+            memory[continued] = before
+        if not response["store"]:
             memory[response["id"]] = [*(before or ()), *recording.inputs, *response["output"]]
             while len(memory) > MOST_TURNS:
                 memory.popitem(last=False)

@@ -1,8 +1,8 @@
-"""Writes `schemas/` anew: what the tests need of the two published descriptions of the protocol.
+"""Writes the `*.json` beside it anew: what is needed of the two published descriptions of the protocol.
 
-    python -m tests.dialects.extract_schemas OPENAI.json OPEN_RESPONSES.json
+    python -m conformance.published.extract OPENAI.json OPEN_RESPONSES.json
 
-The first is the OpenAPI description of OpenAI's API, published under the MIT licence; the second that of Open Responses.
+The first describes OpenAI's API and is published under the MIT licence; the second is that of Open Responses.
 Kept are the schemas of what is answered, with all that they refer to, and the names of the fields that a request may
 have. Prose, examples and defaults are left out, and an `allOf` is made one object.
 """
@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-SCHEMAS = Path(__file__).parent / "schemas"
+SCHEMAS = Path(__file__).parent
 REF = "#/components/schemas/"
 
 ANSWERS = {

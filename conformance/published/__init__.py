@@ -16,7 +16,7 @@ from jsonschema import Draft202012Validator
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
-SCHEMAS = Path(__file__).parent / "schemas"
+SCHEMAS = Path(__file__).parent
 REF = "#/components/schemas/"
 NULL = {"type": "null"}
 
@@ -24,7 +24,7 @@ OURS: Mapping[str, frozenset[str]] = {
     "openai": frozenset({"x_woollama", "at_fault"}),
     "open_responses": frozenset({"x_woollama", "at_fault", "user", "conversation"}),
 }
-"""Fields that we add everywhere: what was done to a request, and who is at fault. Open Responses leaves out two of OpenAI's."""
+"""Fields that we add everywhere: what was done to a request, who is at fault. Open Responses lacks two of OpenAI's."""
 
 _OF_NOTHING = {"first_id": {"type": ["string", "null"]}, "last_id": {"type": ["string", "null"]}}
 _STATUS = {"enum": ["in_progress", "completed", "incomplete"]}
@@ -87,6 +87,28 @@ def check(source: str, name: str, value: Any) -> None:
     found = [f"{error.json_path}: {error.message[:300]}" for error in _validator(source, name).iter_errors(value)]
     if found:
         raise Invalid(f"no {name} of {source}:\n" + "\n".join(found) + "\n" + json.dumps(value)[:2000])
+
+
+def check_response(response: Mapping[str, Any]) -> None:
+    """A Response by both. Open Responses is asked about the items and tools that it knows."""
+    check("openai", "Response", response)
+    known = [item for item in response["output"] if item["type"] in item_types()]
+    tools = [tool for tool in response["tools"] if tool["type"] == "function"]
+    choice = response["tool_choice"]
+    plain = choice if isinstance(choice, str) or choice["type"] in ("function", "allowed_tools") else "auto"
+    check("open_responses", "ResponseResource", {**response, "output": known, "tools": tools, "tool_choice": plain})
+
+
+def check_event(wire: Mapping[str, Any]) -> None:
+    """An event of a stream, by both."""
+    check("openai", events("openai")[wire["type"]], wire)
+    if "response" in wire:
+        check_response(wire["response"])
+    elif (name := events("open_responses").get(wire["type"])) and wire.get("item", {}).get("type") in (
+        None,
+        *item_types(),
+    ):
+        check("open_responses", name, wire)
 
 
 @cache
@@ -154,7 +176,7 @@ def _closed(schema: Any, schemas: Mapping[str, Any], ours: frozenset[str]) -> An
         for key, value in schema.items()
     }
     if schema.get("properties") and schema.get("additionalProperties") in (None, False):
-        made["properties"] = {**{name: True for name in ours}, **made["properties"]}
+        made["properties"] = {**dict.fromkeys(ours, True), **made["properties"]}
         made["additionalProperties"] = False
         # one resource requires a field that it does not describe
         made["required"] = [name for name in schema.get("required", ()) if name in schema["properties"]]
