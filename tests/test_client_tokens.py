@@ -256,6 +256,58 @@ async def test_conversations_of_one_token_are_not_those_of_another(table: Table)
         assert await keys(owner) == {"notes", "aider/notes", "aider/more", "editor/notes"}
 
 
+async def test_what_a_token_made_is_nothing_to_the_others_and_everything_to_the_owner(table: Table) -> None:
+    model = "mock/small-1"
+
+    async def respond(client: httpx2.AsyncClient, **body: Any) -> httpx2.Response:
+        return await client.post("/v1/responses", json={"model": model, "input": "x", **body})
+
+    async with (
+        table.client(OWNER) as owner,
+        table.client(None, unix=True) as person,
+        table.client(AIDER) as aider,
+        table.client(EDITOR) as editor,
+    ):
+        talk = (await aider.post("/v1/conversations", json={"items": [{"role": "user", "content": "secret"}]})).json()
+        of_the_owner = (await owner.post("/v1/conversations", json={})).json()
+        made = (await respond(aider, conversation=talk["id"])).json()
+        waiting = (await respond(aider, background=True)).json()
+        item = (await aider.get(f"/v1/conversations/{talk['id']}/items")).json()["data"][0]
+        place, said = f"/v1/conversations/{talk['id']}", f"/v1/responses/{made['id']}"
+        reads = (place, f"{place}/items", f"{place}/items/{item['id']}", said, f"{said}/input_items")
+        for path in (*reads, f"/v1/responses/{waiting['id']}", f"/v1/responses/{waiting['id']}?stream=true"):
+            assert (await editor.get(path)).status_code == 404, path
+            assert (await aider.get(path)).status_code == 200, path
+        assert (await aider.get(f"/v1/conversations/{of_the_owner['id']}")).status_code == 404
+        for method, path, body in (
+            ("POST", place, {"metadata": {"a": "b"}}),
+            ("POST", f"{place}/items", {"items": [{"role": "user", "content": "mine"}]}),
+            ("DELETE", f"{place}/items/{item['id']}", None),
+            ("DELETE", place, None),
+            ("POST", f"/v1/responses/{waiting['id']}/cancel", {}),
+            ("DELETE", said, None),
+            ("POST", "/v1/responses", {"model": model, "input": "x", "conversation": talk["id"]}),
+            ("POST", "/v1/responses", {"model": model, "input": "x", "previous_response_id": made["id"]}),
+            ("POST", "/v1/responses/input_tokens", {"model": model, "input": "x", "previous_response_id": made["id"]}),
+        ):
+            refused = await editor.request(method, path, json=body)
+            assert refused.status_code == 404, (path, refused.text)
+            assert "secret" not in refused.text
+        assert (await respond(editor, input=[{"type": "item_reference", "id": item["id"]}])).status_code == 400
+        assert (await respond(aider, input=[{"type": "item_reference", "id": item["id"]}])).status_code == 200
+        assert (await editor.get("/v1/conversations")).json()["data"] == []
+        assert (await editor.get("/v1/conversations", params={"after": talk["id"]})).status_code == 404
+        assert (await editor.delete("/v1/conversations/conv_never")).status_code == 200
+        for client in (owner, person):
+            for path in reads:
+                assert (await client.get(path)).status_code == 200, path
+            listed = (await client.get("/v1/conversations")).json()["data"]
+            assert {each["id"] for each in listed} == {talk["id"], of_the_owner["id"]}
+        assert (await respond(owner, conversation=talk["id"])).status_code == 200
+        assert (await aider.delete(said)).status_code == 200
+        assert (await aider.delete(place)).status_code == 200
+
+
 async def test_no_token_of_ours_reaches_an_upstream(table: Table) -> None:
     for token in (OWNER, AIDER, EDITOR):
         for unix in (False, True):

@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from woollama.domain.errors import StoreUnreachable
+from woollama.domain.state import Page, is_open_to
 from woollama.stores.database import Database, open_database, password_in
+from woollama.stores.schema import MIGRATIONS
+from woollama.stores.tables import Tables
 
 HANDLE = "INSERT INTO handles (id, listed, backend, metadata, status, length, created_at, updated_at, locked_until)"
 ROW = HANDLE + " VALUES (?, 1, 'store', '{}', 'active', 0, 1.5, 2, 0)"
@@ -153,3 +156,19 @@ def test_opening_loads_no_driver_of_a_server() -> None:
         [sys.executable, "-c", f"{source}; print('asyncpg' in sys.modules)"], capture_output=True, text=True, check=True
     )
     assert shown.stdout == "False\n"
+
+
+async def test_what_an_older_version_kept_is_the_owners(tmp_path: Path) -> None:
+    file = tmp_path / "state.db"
+    with sqlite3.connect(file) as old:
+        for statement in MIGRATIONS[0]:
+            old.execute(statement)
+        old.execute("CREATE TABLE woollama_schema (version INTEGER NOT NULL)")
+        old.execute("INSERT INTO woollama_schema VALUES (1)")
+        old.execute(ROW, ("a",))
+    database = open_database(f"sqlite://{file}")
+    (kept,) = await Tables(database).handles(Page())
+    assert (kept.id, kept.token) == ("a", None)
+    assert not is_open_to("somebody", kept)
+    assert await Tables(database).handles(Page(), token="somebody") == []
+    await database.close()

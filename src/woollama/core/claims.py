@@ -17,11 +17,11 @@ from dataclasses import replace
 from typing import Any
 
 from woollama.core.conversations import STORE, Conversations, is_editable
-from woollama.domain.errors import BadRequest, StoreUnreachable, UnknownConversation, UnknownResponse
+from woollama.domain.errors import BadRequest, Conflict, StoreUnreachable, UnknownConversation, UnknownResponse
 from woollama.domain.ids import new_id
 from woollama.domain.messages import Json
 from woollama.domain.ports import TranscriptStore
-from woollama.domain.state import UNFINISHED, Handle, Raw, ResponseStatus, StoredResponse
+from woollama.domain.state import UNFINISHED, Handle, Raw, ResponseStatus, StoredResponse, is_open_to
 from woollama.domain.turns import StateWish
 
 PARENT_POLL_S = 0.2
@@ -56,15 +56,11 @@ class Claim:
         wish = self._wish
         if wish.previous_response_id is not None:
             self.parent = await self._tables.response(wish.previous_response_id)
-            if self.parent is None:
-                raise UnknownResponse(
-                    f"there is no response {wish.previous_response_id!r} to continue from",
-                    param="previous_response_id",
-                    code="previous_response_not_found",
-                )
+            if self.parent is None or not is_open_to(self._row.token, self.parent):
+                raise nothing_to_continue(wish.previous_response_id)
             _refuse_unusable(self.parent)
         if wish.conversation is not None:
-            self.handle = await self._all.conversation(wish.conversation)
+            self.handle = await self._all.conversation(wish.conversation, self._row.token)
             if self.parent is not None and (
                 self.parent.handle != self.handle.id or self.parent.ends_at != self.handle.length
             ):
@@ -76,6 +72,8 @@ class Claim:
             self.handle = await self._tables.handle(self.parent.handle or "")
         elif wish.key is not None:
             self.handle = await self._tables.handle_of_key(wish.key)
+            if self.handle is not None and not is_open_to(self._row.token, self.handle):
+                raise Conflict(f"somebody else's conversation has the key {wish.key!r}", param="key")
 
     async def enter(self) -> None:
         """Write the response's row, and the handle's where there is none to attach to."""
@@ -216,6 +214,7 @@ class Claim:
             status="opening",
             created_at=now,
             updated_at=now,
+            token=self._row.token,
         )
         if not await self._tables.add_handle(handle):  # another turn was faster
             handle = await self._tables.handle_of_key(key or "") or handle
@@ -257,6 +256,14 @@ class Claim:
     def _handle(self) -> Handle:
         assert self.handle is not None, "a claim that is kept has a handle from `enter` on"
         return self.handle
+
+
+def nothing_to_continue(response_id: str) -> UnknownResponse:
+    return UnknownResponse(
+        f"there is no response {response_id!r} to continue from",
+        param="previous_response_id",
+        code="previous_response_not_found",
+    )
 
 
 def _refuse_unusable(parent: StoredResponse) -> None:

@@ -28,7 +28,7 @@ from woollama.domain.errors import (
 from woollama.domain.ids import new_id
 from woollama.domain.messages import Json
 from woollama.domain.ports import EditableStore, StateTables, TranscriptStore
-from woollama.domain.state import UNFINISHED, Handle, Page, Raw, StoredResponse
+from woollama.domain.state import UNFINISHED, Handle, Page, Raw, StoredResponse, is_open_to
 
 _log = logging.getLogger("woollama.state")
 STORE = "store"
@@ -79,12 +79,21 @@ class Conversations:
         items: Sequence[Raw] = (),
         key: str | None = None,
         title: str | None = None,
+        token: str | None = None,
     ) -> Handle:
         """A listed conversation. Raises `Conflict` where another one has its key."""
         store = self.needed_store("a conversation")
         now = self.now()
         handle = Handle(
-            new_id("conv_"), STORE, True, key, title=title, metadata=metadata, created_at=now, updated_at=now
+            new_id("conv_"),
+            STORE,
+            True,
+            key,
+            title=title,
+            metadata=metadata,
+            created_at=now,
+            updated_at=now,
+            token=token,
         )
         thread = await store.create() if items else None
         if thread is not None:
@@ -99,16 +108,25 @@ class Conversations:
         taken = await self.tables.handle_of_key(key or "")
         raise Conflict(f"the conversation {taken.id if taken else ''} has the key {key!r}", param="key")
 
-    async def conversation(self, handle_id: str) -> Handle:
+    async def conversation(self, handle_id: str, token: str | None = None) -> Handle:
+        """The conversation, if there is one that the bearer of `token` may know of."""
         handle = await self.tables.handle(handle_id)
-        if handle is None or handle.status == "opening":
-            raise UnknownConversation(f"there is no conversation {handle_id!r}", param="conversation")
+        if handle is None or handle.status == "opening" or not is_open_to(token, handle):
+            raise _unknown(handle_id)
         return handle
 
-    async def listing(self, page: Page, *, key_prefix: str, backend: str | None) -> Sequence[Handle]:
+    async def check_owner(self, handle_id: str, token: str | None) -> None:
+        """Raises `UnknownConversation` for one of somebody else's; what is not there is nobody's."""
+        handle = None if token is None else await self.tables.handle(handle_id)
+        if handle is not None and not is_open_to(token, handle):
+            raise _unknown(handle_id)
+
+    async def listing(
+        self, page: Page, *, key_prefix: str, backend: str | None, token: str | None = None
+    ) -> Sequence[Handle]:
         if page.after is not None:
-            await self.conversation(page.after)
-        return await self.tables.handles(page, key_prefix=key_prefix, backend=backend)
+            await self.conversation(page.after, token)
+        return await self.tables.handles(page, key_prefix=key_prefix, backend=backend, token=token)
 
     async def update(self, handle_id: str, **changes: Json) -> Handle:
         await self.conversation(handle_id)
@@ -176,9 +194,21 @@ class Conversations:
             await self.tables.change_handle(handle_id, updated_at=self.now())
         return handle
 
-    async def find_item(self, item_id: str) -> Raw | None:
-        """An item of any transcript, where the store can look for it."""
-        return await self.store.find(item_id) if is_editable(self.store) else None
+    async def find_item(self, item_id: str, token: str | None = None) -> Raw | None:
+        """An item of any transcript that the bearer of `token` may know of.
+
+        Raises `NoStateOwner` where the store cannot look for one.
+        """
+        store = self.needed_store(f"the item {item_id!r}")
+        if not is_editable(store):
+            raise NoStateOwner(f"the store {store.name!r} cannot look up single items; send the item itself")
+        if token is None:
+            return await store.find(item_id)
+        for thread in await store.threads_of(item_id):
+            handle = await self.tables.handle_of_thread(self.native(store, thread))
+            if handle is not None and is_open_to(token, handle):
+                return await store.find(item_id, thread)
+        return None
 
     # --- responses
 
@@ -277,6 +307,10 @@ class Conversations:
     @staticmethod
     def native(store: TranscriptStore, thread: str) -> str:
         return f"{store.name} {thread}"
+
+
+def _unknown(handle_id: str) -> UnknownConversation:
+    return UnknownConversation(f"there is no conversation {handle_id!r}", param="conversation")
 
 
 def is_editable(store: TranscriptStore | None) -> TypeGuard[EditableStore]:

@@ -68,6 +68,10 @@ class EditableStore(TranscriptStore, Protocol):
 
     async def find(self, item_id: str, thread: str | None = None) -> Raw | None: ...
 
+    async def threads_of(self, item_id: str) -> Sequence[str]:
+        """Where the item is: a copied beginning has its items, too."""
+        ...
+
     async def page(self, thread: str, page: Page) -> Sequence[Raw]: ...
 
     async def remove(self, thread: str, item_id: str) -> bool: ...
@@ -85,6 +89,8 @@ class StateTables(Protocol):
 
     async def handle_of_key(self, key: str) -> Handle | None: ...
 
+    async def handle_of_thread(self, native_id: str) -> Handle | None: ...
+
     async def add_handle(self, handle: Handle) -> bool:
         """False when another handle has its key."""
         ...
@@ -99,8 +105,10 @@ class StateTables(Protocol):
         """Remove a handle whose first turn came to nothing; the responses in it stay, in no conversation."""
         ...
 
-    async def handles(self, page: Page, *, key_prefix: str = "", backend: str | None = None) -> Sequence[Handle]:
-        """Those that are listed, and no longer opening, in the order of their making."""
+    async def handles(
+        self, page: Page, *, key_prefix: str = "", backend: str | None = None, token: str | None = None
+    ) -> Sequence[Handle]:
+        """Those that are listed, and no longer opening, in the order of their making; of a token its own."""
         ...
 
     async def outdated(self, *, listed: bool, days: float) -> Sequence[Handle]:

@@ -26,6 +26,8 @@ class Handle:
 
     `native_id` is the transcript's name at the backend, unset until there is one. `length` counts what was ever
     written to it: the position of the next item. Times are in seconds of the epoch.
+
+    `token` is the name of the client token whose bearer made it; without one it is the owner's.
     """
 
     id: str
@@ -40,6 +42,7 @@ class Handle:
     length: int = 0
     created_at: float = 0.0
     updated_at: float = 0.0
+    token: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,12 @@ class StoredResponse:
     outputs_at: int = 0
     ends_at: int = 0
     created_at: float = 0.0
+    token: str | None = None
+
+
+def is_open_to(token: str | None, kept: Handle | StoredResponse) -> bool:
+    """Whether the bearer of a token may know of what is kept: of what it made itself. The owner sees everything."""
+    return token is None or kept.token == token
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,14 @@ _FIRST = (
     "CREATE INDEX items_by_id ON items (id)",
 )
 
-MIGRATIONS: Sequence[Sequence[str]] = (_FIRST,)
+_TOKENS = (
+    "ALTER TABLE handles ADD COLUMN token TEXT",
+    "ALTER TABLE responses ADD COLUMN token TEXT",
+    "CREATE INDEX handles_by_native_id ON handles (native_id)",
+)
+"""What was there before is the owner's."""
+
+MIGRATIONS: Sequence[Sequence[str]] = (_FIRST, _TOKENS)
 
 
 def migrations_after(version: int) -> Iterator[tuple[int, Sequence[str]]]:

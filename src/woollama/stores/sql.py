@@ -68,6 +68,9 @@ class SqlStore:
         rows = await self._db.fetch(f"{sql} LIMIT 1", *values)
         return _item(rows[0]) if rows else None
 
+    async def threads_of(self, item_id: str) -> Sequence[str]:
+        return [row["thread"] for row in await self._db.fetch("SELECT thread FROM items WHERE id = ?", item_id)]
+
     async def page(self, thread: str, page: Page) -> Sequence[Raw]:
         direction, beyond = ("DESC", "<") if page.newest_first else ("ASC", ">")
         sql, values = "SELECT body FROM items WHERE thread = ?", [thread]

@@ -49,6 +49,10 @@ class Tables:
         rows = await self._db.fetch(f"SELECT {_OF_HANDLE} FROM handles WHERE key = ?", key)
         return _handle(rows[0]) if rows else None
 
+    async def handle_of_thread(self, native_id: str) -> Handle | None:
+        rows = await self._db.fetch(f"SELECT {_OF_HANDLE} FROM handles WHERE native_id = ?", native_id)
+        return _handle(rows[0]) if rows else None
+
     async def add_handle(self, handle: Handle) -> bool:
         places = ", ".join("?" * len(_HANDLE))
         added = await self._db.execute(
@@ -70,7 +74,9 @@ class Tables:
             if await self._db.execute("DELETE FROM handles WHERE id = ? AND status = 'opening'", handle_id):
                 await self._db.execute("UPDATE responses SET handle = NULL WHERE handle = ?", handle_id)
 
-    async def handles(self, page: Page, *, key_prefix: str = "", backend: str | None = None) -> Sequence[Handle]:
+    async def handles(
+        self, page: Page, *, key_prefix: str = "", backend: str | None = None, token: str | None = None
+    ) -> Sequence[Handle]:
         direction, beyond = ("DESC", "<") if page.newest_first else ("ASC", ">")
         sql = f"SELECT {_OF_HANDLE} FROM handles WHERE listed = 1 AND status <> 'opening'"
         values: list[Any] = []
@@ -83,6 +89,9 @@ class Tables:
         if backend is not None:
             sql += " AND backend = ?"
             values.append(backend)
+        if token is not None:
+            sql += " AND token = ?"
+            values.append(token)
         sql += f" ORDER BY created_at {direction}, id {direction} LIMIT ?"
         return [_handle(row) for row in await self._db.fetch(sql, *values, page.limit)]
 

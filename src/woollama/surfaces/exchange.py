@@ -97,7 +97,7 @@ class Exchange:
         note(surface=self._dialect, model=head.model if isinstance(head.model, str) else None)
         caller: Caller = scope["state"]["caller"]
         route = around.names.resolve(head.model, caller.scope, needs=_needs_of(head, raw))
-        decision = await self._decide(head, route)
+        decision = await self._decide(head, route, caller)
         note(by=type(decision).__name__.lower())
         async with _told_on_failure(decision, note), Departure(receive) as departure:
             if isinstance(decision, Relay):
@@ -110,7 +110,7 @@ class Exchange:
             else:
                 await self._ask(head, caller, decision, send, note)
 
-    async def _decide(self, head: ScannedHead, route: Route) -> Relay | Engine:
+    async def _decide(self, head: ScannedHead, route: Route, caller: Caller) -> Relay | Engine:
         return route_of(head, route, self._around.traits)
 
     async def _relay(self, relayed: Relayed, head: ScannedHead, send: Send, departure: Departure) -> None:

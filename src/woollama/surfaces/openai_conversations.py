@@ -38,7 +38,11 @@ class ConversationsApi:
         key = body.text("key")
         own_key = _caller(scope).scope.own_key(key) if key else None
         handle = await self._all.create(
-            metadata=_metadata(body), items=items, key=own_key, title=body.text("title") or title_of(items)
+            metadata=_metadata(body),
+            items=items,
+            key=own_key,
+            title=body.text("title") or title_of(items),
+            token=_caller(scope).scope.token,
         )
         await send_json(send, 200, shown(handle))
 
@@ -47,11 +51,13 @@ class ConversationsApi:
         query = Query(scope)
         page = query.page()
         prefix = _caller(scope).scope.own_key(query.text("key") or "")
-        found = await self._all.listing(page, key_prefix=prefix, backend=query.text("backend"))
+        found = await self._all.listing(
+            page, key_prefix=prefix, backend=query.text("backend"), token=_caller(scope).scope.token
+        )
         await send_json(send, 200, listed([shown(handle) for handle in found], page))
 
     async def retrieve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send_json(send, 200, shown(await self._all.conversation(_id(scope))))
+        await send_json(send, 200, shown(await self._all.conversation(await self._own(scope))))
 
     async def update(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await _read(scope, receive)
@@ -62,18 +68,18 @@ class ConversationsApi:
         }
         if not changes:
             raise BadRequest("`metadata` or `title` must say what to change", param="metadata")
-        await send_json(send, 200, shown(await self._all.update(_id(scope), **changes)))
+        await send_json(send, 200, shown(await self._all.update(await self._own(scope), **changes)))
 
     async def delete(self, scope: Scope, receive: Receive, send: Send) -> None:
         """What is not there has been deleted."""
-        await self._all.delete(_id(scope))
+        await self._all.delete(await self._own(scope))
         await send_json(send, 200, {"id": _id(scope), "object": "conversation.deleted", "deleted": True})
 
     # --- items
 
     async def items(self, scope: Scope, receive: Receive, send: Send) -> None:
         page = Query(scope).page()
-        found = await self._all.items(_id(scope), page)
+        found = await self._all.items(await self._own(scope), page)
         await send_json(send, 200, listed([dict(item) for item in found], page))
 
     async def add_items(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,17 +87,23 @@ class ConversationsApi:
         items = _items(body)
         if not items:
             raise BadRequest("`items` must be a non-empty array", param="items")
-        await self._all.add_items(_id(scope), items)
+        await self._all.add_items(await self._own(scope), items)
         data: list[dict[str, Any]] = [dict(item) for item in items]
         whole = {"first_id": data[0]["id"], "last_id": data[-1]["id"], "has_more": False}
         await send_json(send, 200, {"object": "list", "data": data, **whole})
 
     async def item(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send_json(send, 200, await self._all.item(_id(scope), scope["path_params"]["item_id"]))
+        await send_json(send, 200, await self._all.item(await self._own(scope), scope["path_params"]["item_id"]))
 
     async def delete_item(self, scope: Scope, receive: Receive, send: Send) -> None:
-        handle = await self._all.remove_item(_id(scope), scope["path_params"]["item_id"])
+        handle = await self._all.remove_item(await self._own(scope), scope["path_params"]["item_id"])
         await send_json(send, 200, shown(handle))
+
+    async def _own(self, scope: Scope) -> str:
+        """The id in the path, which is not one of another token's conversations."""
+        wanted = _id(scope)
+        await self._all.check_owner(wanted, _caller(scope).scope.token)
+        return wanted
 
 
 def shown(handle: Handle) -> dict[str, Any]:

@@ -86,3 +86,21 @@ async def test_what_must_not_be_stored_is_not_remembered_either(tmp_path: Path) 
         await at.client.responses.create(model=MODEL, input="1", store=False)
         with pytest.raises(openai.NotFoundError):
             await at.client.responses.retrieve("resp_theirs")
+
+
+async def test_what_a_token_made_there_is_nothing_to_another_token(tmp_path: Path) -> None:
+    tokens = {"WOOLLAMA_TOKEN_ONE": "the-token-of-one", "WOOLLAMA_TOKEN_TWO": "the-token-of-two"}
+    rules = '[tokens.one]\nmodels = ["*"]\n[tokens.two]\nmodels = ["*"]\n'
+    async with table(tmp_path, inferencer=KEEPS_STATE, environ=tokens, daemon_toml=rules) as at:
+        one, two = (at.client.with_options(api_key=value) for value in tokens.values())
+        at.upstream.answers(json(response("resp_theirs", "one")), json(response("resp_second", "two")))
+        await one.responses.create(model=MODEL, input="1")
+        for refused in (
+            two.responses.retrieve("resp_theirs"),
+            two.responses.delete("resp_theirs"),
+            two.responses.create(model=MODEL, input="2", previous_response_id="resp_theirs"),
+        ):
+            with pytest.raises(openai.NotFoundError):
+                await refused
+        assert len(at.upstream.requests) == 1
+        await one.responses.create(model=MODEL, input="2", previous_response_id="resp_theirs")

@@ -11,17 +11,17 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from woollama.core.claims import Claim
+from woollama.core.claims import Claim, nothing_to_continue
 from woollama.core.conversations import Conversations
 from woollama.core.counting import Counting
 from woollama.core.names import Route
 from woollama.core.route_of import Engine, Relay
 from woollama.core.runs import Run
-from woollama.domain.errors import BadRequest, Conflict, StoreUnreachable
+from woollama.domain.errors import BadRequest, Conflict, StoreUnreachable, UnknownResponse
 from woollama.domain.events import Event
 from woollama.domain.ids import new_id
 from woollama.domain.ports import Forwarder
-from woollama.domain.state import UNFINISHED, Raw, StoredResponse
+from woollama.domain.state import UNFINISHED, Raw, StoredResponse, is_open_to
 from woollama.domain.turns import Caller, StateWish, Turn
 from woollama.surfaces import openai_responses
 from woollama.surfaces.bodies import parse_json, read_json, send_json
@@ -71,10 +71,12 @@ class Responses(Exchange):
 
     # --- a new one
 
-    async def _decide(self, head: ScannedHead, route: Route) -> Relay | Engine:
+    async def _decide(self, head: ScannedHead, route: Route, caller: Caller) -> Relay | Engine:
         """A response that is kept here goes on here, whoever answers; one that an upstream keeps goes on there."""
-        decision = await super()._decide(head, route)
+        decision = await super()._decide(head, route, caller)
         row = await self._native.row(head.body.get("previous_response_id"))
+        if row is not None and not is_open_to(caller.scope.token, row):
+            raise nothing_to_continue(row.id)
         if row is not None and row.backend != NATIVE:
             return Engine("state")
         if isinstance(decision, Relay):
@@ -87,7 +89,8 @@ class Responses(Exchange):
         if head.body.get("store") is False:
             await super()._relay(relayed, head, send, departure)
             return
-        heard = partial(self._native.remember, relayed.targets[0], head.body.get("previous_response_id"))
+        parent, token = head.body.get("previous_response_id"), relayed.caller.scope.token
+        heard = partial(self._native.remember, relayed.targets[0], parent, token)
         await super()._relay(relayed, head, Overhearing(send, heard), departure)
 
     async def _ask(self, head: ScannedHead, caller: Caller, decision: Engine, send: Send, note: Note) -> None:
@@ -106,7 +109,7 @@ class Responses(Exchange):
 
         `before` is what its previous response ended with, where that is remembered by the connection alone.
         """
-        given = await self._with_items(body.get("input"))
+        given = await self._with_items(body.get("input"), caller.scope.token)
         turn = decode({**body, "input": given}, turn_id=new_id("turn_"), caller=caller)
         inputs = stored_items(given)
         if before is None or turn.state.store is not False:
@@ -142,6 +145,7 @@ class Responses(Exchange):
             instance=self._all.instance,
             body=ResponseBuilder(replace(turn, state=replace(state, store=True))).response(),
             created_at=self._all.now(),
+            token=turn.caller.scope.token,
         )
         claim = Claim(self._all, state, row, kept=state.store is not False)
         try:
@@ -154,20 +158,20 @@ class Responses(Exchange):
             claim.give_up(error)
         return claim
 
-    async def _with_items(self, given: Any) -> Any:
+    async def _with_items(self, given: Any, token: str | None) -> Any:
         """The input with the items that it refers to in their places."""
         if not isinstance(given, list):
             return given
         return [
-            await self._item(each, index) if isinstance(each, Mapping) and _refers(each) else each
+            await self._item(each, index, token) if isinstance(each, Mapping) and _refers(each) else each
             for index, each in enumerate(given)
         ]
 
-    async def _item(self, reference: Mapping[str, Any], index: int) -> Mapping[str, Any]:
+    async def _item(self, reference: Mapping[str, Any], index: int, token: str | None) -> Mapping[str, Any]:
         item_id, param = reference.get("id"), f"input[{index}].id"
         if not isinstance(item_id, str):
             raise BadRequest(f"`{param}` must name an item", param=param)
-        item = await self._all.find_item(item_id)
+        item = await self._all.find_item(item_id, token)
         if item is None:
             raise BadRequest(f"there is no stored item {item_id!r}; send the item itself", param=param)
         return item
@@ -253,8 +257,16 @@ class Responses(Exchange):
         await send_json(send, 200, listed([dict(item) for item in inputs[: page.limit]], page))
 
     async def _asked_upstream(self, scope: Scope, send: Send, suffix: str) -> bool:
-        """Whether the response is kept by an upstream, which then has answered."""
-        row = await self._native.row(scope["path_params"]["response_id"])
+        """Whether the response is kept by an upstream, which then has answered.
+
+        Raises `UnknownResponse` for one that another token's bearer has made.
+        """
+        wanted, token = scope["path_params"]["response_id"], scope["state"]["caller"].scope.token
+        row = await self._native.row(wanted)
+        run = self._run(wanted)
+        maker = run.turn.caller.scope.token if run is not None else row.token if row is not None else token
+        if token is not None and maker != token:
+            raise UnknownResponse(f"there is no response {wanted!r}", param="response_id")
         if row is None or row.backend != NATIVE:
             return False
         await self._native.pass_on(row, scope, send, suffix, scope["state"]["caller"])

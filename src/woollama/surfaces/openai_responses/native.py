@@ -70,7 +70,7 @@ class NativeResponses:
             raise elsewhere(row)
         return Relay(targets)
 
-    async def remember(self, target: Target, parent: object, response_id: str) -> None:
+    async def remember(self, target: Target, parent: object, token: str | None, response_id: str) -> None:
         row = StoredResponse(
             response_id,
             target.model,
@@ -79,6 +79,7 @@ class NativeResponses:
             backend=NATIVE,
             body={_INFERENCER: target.inferencer},
             created_at=self._all.now(),
+            token=token,
         )
         try:
             await self._all.tables.add_response(row)
