@@ -33,6 +33,11 @@ inferencer = "claude-code/sonnet"
 tools = ["tiny.echo"]
 confirm = ["tiny.echo"]
 
+[recipes.brief]
+inferencer = "claude-code/sonnet"
+tools = ["tiny.echo"]
+compress = "auto"
+
 [recipes.other]
 inferencer = "claude-code/sonnet"
 tools = ["tiny.pid"]
@@ -63,10 +68,10 @@ async def serving(
 
 @asynccontextmanager
 async def standing_in(
-    directory: Path, recorded: str = "tools"
+    directory: Path, recorded: str = "tools", **words: str
 ) -> AsyncIterator[tuple[InProcess, httpx2.AsyncClient, Given]]:
     given = Given(directory / "given.ndjson")
-    says = json.dumps({"git__status": "tiny__echo", "path": "text"})
+    says = json.dumps({"git__status": "tiny__echo", "path": "text", **words})
     env = {"STAND_IN": recorded, "STAND_IN_LOG": str(given.log), "STAND_IN_SAYS": says}
     async with serving(directory, program(directory), env) as (running, client):
         yield running, client, given
@@ -94,6 +99,20 @@ async def test_its_calls_are_run_by_the_tool_servers_of_the_recipe(tmp_path: Pat
     assert returned(given) == [(False, "x1"), (False, "x2")]
     (start,) = given.starts
     assert start["system"] == "Use your tools."
+
+
+async def test_its_results_are_made_smaller_and_it_has_the_tool_to_have_them_back(tmp_path: Path) -> None:
+    long = " ".join(f"The gate {number} was opened late because nobody had found its key." for number in range(700))
+    async with standing_in(tmp_path, x1=long) as (_, client, given):
+        await answered(client, "woollama/brief", "Which gate?")
+    (_, first), second = returned(given)
+    assert first.startswith("[woollama: ")
+    assert len(first) < 0.7 * len(long)
+    assert second == (False, "x2")
+    replies = [each["response"]["response"]["mcp_response"]["result"] for each in given.heard("control_response")]
+    offered = [[tool["name"] for tool in reply["tools"]] for reply in replies if "tools" in reply]
+    assert offered
+    assert all(names == ["tiny__echo", "woollama__retrieve"] for names in offered)
 
 
 async def test_a_tool_outside_of_the_recipe_is_not_run(tmp_path: Path) -> None:

@@ -45,6 +45,14 @@ def prose() -> str:
     return "\n\n".join(" ".join(sentences[start : start + 5]) for start in range(0, 280, 5))
 
 
+def things() -> str:
+    """Each has a name of its own, so that none is odd."""
+    r = random.Random(6)
+    names = ["".join(r.choices("abcdefghijklmnop", k=6)) for _ in range(700)]
+    names[402] = "locker"
+    return "\n".join(f"{name} holds {i * 7919 % 97} boxes and {i % 13} jars" for i, name in enumerate(names))
+
+
 def source() -> str:
     return "\n".join(f"def step_{i}(value):\n    return value + {i}\n" for i in range(400))
 
@@ -61,6 +69,7 @@ TEXTS = {
     "matches": matches(),
     "prose": prose(),
     "source": source(),
+    "things": things(),
     "about": "all is well",
 }
 

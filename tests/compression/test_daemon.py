@@ -343,7 +343,7 @@ async def test_hosts_compress_and_retrieve(era: str, shared: bool) -> None:
 async def test_the_shell_tells_what_was_saved_and_what_changed() -> None:
     async with clerk(Reader()) as (running, client):
         await ask(running, client)
-        stats, misses = [
+        stats, misses, processes = [
             await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
@@ -352,12 +352,13 @@ async def test_the_shell_tells_what_was_saved_and_what_changed() -> None:
                 stdout=asyncio.subprocess.PIPE,
                 env={**os.environ, "XDG_RUNTIME_DIR": str(running.unix_path.parent)},
             )
-            for command in ("stats", "why-miss")
+            for command in ("stats", "why-miss", "ps")
         ]
-        said = [(await process.communicate())[0].decode() for process in (stats, misses)]
+        said = [(await process.communicate())[0].decode() for process in (stats, misses, processes)]
     assert "archive.report" in said[0]
     assert "1 x selective" in said[0]
     assert said[1] == "0 of 0 prompts began as the one before them\n"
+    assert re.search(r"compression +worker +ready", said[2])
 
 
 # --- the relay

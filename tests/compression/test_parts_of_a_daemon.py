@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -227,6 +229,31 @@ def test_aggressive_tokens(running: Desk, settings: Set) -> None:
     settings("aggressive_tokens = 3000")
     (more,) = running.use("people", recipe="narrow")
     assert len(little) < 0.8 * len(more)
+
+
+MEANING = """
+class TextEmbedding:
+    '''Knows that a cupboard may be a locker, and nothing else.'''
+    def embed(self, texts):
+        for text in texts:
+            yield [float("locker" in text or "cupboard" in text), 0.01]
+"""
+
+
+@pytest.mark.parametrize("scorer", ["embedding", "hybrid"])
+def test_a_scorer_by_meaning(
+    scorer: str, running: Desk, settings: Set, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a small model in the place of fastembed's: what answers shares no word with the question."""
+    (tmp_path / "fastembed.py").write_text(MEANING)
+    monkeypatch.setitem(sys.modules, "fastembed", None)
+    wanted = next(line for line in lines_of("things") if "locker" in line)
+    question = "Which cupboard?"
+    assert wanted not in running.use("things", question)[0]
+    monkeypatch.delitem(sys.modules, "fastembed")
+    monkeypatch.syspath_prepend(tmp_path)
+    settings(f'scorer = "{scorer}"')
+    assert wanted in running.use("things", question)[0]
 
 
 def test_keep(running: Desk, settings: Set) -> None:
