@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from woollama.compression.block import Block, Crushed
 
+LOOKED_AT_CHARS = 60_000
 SAMPLE_LINES = 300
 LONGEST_LINE = 2000
 _NUMBERED = re.compile(r"\s{0,8}\d{1,6}(?:\t|→|\s?[|:]\s?)")
@@ -40,8 +41,8 @@ class SourceCode:
     name = "source_code"
 
     def priority(self, block: Block) -> float:
-        text = block.text[:60_000]
-        lines = _sample(text)
+        text = block.text[:LOOKED_AT_CHARS]
+        lines = block.once("sample", _sample)
         if len(lines) < 5:
             return -1.0
         like_code = _share(lines, _CODE)
@@ -60,18 +61,20 @@ class Configuration:
     name = "configuration"
 
     def priority(self, block: Block) -> float:
-        lines = _sample(block.text[:60_000])
-        if len(lines) < 5 or sum(_TIMED.match(line) is not None for line in lines) > len(lines) // 10:
+        lines = block.once("sample", _sample)
+        if len(lines) < 5 or not _nearly_all(lines, _SETTING):
+            return -1.0
+        if sum(_TIMED.match(line) is not None for line in lines) > len(lines) // 10:
             return -1.0
         keys = {line.split("=")[0].split(":")[0].strip(" -") for line in lines}
-        return 0.65 if _share(lines, _SETTING) >= 0.9 and 5 * len(keys) >= len(lines) else -1.0
+        return 0.65 if 5 * len(keys) >= len(lines) else -1.0
 
     def crush(self, block: Block) -> Crushed | None:
         return None
 
 
 def _sample(text: str) -> list[str]:
-    lines = [line for line in text.split("\n") if line.strip() and len(line) <= LONGEST_LINE]
+    lines = [line for line in text[:LOOKED_AT_CHARS].split("\n") if line.strip() and len(line) <= LONGEST_LINE]
     some = lines[:: max(1, len(lines) // SAMPLE_LINES)]
     if sum(_NUMBERED.match(line) is not None for line in some) > 0.9 * len(some):
         some = [_NUMBERED.sub("", line, count=1) for line in some]
@@ -80,3 +83,13 @@ def _sample(text: str) -> list[str]:
 
 def _share(lines: Sequence[str], pattern: re.Pattern[str]) -> float:
     return sum(pattern.match(line[:400]) is not None for line in lines) / len(lines)
+
+
+def _nearly_all(lines: Sequence[str], pattern: re.Pattern[str]) -> bool:
+    """Whether nine in ten match. Most texts show early that they do not."""
+    misses = 0
+    for line in lines:
+        misses += pattern.match(line[:400]) is None
+        if 10 * misses > len(lines):
+            return False
+    return True

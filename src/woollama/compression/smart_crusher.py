@@ -44,7 +44,9 @@ class SmartCrusher:
     def crush(self, block: Block) -> Crushed | None:
         passages = block.once("passages", passages_of)
         if passages.share >= 0.2:
-            return _lossless(block, passages) if block.budget_tokens is None else _selected(block, passages)
+            if block.budget_tokens is not None:
+                return _selected(block, passages)
+            return None if _numbers_alone(passages) else _lossless(block, passages)
         if block.budget_tokens is None:
             return None
         table = block.once("table", _table_of)
@@ -53,6 +55,11 @@ class SmartCrusher:
 
 def _table_of(text: str) -> Table | None:
     return table_in(text.strip("\n").split("\n"))
+
+
+def _numbers_alone(passages: Passages) -> bool:
+    """Whether there is nothing but numbers, which no template makes shorter."""
+    return all(type(value) in (int, float) for array in passages.arrays for value in array.values)
 
 
 def _lossless(block: Block, passages: Passages) -> Crushed:

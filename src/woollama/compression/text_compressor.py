@@ -25,7 +25,8 @@ BLOB_TOKENS = 400.0
 _SENTENCE = re.compile(r"(?<=[.!?。！？])[\s]+(?=\S)|(?<=[。！？])|\n+")
 _HEADING = re.compile(r"\s{0,3}(?:#{1,6}\s|={3,}|-{3,}|<h[1-6]\b|\d{1,2}(?:\.\d{1,2}){0,3}\.?\s+[A-Z][^.]{0,80}$)")
 _WORDS = re.compile(r"(?:[^\W\d_]{1,30}[,;]? ){4}")
-_INSTRUCTION = re.compile(r"\b(?:must|never|always|do not|don't|shall|should not)\b", re.IGNORECASE)
+_INSTRUCTIONS = ("must", "never", "always", "do not", "don't", "shall", "should not")
+_INSTRUCTION = re.compile(rf"\b(?:{'|'.join(_INSTRUCTIONS)})\b", re.IGNORECASE)
 
 
 class TextCompressor:
@@ -58,7 +59,11 @@ def _is_prose(line: str) -> bool:
 
 def are_instructions(text: str) -> bool:
     """Whether a text tells its reader what to do: half of it would tell him something else."""
-    lines = [line for line in text[:20000].split("\n") if line.strip()]
+    text = text[:20000]
+    lines = [line for line in text.split("\n") if line.strip()]
+    lowered = text.lower()
+    if sum(map(lowered.count, _INSTRUCTIONS)) < 0.25 * len(lines):
+        return False
     told = sum(len(line) <= LONGEST_RULE and _INSTRUCTION.search(line) is not None for line in lines)
     return len(lines) >= 5 and told >= 0.25 * len(lines)
 
