@@ -161,6 +161,8 @@ class Inferencing:
                 return self._anthropic(entry, base_url)
             case "claude-code":
                 return self._claude_code(entry)
+            case "managed-agents":
+                return self._managed_agents(entry)
             case "local":
                 return self._local(entry)
             case "scripted":
@@ -185,20 +187,29 @@ class Inferencing:
     def _anthropic(self, entry: Entry, base_url: str) -> Inferencer:
         from woollama.inferencers.anthropic.inferencer import AnthropicInferencer
 
-        inferencer = AnthropicInferencer(
-            entry.name,
-            key=self._key_of(entry),
-            auth=entry.auth,
-            base_url=base_url,
-            headers=entry.headers,
-            extra_body=entry.extra_body,
-            connect_timeout_s=entry.connect_timeout_s,
-            first_byte_timeout_s=entry.first_byte_timeout_s,
-            idle_timeout_s=entry.idle_timeout_s,
-            frame_limit_bytes=self._frame_limit_bytes,
-        )
+        inferencer = AnthropicInferencer(entry.name, base_url=base_url, **self._with_sdk(entry))
         self._closing.append(inferencer.aclose)
         return inferencer
+
+    def _managed_agents(self, entry: Entry) -> Inferencer:
+        from woollama.inferencers.managed_agents.inferencer import ManagedAgentsInferencer
+
+        inferencer = ManagedAgentsInferencer(entry.name, base_url=entry.base_url, **self._with_sdk(entry))
+        self._closing.append(inferencer.aclose)
+        return inferencer
+
+    def _with_sdk(self, entry: Entry) -> Mapping[str, Any]:
+        """What those that use Anthropic's SDK have in common."""
+        return {
+            "key": self._key_of(entry),
+            "auth": entry.auth,
+            "headers": entry.headers,
+            "extra_body": entry.extra_body,
+            "connect_timeout_s": entry.connect_timeout_s,
+            "first_byte_timeout_s": entry.first_byte_timeout_s,
+            "idle_timeout_s": entry.idle_timeout_s,
+            "frame_limit_bytes": self._frame_limit_bytes,
+        }
 
     def _claude_code(self, entry: Entry) -> Inferencer:
         inferencer = ClaudeCodeInferencer(

@@ -23,7 +23,7 @@ def checked(home: Home) -> tuple[int, list[dict[str, Any]]]:
 def test_the_shipped_configuration_has_no_problems(home: Home) -> None:
     there = {"WOOLLAMA_CLAUDE_BIN": sys.executable, **{f"{name}_API_KEY": "k" for name in KEYS}}
     finished = home.woollama("check", **there)
-    assert finished.stdout == "4 recipes, 0 aliases, 16 inferencers, 3 tool servers: no problems\n"
+    assert finished.stdout == "4 recipes, 0 aliases, 17 inferencers, 3 tool servers: no problems\n"
     assert finished.returncode == 0
 
 
@@ -54,7 +54,7 @@ def test_an_error_exits_with_1_and_says_where(home: Home) -> None:
     assert 'recipes.toml:3: recipes.r.tols: is no known key (did you mean "tools"?); recipes.r is left out' in (
         finished.stdout
     )
-    assert finished.stdout.endswith("4 recipes, 0 aliases, 16 inferencers, 3 tool servers: 1 error\n")
+    assert finished.stdout.endswith("4 recipes, 0 aliases, 17 inferencers, 3 tool servers: 1 error\n")
 
 
 def test_a_file_that_does_not_parse_is_an_error(home: Home) -> None:

@@ -19,7 +19,7 @@ def test_with_no_files_at_all_the_shipped_ones_serve(files: Files) -> None:
     assert set(loaded.config.recipes) == {"demo", "assistant", "streamer", "textcounter"}
     assert set(loaded.config.servers) == {"hello", "clock", "textops"}
     built_in = "ollama lmstudio llamacpp vllm openai anthropic groq together openrouter mistral deepseek xai gemini"
-    assert set(loaded.config.inferencers) == {*built_in.split(), "claude-code", "local", "scripted"}
+    assert set(loaded.config.inferencers) == {*built_in.split(), "claude-agent", "claude-code", "local", "scripted"}
 
 
 def test_the_shipped_servers_can_be_started_from_anywhere(files: Files) -> None:
@@ -115,8 +115,8 @@ system = "No inferencer."
             " recipe; recipes.worse is left out"
         ),
         (
-            "inferencers.toml:2: inferencers.x.api: must be one of openai, anthropic, ollama, claude-code, local,"
-            ' scripted (did you mean "openai"?); inferencers.x is left out'
+            "inferencers.toml:2: inferencers.x.api: must be one of openai, anthropic, ollama, claude-code,"
+            ' managed-agents, local, scripted (did you mean "openai"?); inferencers.x is left out'
         ),
         (
             "inferencers.toml:3: inferencers.x.base_url: must be a URL such as http://127.0.0.1:8000/v1, without a"
@@ -184,12 +184,6 @@ def test_a_section_or_entry_of_another_type_is_told(files: Files) -> None:
 
 
 # --- what this version does not do -----------------------------------------------------------------------------------
-
-
-def test_an_api_of_a_later_version_is_told_as_such(files: Files) -> None:
-    files.write("inferencers.toml", '[inferencers.x]\napi = "managed-agents"\n')
-    (told,) = files.told()
-    assert '"managed-agents" is not supported in this version' in told
 
 
 def test_a_value_that_asks_for_nothing_is_fine(files: Files) -> None:

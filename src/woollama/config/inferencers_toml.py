@@ -20,6 +20,8 @@ _OF_A_COMMAND = ("env", "cwd", "ready_url")
 _OF_A_PROCESS = ("start_timeout_s", "idle_s", "swap_group")
 _OF_A_REQUEST = ("api_key_env", "headers", "extra_body", "dialects", "keeps_state", "tool_mode", "connect_timeout_s")
 """What has a meaning only where requests are sent, and none for a program that is asked over pipes."""
+_OF_A_ROUND = ("dialects", "keeps_state", "tool_mode", "context_tokens")
+"""What has a meaning only where each request is one call of a model."""
 _KEY_HEADERS = frozenset({"authorization", "x-api-key"})
 
 _SPOKEN: Mapping[str, tuple[str, ...]] = {"anthropic": ("anthropic",), "ollama": ("chat", "ollama")}
@@ -66,6 +68,10 @@ def _inconsistencies(inferencer: Inferencer, entry: Entry) -> Iterator[Finding]:
         for key in _OF_A_REQUEST:
             if key in entry.raw:
                 yield Finding('has no effect with api = "claude-code"', (key,))
+    if inferencer.api == "managed-agents":
+        for key in _OF_A_ROUND:
+            if key in entry.raw:
+                yield Finding('has no effect with api = "managed-agents"', (key,))
     if inferencer.auth == "client":
         yield from _of_the_callers_key(inferencer)
 
@@ -82,7 +88,7 @@ def _of_the_callers_key(inferencer: Inferencer) -> Iterator[Finding]:
 
 def _process_inconsistencies(inferencer: Inferencer, entry: Entry) -> Iterator[Finding]:
     api, command = inferencer.api, inferencer.command
-    if command and api not in APIS_WITH_URL:
+    if command and (api not in APIS_WITH_URL or api == "managed-agents"):
         yield Finding(f'has no effect with api = "{api}"', ("command",))
         return
     if not command:

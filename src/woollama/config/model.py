@@ -52,9 +52,7 @@ NOT_YET: Mapping[str, Mapping[str, object]] = {
 }
 """File or table -> key -> the value that asks for nothing, and so is fine."""
 
-NOT_YET_APIS = ("managed-agents",)
-
-APIS_WITH_URL = frozenset({"openai", "anthropic", "ollama"})
+APIS_WITH_URL = frozenset({"openai", "anthropic", "ollama", "managed-agents"})
 LOOPBACK_FIRST_BYTE_TIMEOUT_S = 600.0
 FIRST_BYTE_TIMEOUT_S = 120.0
 
@@ -128,9 +126,9 @@ class Patterns:
 @dataclass(frozen=True, slots=True)
 class Inferencer:
     name: str
-    api: Literal["openai", "anthropic", "ollama", "claude-code", "local", "scripted"] = setting(
+    api: Literal["openai", "anthropic", "ollama", "claude-code", "managed-agents", "local", "scripted"] = setting(
         "openai",
-        one_of("openai", "anthropic", "ollama", "claude-code", "local", "scripted", not_yet=NOT_YET_APIS),
+        one_of("openai", "anthropic", "ollama", "claude-code", "managed-agents", "local", "scripted"),
         "what it speaks",
     )
     base_url: str = setting("", base_url, "where it is; for OpenAI-compatible ones with /v1 or what they have instead")

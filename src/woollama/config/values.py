@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
@@ -125,12 +125,10 @@ def number(at_least: float = -math.inf, at_most: float = math.inf) -> Kind[float
     return kind(f"a number{bounds}", lambda value: _at_least(_finite(value), at_least, at_most), schema)
 
 
-def one_of(*words: str, not_yet: Collection[str] = ()) -> Kind[Any]:
+def one_of(*words: str) -> Kind[Any]:
     says = f"one of {', '.join(words)}"
 
     def read(value: Any) -> str:
-        if isinstance(value, str) and value in not_yet:
-            raise Wrong(Finding(f'"{value}" is not supported in this version', suggestion=f"it may be {says}"))
         if not isinstance(value, str) or value not in words:
             raise Wrong(Finding(f"must be {says}", suggestion=did_you_mean(str(value), words)))
         return value

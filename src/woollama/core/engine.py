@@ -172,7 +172,8 @@ class Engine:
             made = answer.items
             history += made
             produced += made
-            calls = [item for item in made if isinstance(item, ToolCall)]
+            returned = {item.call_id for item in made if isinstance(item, ToolResult)}
+            calls = [item for item in made if isinstance(item, ToolCall) and item.id not in returned]
             ours = [item for item in calls if item.runs == "server"]
             if not calls or last:
                 await emit(replace(ending, reason="max_rounds") if ours and last else ending)
@@ -236,7 +237,7 @@ class Engine:
             case UsageSeen():
                 cost_usd = self._prices.cost_usd(trial.target, event.usage)
                 event = replace(event, round=number, cost_usd=cost_usd)
-            case CallOpened():
+            case CallOpened(server=None):
                 event = plan.placed(event)
             case Failed():
                 raise event.error

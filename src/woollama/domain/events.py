@@ -110,7 +110,10 @@ class SealedSeen:
 
 @dataclass(frozen=True, slots=True)
 class CallOpened:
-    """`index` counts the calls of a round from 0. `server` and `tool` say what `name` stands for, where we run it."""
+    """`index` counts the calls of a round from 0. `server` and `tool` say what `name` stands for, where we run it.
+
+    An inferencer that sets them runs the call itself, and tells what it `ToolReturned` before its round ends.
+    """
 
     index: int
     id: str

@@ -129,7 +129,7 @@ class MessagesStreamDecoder:
         if not usage:
             return []
         self._usage |= {name: value for name, value in usage.items() if value is not None}
-        return [UsageSeen(0, _usage_of(self._usage))]
+        return [UsageSeen(0, usage_of(self._usage))]
 
     def _block_start(self, index: int, raw: Mapping[str, Any]) -> list[Event]:
         match raw.get("type"):
@@ -205,7 +205,7 @@ class MessagesStreamDecoder:
         return [ArgumentsDelta(block.call_index, arguments), CallClosed(block.call_index, arguments)]
 
 
-def _usage_of(usage: Mapping[str, Any]) -> Usage:
+def usage_of(usage: Mapping[str, Any]) -> Usage:
     """Messages counts cached input beside `input_tokens`; here it is a part of it."""
     read = int(usage.get("cache_read_input_tokens") or 0)
     written = int(usage.get("cache_creation_input_tokens") or 0)

@@ -11,32 +11,24 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import Any, Self, cast
 
-from woollama.domain.errors import UpstreamBroke, UpstreamRefused
+from woollama.domain.errors import UpstreamBroke
 from woollama.domain.events import Event, Rewrote, Stopped
 from woollama.domain.messages import Json
 from woollama.domain.turns import Call, Target
 from woollama.inferencers.anthropic.decode import MessagesStreamDecoder
 from woollama.inferencers.anthropic.encode import DEFAULT_MAX_TOKENS, encode
 from woollama.inferencers.anthropic.errors import mapped
-from woollama.inferencers.http.endpoint import Auth, key_for
+from woollama.inferencers.anthropic.sdk import BASE_URL, Sdk
+from woollama.inferencers.http.endpoint import Auth
 from woollama.inferencers.http.frames import FRAME_LIMIT_BYTES
 
-if TYPE_CHECKING:
-    import httpx2
-    from anthropic import AsyncAnthropic
-
-BASE_URL = "https://api.anthropic.com"
 _MODELS_A_PAGE = 1000
-_IDLE_CONNECTIONS = 20
 _LINGER_S = 0.25
 _COUNTING_S = 10.0
 _COUNTED = frozenset({"model", "messages", "system", "tools", "tool_choice", "thinking", "output_config"})
 """What of a request is part of the prompt. The endpoint refuses the rest."""
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-_NO_KEY = "none"
-"""Stands in where there is no key: without one the SDK would look for keys in the environment and on the disk."""
 
 
 class AnthropicInferencer:
@@ -63,21 +55,23 @@ class AnthropicInferencer:
         frame_limit_bytes: int = FRAME_LIMIT_BYTES,
     ) -> None:
         self.name = name
-        self._frame_limit_bytes = frame_limit_bytes
-        self._key = key
-        self._auth: Auth = auth
-        self._base_url = base_url.rstrip("/").removesuffix("/v1")
-        self._headers = dict(headers or {})
         self._extra_body = dict(extra_body or {})
         self._max_tokens = max_tokens
-        self._connect_timeout_s = connect_timeout_s
         self._first_byte_timeout_s = first_byte_timeout_s
         self._idle_timeout_s = idle_timeout_s
-        self._loading = asyncio.Lock()
-        self._http: httpx2.AsyncClient | None = None
+        self._sdk = Sdk(
+            name,
+            key=key,
+            auth=auth,
+            base_url=base_url,
+            headers=headers,
+            connect_timeout_s=connect_timeout_s,
+            silence_s=max(first_byte_timeout_s, idle_timeout_s),
+            frame_limit_bytes=frame_limit_bytes,
+        )
 
     def __repr__(self) -> str:
-        return f"<AnthropicInferencer {self.name!r} at {self._base_url}>"
+        return f"<AnthropicInferencer {self.name!r} at {self._sdk.base_url}>"
 
     @asynccontextmanager
     async def answer(self, call: Call) -> AsyncIterator[AsyncIterator[Event]]:
@@ -85,7 +79,7 @@ class AnthropicInferencer:
         who = str(call.target)
         async with AsyncExitStack() as held:
             with mapped(who):
-                client = await self._client(call.key)
+                client = await self._sdk.client(call.key)
                 body = dict(request.body)
                 create = client.messages.with_streaming_response.create(
                     model=body.pop("model"),
@@ -107,7 +101,7 @@ class AnthropicInferencer:
 
     async def list_models(self) -> Sequence[str]:
         with mapped(self.name):
-            client = await self._client(None)
+            client = await self._sdk.client(None)
             try:
                 return [model.id async for model in client.models.list(limit=_MODELS_A_PAGE)]
             except (AttributeError, TypeError):  # all that the SDK makes of a page that is none
@@ -119,7 +113,7 @@ class AnthropicInferencer:
         body = {name: value for name, value in request.body.items() if name in _COUNTED}
         who = str(call.target)
         with mapped(who):
-            client = await self._client(call.key)
+            client = await self._sdk.client(call.key)
             async with asyncio.timeout(_COUNTING_S):
                 counted: Any = await client.post("/v1/messages/count_tokens", cast_to=object, body=body)
         tokens = counted.get("input_tokens") if isinstance(counted, dict) else None
@@ -128,53 +122,7 @@ class AnthropicInferencer:
         return tokens
 
     async def aclose(self) -> None:
-        if self._http is not None:
-            await self._http.aclose()
-
-    async def _client(self, callers_key: str | None) -> AsyncAnthropic:
-        """A client costs next to nothing over a connection pool that stays, so the key is never older than the call.
-
-        Upstreams that are not Anthropic's own also find the key where the API used to want it.
-        """
-        async with self._loading:
-            if self._http is None:
-                self._http = await asyncio.to_thread(self._load)
-            http = self._http
-        import anthropic
-
-        key = key_for(self.name, self._auth, self._key, callers_key)
-        if key is None and self._base_url == BASE_URL:
-            what = f"there is no key for {self.name}; `woollama check` names the variable that it is read from"
-            raise UpstreamRefused(what, status=401, code="authentication_error")
-        headers: dict[str, Any] = {}
-        if key is None:
-            headers["authorization"] = anthropic.Omit()
-        elif self._base_url != BASE_URL:
-            headers["x-api-key"] = key
-        return anthropic.AsyncAnthropic(
-            api_key=key or _NO_KEY,
-            base_url=self._base_url,
-            default_headers={**headers, **self._headers},
-            http_client=http,
-            max_retries=0,
-            timeout=http.timeout,
-        )
-
-    def _load(self) -> httpx2.AsyncClient:
-        """Slow and in a thread: three thousand modules, and the certificates."""
-        import anthropic  # noqa: F401
-        import httpx2
-
-        from woollama.inferencers.anthropic.bounded import bounding
-
-        silence_s = max(self._first_byte_timeout_s, self._idle_timeout_s)
-        loopback = httpx2.URL(self._base_url).host in _LOOPBACK
-        return httpx2.AsyncClient(
-            timeout=httpx2.Timeout(silence_s, connect=self._connect_timeout_s),
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=_IDLE_CONNECTIONS),
-            trust_env=not loopback,
-            event_hooks={"response": [bounding(self._frame_limit_bytes)]},
-        )
+        await self._sdk.aclose()
 
 
 class _Events:

@@ -7,17 +7,15 @@ so nothing goes on for somebody who left.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 
 from woollama.domain.errors import UpstreamUnreachable
 from woollama.domain.events import Event, Rewrote, RoundBegan, Stopped
 from woollama.domain.ids import new_id
-from woollama.domain.messages import ToolResult
 from woollama.domain.ports import Spawner
 from woollama.domain.turns import Call
 from woollama.inferencers.claude_code.command import SERVER, arguments, environment, is_installed, program_of
@@ -25,6 +23,7 @@ from woollama.inferencers.claude_code.process import Process
 from woollama.inferencers.claude_code.prompt import Prompt, encode
 from woollama.inferencers.claude_code.tool_server import ToolServer
 from woollama.inferencers.http.frames import FRAME_LIMIT_BYTES
+from woollama.inferencers.parked import Parked
 from woollama.platform import Unsafe, private_dir
 
 MODELS = ("sonnet", "opus", "haiku")
@@ -63,8 +62,7 @@ class ClaudeCodeInferencer:
         self._first_byte_timeout_s = first_byte_timeout_s
         self._idle_timeout_s = idle_timeout_s
         self._frame_limit_bytes = frame_limit_bytes
-        self._parked: dict[str, Process] = {}
-        self._ending: set[asyncio.Task[None]] = set()
+        self._parked = Parked(Process.stop)
 
     def __repr__(self) -> str:
         return f"<ClaudeCodeInferencer {self.name!r} through {program_of(self._environ)}>"
@@ -74,9 +72,11 @@ class ClaudeCodeInferencer:
 
     @asynccontextmanager
     async def answer(self, call: Call) -> AsyncIterator[AsyncIterator[Event]]:
-        process = await self._continued(call)
         rewrites: Sequence[str] = ()
-        if process is None:
+        if (taken := await self._parked.taken(call)) is not None:
+            process, results = taken
+            await process.give(results)
+        else:
             prompt = encode(call)
             process, rewrites = await self._started(call, prompt), prompt.rewrites
         try:
@@ -87,15 +87,12 @@ class ClaudeCodeInferencer:
             raise
         finally:
             if process.calls:
-                self._park(process)
+                self._parked.park(process, process.calls)
             else:
-                self._end(process)
+                self._parked.end(process)
 
     async def aclose(self) -> None:
-        for process in set(self._parked.values()):
-            self._end(process)
-        while self._ending:
-            await asyncio.wait(self._ending)
+        await self._parked.aclose()
 
     async def _events(self, process: Process, rewrites: Sequence[str]) -> AsyncGenerator[Event]:
         """A process whose message was not heard to its end, or that ended with it, waits for nothing."""
@@ -172,45 +169,6 @@ class ClaudeCodeInferencer:
             raise UpstreamUnreachable(f"{self.name} has no directory to work in: {error}") from error
         return path
 
-    # --- between two rounds
-
-    async def _continued(self, call: Call) -> Process | None:
-        """The process that waits for the results with which this call ends, if it does."""
-        results = _last_results(call)
-        process = next((found for each in results if (found := self._parked.get(each.call_id))), None)
-        if process is None:
-            return None
-        waited_for = set(process.calls)
-        self._unpark(process)
-        if {each.call_id for each in results} != waited_for:
-            await process.stop()
-            return None
-        await process.give(results)
-        return process
-
-    def _park(self, process: Process) -> None:
-        for call_id in process.calls:
-            self._parked[call_id] = process
-        task = asyncio.current_task()
-        assert task is not None
-        task.add_done_callback(self._ender(process))
-
-    def _ender(self, process: Process) -> Callable[[asyncio.Task[object]], None]:
-        def end(_: asyncio.Task[object]) -> None:
-            if process in self._parked.values():
-                self._end(process)
-
-        return end
-
-    def _unpark(self, process: Process) -> None:
-        self._parked = {call_id: each for call_id, each in self._parked.items() if each is not process}
-
-    def _end(self, process: Process) -> None:
-        self._unpark(process)
-        stopping = asyncio.create_task(process.stop(), name=f"end of {process!r}")
-        self._ending.add(stopping)
-        stopping.add_done_callback(self._ending.discard)
-
 
 def _sweep(directory: Path) -> None:
     """Remove what a daemon that was killed has left."""
@@ -218,12 +176,3 @@ def _sweep(directory: Path) -> None:
         with suppress(FileNotFoundError):
             if file.stat().st_mtime < time.time() - LEFTOVER_S:
                 file.unlink()
-
-
-def _last_results(call: Call) -> Sequence[ToolResult]:
-    results: list[ToolResult] = []
-    for item in reversed(call.items):
-        if not isinstance(item, ToolResult):
-            break
-        results.append(item)
-    return results
