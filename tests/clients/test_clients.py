@@ -18,7 +18,9 @@ PYTHON = [
     ("python", "mcp_client.py"),
     ("mcp1", "mcp_client.py"),
 ]
-NODE = sorted(path.name for path in (SCRIPTS / "node").glob("*.mjs") if path.name not in ("checks.mjs", "calls_client.mjs"))
+NODE = sorted(
+    path.name for path in (SCRIPTS / "node").glob("*.mjs") if path.name not in ("checks.mjs", "calls_client.mjs")
+)
 
 
 async def test_the_openai_sdk(stage: Stage) -> None:
