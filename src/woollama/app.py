@@ -42,6 +42,7 @@ from woollama.state import State
 from woollama.surfaces.mcp_server.offer import Offer
 from woollama.surfaces.shrunk_body import ShrunkBodies
 from woollama.toolservers.fleet import Fleet
+from woollama.toolservers.logins import Logins
 from woollama.toolservers.pins import Pins
 from woollama.toolservers.visiting import Visiting
 
@@ -71,7 +72,12 @@ class Core:
             lambda: self.runs, self.approvals, lambda: self.generation.sampling_rules, self._scrubber.scrub
         )
         self.tool_servers = Fleet(
-            specs, spawner=self.supervisor, environment=environment, pins=pins, sampler=self.sampling
+            specs,
+            spawner=self.supervisor,
+            environment=environment,
+            pins=pins,
+            sampler=self.sampling,
+            logins=Logins(state_dir(environ) / "logins", self._scrubber.add),
         )
         self.toolbox = LoggedToolbox(self._bounded(self.tool_servers))
         self._environ = environ

@@ -234,7 +234,7 @@ async def test_nothing_leaks_over_twenty_lives() -> None:
 
         await life()
         before = len(os.listdir("/proc/self/fd")), len(asyncio.all_tasks())
-        fleet._servers["all"]._failures = -20  # deaths in a row would be followed by ever longer pauses
+        fleet._servers["all"]._pauses.failures = -20  # deaths in a row would be followed by ever longer pauses
         for _ in range(20):
             await life()
 

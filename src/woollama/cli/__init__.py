@@ -29,6 +29,8 @@ COMMANDS = (
     "chat",
     "approvals",
     "trust",
+    "login",
+    "logout",
     "alias",
     "recipe",
     "connect",

@@ -81,6 +81,7 @@ def _server(server: Mapping[str, Any]) -> tuple[str, ...]:
     """`git  stdio  down  after 3 attempts: no such file`."""
     detail = {
         "ready": counted(server["tools"], "tool"),
+        "needs login": str(server["last_error"]),
         "down": f"after {counted(server['attempts'], 'attempt')}: {server['last_error']}",
     }
     return f"  {server['name']}", server["transport"], server["health"], detail.get(server["health"], "")

@@ -80,4 +80,6 @@ def health_line(server: Mapping[str, Any]) -> str:
     line = f"{server['name']} ({server['transport']}): {server['health']}"
     if server["health"] == "down":
         line += f" after {server['attempts']} attempts, because {server['last_error']}"
+    elif server["health"] == "needs login":
+        line += f", {server['last_error']}"
     return shown(line)

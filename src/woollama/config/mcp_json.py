@@ -128,7 +128,7 @@ def _inconsistencies(server: ToolServer, entry: Entry) -> Iterator[Finding]:
         yield Finding(f"does not fit a server with a {'command' if server.command else 'url'}", ("type",))
     if server.type == "sse" and server.era == "modern":
         yield Finding("is not spoken over sse", ("era",), 'did you mean type "http"?')
-    of_the_other = ("args", "env", "cwd", "envFile") if url else ("headers",)
+    of_the_other = ("args", "env", "cwd", "envFile") if url else ("headers", "oauth")
     for key in of_the_other:
         if entry.raw.get(key):
             yield Finding("has no effect on this server", (key,))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
+from woollama.config.oauth import OAuth
 from woollama.config.params import param_name, params
 from woollama.config.records import record, required, setting, setting_of
 from woollama.config.values import (
@@ -198,6 +199,7 @@ class ToolServer:
     server_url: str = setting("", url, "its url, as Windsurf calls it", key="serverUrl")
     url: str = setting("", url, "where it listens")
     headers: Mapping[str, str] = setting_of(dict, header_values, "sent with every request", secret=True)
+    oauth: OAuth | None = setting(None, record(OAuth), "who we are for `woollama login` where it registers nobody")  # noqa: RUF009
     type: str | None = setting(
         None,
         one_of("stdio", "http", "streamable-http", "streamableHttp", "sse"),

@@ -47,14 +47,14 @@ def setting(default: T, of: Kind[Any], doc: str, *, key: str | None = None) -> T
     return dataclasses.field(default=default, metadata={"setting": Setting(of, doc, key)})
 
 
-def setting_of(factory: Callable[[], T], of: Kind[Any], doc: str, *, secret: bool = False) -> T:
+def setting_of(factory: Callable[[], T], of: Kind[Any], doc: str, *, secret: bool = False, key: str | None = None) -> T:
     """As `setting`, for defaults that must not be shared. A `secret` one is not shown in the record's `repr`."""
-    return dataclasses.field(default_factory=factory, repr=not secret, metadata={"setting": Setting(of, doc)})
+    return dataclasses.field(default_factory=factory, repr=not secret, metadata={"setting": Setting(of, doc, key)})
 
 
-def required(of: Kind[T], doc: str) -> T:
+def required(of: Kind[T], doc: str, *, key: str | None = None) -> T:
     """A field that must be written."""
-    return cast(T, dataclasses.field(metadata={"setting": Setting(of, doc)}))
+    return cast(T, dataclasses.field(metadata={"setting": Setting(of, doc, key)}))
 
 
 def settings_of(cls: type) -> dict[str, tuple[dataclasses.Field[Any], Setting]]:

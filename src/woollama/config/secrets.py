@@ -39,3 +39,5 @@ def _of_servers(servers: Iterable[ToolServer]) -> Iterator[str]:
         for name, value in (*server.headers.items(), *server.env.items()):
             if _SECRET_NAME.search(name):
                 yield from (value, value.rpartition(" ")[2])
+        if server.oauth is not None and server.oauth.client_secret:
+            yield server.oauth.client_secret

@@ -113,9 +113,9 @@ def _streams(
     calls: CallsInFlight,
 ) -> AbstractAsyncContextManager[Any]:
     if spec.transport == "http":
-        return http_streams(spec, lose, lambda: calls.host)
+        return http_streams(spec, lose, lambda: calls.host, means.login_of(spec))
     if spec.transport == "sse":
-        return sse_streams(spec, lose)
+        return sse_streams(spec, lose, means.login_of(spec))
     return _spawned(spec, means, lose, log_line)
 
 

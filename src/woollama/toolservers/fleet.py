@@ -12,6 +12,7 @@ from woollama.domain.errors import BadRequest, Conflict, UnknownServer
 from woollama.domain.messages import Json
 from woollama.domain.ports import ChangedTool, Sampler, ServerHealth, Spawner, ToolContext
 from woollama.domain.tools import Denied, Example, Function, Invalid, Tool, ToolOutcome
+from woollama.toolservers.logins import Logins
 from woollama.toolservers.means import Means
 from woollama.toolservers.names import WireNames
 from woollama.toolservers.offered import offered, own_names
@@ -43,6 +44,7 @@ class Fleet:
         environment: Mapping[str, str],
         pins: Pins | None = None,
         sampler: Sampler | None = None,
+        logins: Logins | None = None,
         taken: Collection[str] = (),
     ) -> None:
         """`taken` are wire names that none of its functions may have."""
@@ -50,7 +52,7 @@ class Fleet:
         self._known: dict[tuple[str, str], Function] = {}
         self._listeners: list[Callable[[], None]] = []
         self._updates = Updates()
-        self._means = Means(spawner, environment, sampler)
+        self._means = Means(spawner, environment, sampler, logins)
         self._pins = pins or Pins()
         self._servers = {spec.name: self._server(spec) for spec in specs}
         self._leaving: dict[asyncio.Task[None], Server] = {}

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from woollama.domain.ports import Sampler, Spawner
+from woollama.toolservers.logins import LoginFile, Logins
+from woollama.toolservers.spec import ServerSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,3 +17,11 @@ class Means:
     spawner: Spawner
     environment: Mapping[str, str] = field(repr=False)
     sampler: Sampler | None = None
+    logins: Logins | None = None
+
+    def login_of(self, spec: ServerSpec) -> LoginFile | None:
+        """Where a server's login is, if it can have one: not with a header of its own for that."""
+        own = any(name.lower() == "authorization" for name in spec.headers)
+        if self.logins is None or spec.url is None or own or spec.is_passing:
+            return None
+        return self.logins.of(spec.name, spec.url)

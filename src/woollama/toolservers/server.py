@@ -21,6 +21,7 @@ from woollama.domain.tools import Offline, Returned, Tool, ToolOutcome
 from woollama.toolservers.lanes import Lanes, needs_own, set_level
 from woollama.toolservers.losses import ConnectionLost, leaf, why_not_started
 from woollama.toolservers.means import Means
+from woollama.toolservers.pauses import Pauses
 from woollama.toolservers.pins import Pins
 from woollama.toolservers.spec import Era, ServerSpec
 from woollama.toolservers.watched import Updates, Watched
@@ -30,16 +31,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Health = Literal["starting", "ready", "down", "disabled"]
+Health = Literal["starting", "ready", "down", "needs login", "disabled"]
 T = TypeVar("T")
 
 CALL_TIMEOUT_S = 120.0
-STEADY_S = 5.0
-"""A life of at least this long counts as health: its end is followed by a restart at once."""
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 60.0
-SHORTEST_PAUSE_S = 0.2
-"""A call on a server that is down ends the pause before the next attempt, once it has been this long."""
+OUT = ("down", "needs login")
 FAREWELL_S = 5.0
 KNOCK_PATIENCE_S = 5.0
 """How long such a call waits for that attempt."""
@@ -79,9 +75,8 @@ class Server:
         self._era: Era = spec.era
         self._last_words = ""
         self._moved = asyncio.Event()
-        self._knock = asyncio.Event()
+        self._pauses = Pauses()
         self._closing = False
-        self._failures = 0
         self._calls = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -89,7 +84,7 @@ class Server:
         self._scope: anyio.CancelScope | None = None
 
     def __repr__(self) -> str:
-        why = f" ({self.last_error})" if self.state == "down" else ""
+        why = f" ({self.last_error})" if self.state in OUT else ""
         return f"<Server {self.spec.name!r} {self.state}{why}, {len(self.tools)} tools>"
 
     @property
@@ -244,14 +239,15 @@ class Server:
         """A connection that is not known to be lost, waited for while there is hope."""
         if self._owner is None or self._closing:
             return None
-        if self.state == "down":
-            self._knock.set()
+        if self.state in OUT:
+            if not self._pauses.knock():
+                return None
             deadline = min(deadline, time.monotonic() + KNOCK_PATIENCE_S)
         try:
             async with asyncio.timeout(deadline - time.monotonic()):
                 while self.state != "ready" or self._connection is None or self._connection.closed:
                     await self._moved.wait()
-                    if self.state in ("down", "disabled"):
+                    if self.state in (*OUT, "disabled"):
                         return None
         except TimeoutError:
             return None
@@ -263,6 +259,8 @@ class Server:
                 return "its server is disabled"
             case "down":
                 return f"server {self.spec.name!r} is down: {self.last_error}"
+            case "needs login":
+                return f"server {self.spec.name!r} needs its owner's login ({self.last_error})"
             case _:
                 return "its server is still starting"
 
@@ -284,12 +282,13 @@ class Server:
         """The pause after a life: none after a long one, ever longer ones when lives are short or do not begin."""
         log.warning("%s: %s", self.spec.name, why)
         self.last_error = why
-        if was_ready and lived_s >= STEADY_S:
-            self._failures = 0
-        pause_s = _pause_s(self._failures if was_ready else self._failures + 1)
-        self._failures += 1
-        if pause_s:
-            await self._pause(why, pause_s)
+        if (login := self._means.login_of(self.spec)) is not None and login.needed:
+            self._become("needs login", login.needed)
+            await self._pauses.until_logged_in(login)
+        elif pause_s := self._pauses.after(was_ready=was_ready, lived_s=lived_s):
+            self._era = self.spec.era
+            self._become("down", why)
+            await self._pauses.rest(pause_s)
 
     async def _live(self) -> str:
         """From a start to its end: returns why a connection that was ready has ended, raises if it never was."""
@@ -338,14 +337,6 @@ class Server:
             if self._connection is not None and not self._closing:
                 self._become("starting", why)
 
-    async def _pause(self, why: str, pause_s: float) -> None:
-        self._era = self.spec.era
-        self._knock.clear()
-        self._become("down", why)
-        await asyncio.sleep(SHORTEST_PAUSE_S)
-        with anyio.move_on_after(pause_s - SHORTEST_PAUSE_S):
-            await self._knock.wait()
-
     def _become(self, state: Health, why: str | None) -> None:
         self.state = state
         self.last_error = why
@@ -391,7 +382,3 @@ class Server:
     def _log_line(self, line: str) -> None:
         self._last_words = line.strip() or self._last_words
         log.debug("%s: %s", self.spec.name, line)  # many servers talk all day
-
-
-def _pause_s(failures: int) -> float:
-    return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** (failures - 1)) if failures > 0 else 0.0

@@ -18,6 +18,7 @@ from mcp import MCPError
 from mcp.shared.message import SessionMessage
 from mcp_types import CONNECTION_CLOSED, JSONRPCRequest
 
+from woollama.toolservers.logins import LoginFile
 from woollama.toolservers.losses import BROKEN, UNSENT
 from woollama.toolservers.spec import ServerSpec
 from woollama.toolservers.stdio import Inbound, message_of
@@ -80,7 +81,9 @@ class Outbox:
 
 
 @asynccontextmanager
-async def sse_streams(spec: ServerSpec, lose: Callable[[str], None]) -> AsyncIterator[Any]:
+async def sse_streams(
+    spec: ServerSpec, lose: Callable[[str], None], login: LoginFile | None = None
+) -> AsyncIterator[Any]:
     """The streams to a server's address, as `Client(server=…)` takes them. `lose` is told why they end.
 
     Raises `Refused` where nobody answers, or not as such a server does.
@@ -89,7 +92,9 @@ async def sse_streams(spec: ServerSpec, lose: Callable[[str], None]) -> AsyncIte
     timeout = httpx2.Timeout(CONNECT_TIMEOUT_S, read=None)
     async with AsyncExitStack() as open_until_the_end:
         enter = open_until_the_end.enter_async_context
-        client = await enter(httpx2.AsyncClient(transport=wire_of(spec), headers=dict(spec.headers), timeout=timeout))
+        client = await enter(
+            httpx2.AsyncClient(transport=wire_of(spec, login), headers=dict(spec.headers), timeout=timeout)
+        )
         try:
             events = await enter(client.sse(spec.url, max_event_size=MAX_EVENT_BYTES))
             _require_stream(events.response)

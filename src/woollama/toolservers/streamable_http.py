@@ -16,6 +16,8 @@ from mcp.client.streamable_http import MCP_SESSION_ID, streamable_http_client
 from mcp_types import CONNECTION_CLOSED
 
 from woollama.domain.peers import Host
+from woollama.toolservers.authorised import Authorised, LoginNeeded
+from woollama.toolservers.logins import LoginFile
 from woollama.toolservers.losses import BROKEN, UNSENT
 from woollama.toolservers.reach import PublicOnly
 from woollama.toolservers.spec import ServerSpec
@@ -23,12 +25,15 @@ from woollama.toolservers.spec import ServerSpec
 CONNECT_TIMEOUT_S = 10.0
 FAREWELL_TIMEOUT_S = 3.0
 MAX_EVENT_BYTES = 64 << 20
-NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
+NEVER_SENT = (LoginNeeded, httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 
 
 @asynccontextmanager
 async def http_streams(
-    spec: ServerSpec, lose: Callable[[str], None], sender: Callable[[], Host | None] = lambda: None
+    spec: ServerSpec,
+    lose: Callable[[str], None],
+    sender: Callable[[], Host | None] = lambda: None,
+    login: LoginFile | None = None,
 ) -> AsyncIterator[Any]:
     """The streams to a server's address. `lose` is told why, when the server cannot be reached or forgot us.
 
@@ -37,7 +42,7 @@ async def http_streams(
     assert spec.url is not None
     # Calls have their own time limits, and an idle stream of notifications none.
     timeout = httpx2.Timeout(CONNECT_TIMEOUT_S, read=None)
-    transport = SoftFail(wire_of(spec), lose, sender)
+    transport = SoftFail(wire_of(spec, login), lose, sender)
     async with (
         httpx2.AsyncClient(transport=transport, headers=dict(spec.headers), timeout=timeout) as client,
         streamable_http_client(spec.url, http_client=client, max_sse_event_size=MAX_EVENT_BYTES) as streams,
@@ -45,10 +50,12 @@ async def http_streams(
         yield streams
 
 
-def wire_of(spec: ServerSpec) -> httpx2.AsyncBaseTransport:
-    """What carries requests to a server, as far as it may lead."""
+def wire_of(spec: ServerSpec, login: LoginFile | None) -> httpx2.AsyncBaseTransport:
+    """What carries requests to a server: as far as it may lead, and with its login."""
     wire = httpx2.AsyncHTTPTransport(limits=httpx2.Limits(max_connections=None))
-    return PublicOnly(wire) if spec.public_only else wire
+    if spec.public_only:
+        return PublicOnly(wire)
+    return wire if login is None else Authorised(wire, login)
 
 
 class SoftFail(httpx2.AsyncBaseTransport):
@@ -95,7 +102,7 @@ class SoftFail(httpx2.AsyncBaseTransport):
 
     def _failed(self, request: httpx2.Request, error: httpx2.RequestError) -> httpx2.Response:
         why = why_failed(request.url, error)
-        if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
+        if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | LoginNeeded):
             self._lose(why)
         if request.method != "POST":
             raise error
@@ -146,6 +153,8 @@ def _is_answer(line: bytes) -> bool:
 
 
 def why_failed(url: httpx2.URL, error: httpx2.RequestError) -> str:
+    if isinstance(error, LoginNeeded):
+        return str(error)
     why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return f"cannot connect to {url.host}:{url.port or url.scheme} ({why})" if isinstance(error, NEVER_SENT) else why
 

@@ -29,7 +29,7 @@ OWN: Mapping[str, Schema] = {
         "How a tool server is.",
         name=text(),
         transport=text(enum=["stdio", "http", "sse"]),
-        health=text(enum=["starting", "ready", "down", "disabled"]),
+        health=text(enum=["starting", "ready", "down", "needs login", "disabled"]),
         tools=whole("How many tools it has"),
         attempts=whole("How often it was started"),
         last_error=maybe(text("Why it is down")),
