@@ -6,7 +6,7 @@ Only these two know all the parts. `Core` is what programs that embed the router
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from fnmatch import fnmatchcase
 from typing import Any
@@ -26,6 +26,7 @@ from woollama.core.runs import Emit, Run, Runs
 from woollama.core.sampling import Sampling
 from woollama.core.toolboxes import Scoped
 from woollama.domain.ports import Toolbox
+from woollama.domain.tools import Tool
 from woollama.domain.turns import Turn
 from woollama.found_models import FoundModels
 from woollama.generation import Generation, server_specs
@@ -141,6 +142,11 @@ class Core:
             shrinker=self.shrinking,
             scrub=self._scrubber.scrub,
         )
+
+    async def tools_of(self, servers: Sequence[str]) -> Sequence[Tool]:
+        """What requests may bring in of these tool servers: nothing that the owner denies or that is in quarantine."""
+        tools = await self.tool_servers.tools_of(servers)
+        return [each for each in tools if each.pin != "quarantined" and not self.generation.policy.denies(each)]
 
     async def processes(self) -> list[dict[str, Any]]:
         """Every child process and every one that may be started, as `processes.table` has them."""

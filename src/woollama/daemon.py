@@ -158,7 +158,7 @@ class Daemon:
         )
         conversations, collect = core.state.conversations, core.approvals.collect
         counting, forwarder = core.generation.counting, inferencing.forwarder
-        self._responses = Responses(around, conversations, counting, forwarder, core.tool_servers.tools_of, collect)
+        self._responses = Responses(around, conversations, counting, forwarder, core.tools_of, collect)
         return Site(
             routes(
                 chat=chat,

@@ -75,6 +75,18 @@ async def test_only_what_was_allowed_is_there(tmp_path: Path) -> None:
         assert [each["function"]["name"] for each in at.upstream.requests[0].json["tools"]] == ["textops__uppercase"]
 
 
+async def test_what_the_owner_denies_is_neither_listed_nor_offered_nor_called(tmp_path: Path) -> None:
+    rules = '[approvals]\ndeny = ["notes.append_*"]\n'
+    tools = servers(tmp_path, deny=["delete_thread"], trusted=True)
+    async with table(tmp_path, mcpServers=tools, daemon_toml=rules) as at:
+        at.upstream.answers(chat_tool_call("notes__delete_thread", {"thread_id": "x"}), chat("no"))
+        answered = await ask(at, grant("notes"))
+        assert sorted(tool.name for tool in answered.output[0].tools) == ["create_thread", "get_thread"]
+        offered = [each["function"]["name"] for each in at.upstream.requests[0].json["tools"]]
+        assert sorted(offered) == ["notes__create_thread", "notes__get_thread"]
+        assert answered.output[1].status == "failed"
+
+
 @pytest.mark.parametrize("approve", [True, False])
 async def test_a_call_waits_for_a_yes_over_a_restart(tmp_path: Path, approve: bool) -> None:
     wanted = grant("textops", "always")
