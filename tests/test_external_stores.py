@@ -50,6 +50,10 @@ async def test_everything_that_does_not_need_more_works(tmp_path: Path, kind: st
             listed = [i async for i in at.client.conversations.items.list(talk.id, order="asc", limit=1)]
             assert [i.content[0].text for i in listed] == ["one", "1", "two", "2"]  # type: ignore[union-attr]
             assert await at.client.conversations.items.retrieve(listed[1].id or "", conversation_id=talk.id)
+            referred: Any = [{"type": "item_reference", "id": listed[1].id}]
+            with pytest.raises(openai.InternalServerError, match="cannot look up single items; send the item") as told:
+                await create(model=MODEL, input=referred)
+            assert told.value.status_code == 501
             with pytest.raises(openai.InternalServerError, match="cannot take out single items") as refused:
                 await at.client.conversations.items.delete(listed[1].id or "", conversation_id=talk.id)
             assert refused.value.status_code == 501

@@ -57,6 +57,11 @@ async def client_of(directory: Path) -> AsyncIterator[AsyncOpenAI]:
         yield client
 
 
+async def streamed(client: AsyncOpenAI, response_id: str, **after: Any) -> list[str]:
+    """The kinds of the events of a response in the background, once it has ended."""
+    return [event.type async for event in await client.responses.retrieve(response_id, stream=True, **after)]
+
+
 def _listens(path: Path) -> bool:
     try:
         with socket.socket(socket.AF_UNIX) as sock:
@@ -123,9 +128,11 @@ async def test_two_daemons_on_one_postgresql_continue_each_others_conversations(
                 running = await other.responses.create(model=MODEL, input="d", background=True, extra_body={"key": "k"})
                 await upstream.until(lambda: upstream.active_requests)
                 waiting = asyncio.create_task(one.responses.create(model=MODEL, input="e", extra_body={"key": "k"}))
+                listening = asyncio.create_task(streamed(one, running.id, starting_after=0))
                 await one.responses.cancel(running.id)
                 assert (await waiting).output_text == "4"
                 assert (await one.responses.retrieve(running.id)).status == "cancelled"
+                assert await listening == (await streamed(other, running.id))[1:]
 
                 # many writers at once: every turn is whole, none is lost
                 upstream.always(chat("ok"))
@@ -154,6 +161,7 @@ async def test_two_daemons_on_one_postgresql_continue_each_others_conversations(
                     async with client_of(places[1]) as again:
                         assert (await again.responses.retrieve(lost.id)).status == "failed"
                         assert (await one.responses.retrieve(lost.id)).status == "failed"
+                        assert await streamed(one, lost.id) == ["response.failed"]
 
 
 async def test_an_answer_whose_store_fails_is_given_and_marked(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from woollama.core.counting import Counting
 from woollama.core.names import Route
 from woollama.core.route_of import Engine, Relay
 from woollama.core.runs import Run
-from woollama.domain.errors import BadRequest, Conflict, StoreUnreachable, UnknownResponse
+from woollama.domain.errors import BadRequest, StoreUnreachable, UnknownResponse
 from woollama.domain.events import Event
 from woollama.domain.ids import new_id
 from woollama.domain.ports import Forwarder
@@ -31,6 +31,7 @@ from woollama.surfaces.exchange import Exchange, Note, Surroundings
 from woollama.surfaces.openai_responses.builder import ResponseBuilder
 from woollama.surfaces.openai_responses.compact import compacted
 from woollama.surfaces.openai_responses.decode import decode
+from woollama.surfaces.openai_responses.frames import frame_of
 from woollama.surfaces.openai_responses.native import NATIVE, NativeResponses, Overhearing, elsewhere
 from woollama.surfaces.openai_responses.object import response_id
 from woollama.surfaces.openai_responses.recording import Recording, ToolsOf
@@ -40,6 +41,8 @@ from woollama.surfaces.query import Query, listed
 from woollama.surfaces.relay import Relayed
 from woollama.surfaces.sse import DONE
 
+ELSEWHERE_POLL_S = 0.5
+"""How often is asked for a response that another instance runs, while somebody waits for its stream."""
 _WISHES = ("previous_response_id", "conversation", "key", "background", "store")
 
 
@@ -294,13 +297,20 @@ class Responses(Exchange):
                 await stream.write(b"".join(told.encode()))
                 await stream.end()
             return
+        await self._stream_kept(wanted, begin, receive, send)
+
+    async def _stream_kept(self, wanted: str, begin: int, receive: Receive, send: Send) -> None:
+        """The stream of a response that has ended. One that another instance runs is sent when it has."""
         response = await self._all.response(wanted)
-        frames = await self._all.tables.frames(wanted)
-        if frames is None:
-            if response.status in UNFINISHED:
-                raise Conflict(f"{wanted!r} runs in another instance; poll it, and stream it when it has ended")
+        if not response.background:
             raise BadRequest(f"{wanted!r} was not made in the background: only such can be streamed", param="stream")
         async with Departure(receive), self._stream(send) as stream:
+            while (frames := await self._all.tables.frames(wanted)) is None and response.status in UNFINISHED:
+                await asyncio.sleep(ELSEWHERE_POLL_S)
+                response = await self._all.response(wanted)
+            if frames is None:  # whoever ran it is gone, and has left no stream
+                frames = frame_of({"type": "response.failed", "response": await self._response(wanted)}, begin)
+                begin = 0
             await stream.write(b"".join([*_split(frames)[begin:], *_ending(response)]))
             await stream.end()
 
