@@ -1,8 +1,6 @@
-"""An MCP server with large results: `report`, a log of a few thousand lines, and `people`, records."""
+"""An MCP server with a large result, `report`: a log of a few thousand lines."""
 
 from __future__ import annotations
-
-import json
 
 from mcp.server import MCPServer
 from mcp_types import ToolAnnotations
@@ -24,12 +22,6 @@ def lines() -> list[str]:
 def report() -> str:
     """The log of the archive."""
     return "\n".join(lines())
-
-
-@server.tool(annotations=HINTS, structured_output=False)
-def people() -> str:
-    """Everybody in the archive."""
-    return json.dumps([{"id": i, "mail": f"user{i}@example.org", "plan": "free"} for i in range(900)])
 
 
 @server.tool(annotations=HINTS, structured_output=False)

@@ -30,6 +30,15 @@ compress = "auto"
 inferencer = "mock/mock-model"
 tools = ["desk.*"]
 compress = "aggressive"
+
+[recipes.exact]
+inferencer = "mock/mock-model"
+tools = ["desk.*"]
+compress = "lossless"
+
+[recipes.plain]
+inferencer = "mock/mock-model"
+tools = ["desk.*"]
 """
 INFERENCERS = """
 [inferencers.mock]
@@ -47,6 +56,7 @@ class Desk:
         self._upstream = upstream
         self.running: InProcess | None = None
         self.prompts: list[dict[str, Any]] = []
+        self.answer = ""
         self.last_ref: str | None = None
 
     def use(
@@ -56,9 +66,11 @@ class Desk:
         wish: dict[str, Any] | None = None,
         recipe: str = "desk",
         meanwhile: Callable[[], None] = lambda: None,
+        path: str = "/v1/chat/completions",
+        **body: Any,
     ) -> list[str]:
         """The results as the model saw them: of the tool, and of the look-up where there was one. `meanwhile` happens
-        before that."""
+        before that. The request is one of chat, or else `body` to `path`."""
         seen: list[dict[str, Any]] = []
 
         def play(request: Received) -> answers.Answer:
@@ -72,15 +84,15 @@ class Desk:
                 meanwhile()
                 scripted = answers.chat_tool_call("woollama__retrieve", {"ref": found[1], **wish})
             else:
-                scripted = answers.chat("done")
+                scripted = answers.chat(f"I have read: {results[-1][-200:]}")
             made: answers.Answer = scripted(request) if callable(scripted) else scripted
             return made
 
         self._upstream.always(play)
-        body = {"model": f"woollama/{recipe}", "messages": [{"role": "user", "content": question}]}
-        answer = httpx2.post(f"{self.url}/v1/chat/completions", json=body, timeout=30)
+        asked = body or {"messages": [{"role": "user", "content": question}]}
+        answer = httpx2.post(f"{self.url}{path}", json={"model": f"woollama/{recipe}", **asked}, timeout=30)
         assert answer.status_code == 200, answer.text
-        self.prompts = seen
+        self.prompts, self.answer = seen, answer.text
         results = _results(seen[-1])
         found = REF.search(results[0]) if results else None
         self.last_ref = found[1] if found else None
@@ -102,6 +114,11 @@ class Desk:
 
     def get(self, path: str) -> Any:
         return httpx2.get(f"{self.url}{path}", timeout=30).json()
+
+    @property
+    def offered(self) -> list[str]:
+        """The tools that the model had in the last turn."""
+        return [tool["function"]["name"] for tool in self.prompts[0]["tools"]]
 
     @property
     def url(self) -> str:

@@ -1,6 +1,6 @@
 """An MCP server whose tools give one kind of text each.
 
-Each text is small enough to be compressed in the daemon itself, where a test can take a part of it away.
+All but the `report` are small enough to be compressed in the daemon itself, where a test can take a part away.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import random
 
 from mcp.server import MCPServer
 from mcp_types import ToolAnnotations
+
+from tests.compression import archive_server
 
 
 def log(seed: int = 1) -> str:
@@ -59,6 +61,8 @@ def source() -> str:
 
 TEXTS = {
     "zone": "all is well",
+    "report": "\n".join(archive_server.lines()),
+    "hinted": log(7),
     "log": log(),
     "counted": log(3),
     "asked": people(),

@@ -1,4 +1,4 @@
-"""Compression as a model meets it: a daemon, a real tool server with large results, a model that looks things up."""
+"""The books, the prefixes, hosts, the shell and the relay: what of compression is seen from outside of a turn."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RECIPES = """
 [recipes.clerk]
 inferencer = "mock/mock-model"
 tools = ["archive.*"]
-compress = "{level}"
+compress = "auto"
 """
 INFERENCERS = """
 [inferencers.mock]
@@ -45,10 +45,8 @@ WHERE = "Where is the spare key?"
 class Reader:
     """A model that calls a tool, looks up what was left out of the result, and answers with what it has read."""
 
-    def __init__(self, tool: str = "report", wish: dict[str, Any] | None = None) -> None:
+    def __init__(self, tool: str = "report") -> None:
         self.tool = tool
-        self.wish = {"query": "12321"} if wish is None else wish
-        self.forged = ""
         self.seen: list[dict[str, Any]] = []
 
     def __call__(self, request: Received) -> Answer:
@@ -60,27 +58,21 @@ class Reader:
         return scripted(request) if callable(scripted) else scripted
 
     def _next(self, results: Sequence[str], offered: Sequence[str]) -> Any:
-        if not results and self.forged:
-            return answers.chat_tool_call("woollama__retrieve", {"ref": self.forged})
         if not results:
             return answers.chat_tool_call(f"archive__{self.tool}", {})
         found = REF.search(results[0])
-        if len(results) == 1 and found and "woollama__retrieve" in offered and self.wish:
-            return answers.chat_tool_call("woollama__retrieve", {"ref": found[1], **self.wish})
+        if len(results) == 1 and found and "woollama__retrieve" in offered:
+            return answers.chat_tool_call("woollama__retrieve", {"ref": found[1], "query": "12321"})
         return answers.chat(f"I have read: {results[-1][-200:]}")
 
     @property
     def results(self) -> list[str]:
         return [message["content"] for message in self.seen[-1]["messages"] if message["role"] == "tool"]
 
-    @property
-    def offered(self) -> list[str]:
-        return [tool["function"]["name"] for tool in self.seen[0]["tools"]]
-
 
 @asynccontextmanager
 async def clerk(
-    reader: Callable[[Received], Answer], *, level: str = "auto", settings: str = "", state: Path | None = None
+    reader: Callable[[Received], Answer], *, state: Path | None = None
 ) -> AsyncIterator[tuple[InProcess, httpx2.AsyncClient]]:
     async with ScriptedUpstream() as model:
         model.always(reader)
@@ -89,9 +81,8 @@ async def clerk(
             command = {"command": sys.executable, "args": ["-m", "tests.compression.archive_server"]}
             servers = {**OFF, "archive": {**command, "cwd": str(Path(__file__).parents[2])}}
             (directory / "mcp.json").write_text(json.dumps({"mcpServers": servers}))
-            (directory / "recipes.toml").write_text(RECIPES.format(level=level))
+            (directory / "recipes.toml").write_text(RECIPES)
             (directory / "inferencers.toml").write_text(INFERENCERS.format(url=model.base_url))
-            (directory / "woollama.toml").write_text(f"[compression]\n{settings}\n")
             environ = {"HOME": home, "WOOLLAMA_STATE_DIR": str(state or directory / "state")}
             async with daemon(directory, environ) as running, httpx2.AsyncClient(timeout=30) as client:
                 yield running, client
@@ -102,180 +93,6 @@ async def ask(running: InProcess, client: httpx2.AsyncClient, asked: str = WHERE
     answer = await client.post(f"{running.url}/v1/chat/completions", json=body)
     assert answer.status_code == 200, answer.text
     return answer.text
-
-
-DIALECTS = {
-    "chat": ("/v1/chat/completions", {"messages": [{"role": "user", "content": "?"}]}),
-    "chat stream": ("/v1/chat/completions", {"messages": [{"role": "user", "content": "?"}], "stream": True}),
-    "responses": ("/v1/responses", {"input": "?"}),
-    "responses stream": ("/v1/responses", {"input": "?", "stream": True}),
-    "messages": ("/v1/messages", {"messages": [{"role": "user", "content": "?"}], "max_tokens": 900}),
-    "messages stream": (
-        "/v1/messages",
-        {"messages": [{"role": "user", "content": "?"}], "max_tokens": 900, "stream": True},
-    ),
-    "ollama": ("/api/chat", {"messages": [{"role": "user", "content": "?"}], "stream": False}),
-    "ollama stream": ("/api/chat", {"messages": [{"role": "user", "content": "?"}]}),
-}
-
-
-@pytest.mark.parametrize("dialect", DIALECTS)
-async def test_a_model_gets_back_a_line_that_was_left_out(dialect: str) -> None:
-    path, body = DIALECTS[dialect]
-    reader = Reader()
-    async with clerk(reader) as (running, client):
-        answer = await client.post(f"{running.url}{path}", json={"model": "woollama/clerk", **body})
-    assert answer.status_code == 200, answer.text
-    first, looked_up = reader.results
-    assert first.startswith("[woollama: ")
-    assert "object 12321" not in first
-    assert "the shelf is full" in first
-    assert len(first) < len("\n".join(lines())) / 4
-    assert looked_up == lines()[2222]
-    assert "object 12321" in answer.text
-
-
-async def test_the_result_is_the_same_bytes_in_every_later_round() -> None:
-    reader = Reader()
-    async with clerk(reader) as (running, client):
-        await ask(running, client)
-    rounds = [[m["content"] for m in seen["messages"] if m["role"] == "tool"] for seen in reader.seen]
-    assert [len(results) for results in rounds] == [0, 1, 2]
-    assert rounds[1][0] == rounds[2][0]
-    assert all(seen["tools"] == reader.seen[0]["tools"] for seen in reader.seen)
-
-
-async def test_everything_comes_back_whole() -> None:
-    reader = Reader(wish={"max_tokens": 10_000_000})
-    async with clerk(reader) as (running, client):
-        await ask(running, client)
-    assert reader.results[1] == "\n".join(lines())
-
-
-async def test_the_question_of_the_turn_decides_what_stays() -> None:
-    reader = Reader("people", wish={})
-    async with clerk(reader, level="aggressive") as (running, client):
-        await ask(running, client, "Which plan has user471@example.org?")
-    assert "user471@example.org" in reader.results[0]
-    assert "user472@example.org" not in reader.results[0]
-
-
-async def test_a_ref_that_was_not_given_out_here_leads_nowhere() -> None:
-    reader = Reader()
-    async with clerk(reader) as (running, client):
-        await ask(running, client)
-        found = REF.search(reader.results[0])
-        assert found
-        reader.forged = found[1]
-        await ask(running, client)
-    assert reader.results[0].startswith("The call was not made: no result of this conversation has the ref")
-
-
-async def test_lossless_offers_no_tool_and_restores() -> None:
-    reader = Reader()
-    async with clerk(reader, level="lossless") as (running, client):
-        await ask(running, client)
-    assert "woollama__retrieve" not in reader.offered
-    assert restore(reader.results[0]) == "\n".join(lines())
-    assert len(reader.results[0]) < len("\n".join(lines()))
-
-
-async def test_off_touches_nothing() -> None:
-    reader = Reader()
-    async with clerk(reader, level="off") as (running, client):
-        await ask(running, client)
-    assert reader.results == ["\n".join(lines())]
-    assert "woollama__retrieve" not in reader.offered
-
-
-async def test_small_results_are_left_alone() -> None:
-    reader = Reader("short")
-    async with clerk(reader, level="aggressive") as (running, client):
-        await ask(running, client)
-    assert reader.results == ["all is well"]
-
-
-# --- the switches, in both positions
-
-
-@pytest.mark.parametrize(("enabled", "shortened"), [("true", True), ("false", False)])
-async def test_enabled(enabled: str, shortened: bool) -> None:
-    reader = Reader()
-    async with clerk(reader, settings=f"enabled = {enabled}") as (running, client):
-        await ask(running, client)
-    assert reader.results[0].startswith("[woollama: ") is shortened
-    assert ("woollama__retrieve" in reader.offered) is shortened
-    if not shortened:
-        assert reader.results == ["\n".join(lines())]
-
-
-@pytest.mark.parametrize(("inject", "shortened"), [("true", True), ("false", False)])
-async def test_inject_retrieval_marker(inject: str, shortened: bool) -> None:
-    reader = Reader()
-    async with clerk(reader, settings=f"inject_retrieval_marker = {inject}") as (running, client):
-        await ask(running, client)
-    assert reader.results[0].startswith("[woollama: ") is shortened
-    assert ("woollama__retrieve" in reader.offered) is shortened
-    if not shortened:
-        assert restore(reader.results[0]) == "\n".join(lines())
-
-
-@pytest.mark.parametrize(("hints", "remembered"), [("true", True), ("false", False)])
-async def test_use_feedback_hints(hints: str, remembered: bool, tmp_path: Path) -> None:
-    first, second = Reader(), Reader(wish={})
-    async with clerk(first, state=tmp_path) as (running, client):
-        await ask(running, client)
-    assert "object 12321" not in first.results[0]
-    async with clerk(second, state=tmp_path, settings=f"use_feedback_hints = {hints}") as (running, client):
-        await ask(running, client)
-    assert ("object 12321" in second.results[0]) is remembered
-
-
-@pytest.mark.parametrize(("scorer", "kept"), [("bm25", False), ("tests.compression.test_daemon:Keys", True)])
-async def test_scorer(scorer: str, kept: bool) -> None:
-    reader = Reader(wish={})
-    async with clerk(reader, settings=f'scorer = "{scorer}"') as (running, client):
-        await ask(running, client, "where is it?")
-    assert ("object 12321" in reader.results[0]) is kept
-
-
-class Keys:
-    """A scorer that likes keys."""
-
-    def score(self, query: str, texts: Sequence[str]) -> Sequence[float]:
-        return [float("object 12321" in text) for text in texts]
-
-
-@pytest.mark.parametrize(
-    ("settings", "exact"), [('exclude_tools = ["archive.rep*"]', True), ('exclude_tools = ["x"]', False)]
-)
-async def test_exclude_tools(settings: str, exact: bool) -> None:
-    reader = Reader(wish={})
-    async with clerk(reader, settings=settings) as (running, client):
-        await ask(running, client)
-    assert (reader.results[0] == "\n".join(lines())) is exact
-
-
-async def test_levels_by_tool() -> None:
-    reader = Reader(wish={})
-    async with clerk(reader, settings='tools = { "archive.report" = "lossless" }') as (running, client):
-        await ask(running, client)
-    assert restore(reader.results[0]) == "\n".join(lines())
-
-
-@pytest.mark.parametrize(("budget", "most"), [("auto_tokens = 400", 3000), ("auto_tokens = 8000", 30_000)])
-async def test_how_much_is_kept(budget: str, most: int) -> None:
-    reader = Reader(wish={})
-    async with clerk(reader, settings=budget) as (running, client):
-        await ask(running, client)
-    assert most / 3 < len(reader.results[0]) < most
-
-
-async def test_a_store_without_room_means_that_nothing_is_left_out() -> None:
-    reader = Reader()
-    async with clerk(reader, settings="originals = 1") as (running, client):
-        await ask(running, client)
-    assert restore(reader.results[0]) == "\n".join(lines())
 
 
 # --- the books, the prefixes, and hosts

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.compression.desk import Desk, desk
 from tests.compression.desk_server import TEXTS
-from woollama.compression import Bm25Scorer, ContentRouter, SqlOriginals, restore
+from woollama.compression import Bm25Scorer, ContentRouter, SqlOriginals
 from woollama.compression.diff_compressor import DiffCompressor
 from woollama.compression.ledger import Ledger
 from woollama.compression.left_alone import SourceCode
@@ -101,8 +97,7 @@ def learning(at: Desk) -> None:
 
 def tools_in_order(at: Desk) -> None:
     at.use("zone")
-    names = [tool["function"]["name"] for tool in at.prompts[0]["tools"]]
-    assert names == [*sorted(f"desk__{name}" for name in TEXTS), "woollama__retrieve"]
+    assert at.offered == [*sorted(f"desk__{name}" for name in TEXTS), "woollama__retrieve"]
 
 
 def misses(at: Desk) -> None:
@@ -192,84 +187,3 @@ def test_without_the_part_its_check_fails(part: str, running: Desk, monkeypatch:
         with pytest.raises((AssertionError, ValueError, KeyError)):
             check(running)
     check(running)
-
-
-# --- the keys of [compression]: each in two positions, on the same daemon
-
-
-@pytest.fixture
-def settings(running: Desk) -> Iterator[Callable[[str], None]]:
-    yield running.settings
-    running.settings("")
-
-
-Set = Callable[[str], None]
-
-
-def test_min_tokens(running: Desk, settings: Set) -> None:
-    settings("min_tokens = 100000")
-    assert running.use("log") == [TEXTS["log"]]
-    settings("min_tokens = 200")
-    assert running.use("log") != [TEXTS["log"]]
-
-
-@pytest.mark.parametrize(("key", "recipe"), [("auto_above_tokens", "desk"), ("aggressive_above_tokens", "narrow")])
-def test_above_so_many_tokens_something_is_left_out(key: str, recipe: str, running: Desk, settings: Set) -> None:
-    settings(f"{key} = 100000")
-    (result,) = running.use("log", recipe=recipe)
-    assert restore(result) == TEXTS["log"] != result
-    settings(f"{key} = 500")
-    (result,) = running.use("log", recipe=recipe)
-    assert result.startswith("[woollama: ")
-
-
-def test_aggressive_tokens(running: Desk, settings: Set) -> None:
-    settings("aggressive_tokens = 120")
-    (little,) = running.use("people", recipe="narrow")
-    settings("aggressive_tokens = 3000")
-    (more,) = running.use("people", recipe="narrow")
-    assert len(little) < 0.8 * len(more)
-
-
-MEANING = """
-class TextEmbedding:
-    '''Knows that a cupboard may be a locker, and nothing else.'''
-    def embed(self, texts):
-        for text in texts:
-            yield [float("locker" in text or "cupboard" in text), 0.01]
-"""
-
-
-@pytest.mark.parametrize("scorer", ["embedding", "hybrid"])
-def test_a_scorer_by_meaning(
-    scorer: str, running: Desk, settings: Set, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With a small model in the place of fastembed's: what answers shares no word with the question."""
-    (tmp_path / "fastembed.py").write_text(MEANING)
-    monkeypatch.setitem(sys.modules, "fastembed", None)
-    wanted = next(line for line in lines_of("things") if "locker" in line)
-    question = "Which cupboard?"
-    assert wanted not in running.use("things", question)[0]
-    monkeypatch.delitem(sys.modules, "fastembed")
-    monkeypatch.syspath_prepend(tmp_path)
-    settings(f'scorer = "{scorer}"')
-    assert wanted in running.use("things", question)[0]
-
-
-def test_keep(running: Desk, settings: Set) -> None:
-    def an_hour_passes() -> None:
-        with sqlite3.connect(running.directory / "state" / "originals.db") as originals:
-            originals.execute("update originals set used = used - 3600")
-
-    settings('keep = "1d"')
-    assert running.use("kept", wish={"lines": "1"}, meanwhile=an_hour_passes)[1] == lines_of("kept")[0]
-    settings('keep = "30m"')
-    assert "nothing is stored under" in running.use("kept", wish={"lines": "1"}, meanwhile=an_hour_passes)[1]
-
-
-def test_a_reload_keeps_what_was_learned_stored_and_booked(running: Desk, settings: Set) -> None:
-    running.use("counted")
-    before = running.get("/w1/compression")["total"]["blocks"]
-    settings("min_tokens = 201")
-    assert running.get("/w1/compression")["total"]["blocks"] == before
-    assert json.dumps(running.use("kept", wish={"lines": "2"})[1]) == json.dumps(lines_of("kept")[1])
