@@ -75,6 +75,36 @@ def its_responses_api_works_without_state(base: str) -> None:
         assert llm.invoke("hello").text == "You said: hello"
 
 
+def responses(base: str, model: str, **more: object) -> ChatOpenAI:
+    return ChatOpenAI(base_url=f"{base}/v1", api_key="x", model=model, use_responses_api=True, max_retries=0, **more)
+
+
+@check
+def its_responses_api_goes_on_from_the_response_before(base: str) -> None:
+    for model in (RELAYED, PLAIN):
+        first = responses(base, model).invoke("one")
+        second = responses(base, model).invoke("two", previous_response_id=first.response_metadata["id"])
+        assert second.text == "You said: two"
+        llm = responses(base, model, use_previous_response_id=True).bind_tools([get_weather])
+        talk = [HumanMessage('@call get_weather {"city": "Oslo"}')]
+        talk.append(called := llm.invoke(talk))
+        talk += [ToolMessage(get_weather.invoke(call["args"]), tool_call_id=call["id"]) for call in called.tool_calls]
+        talk.append(answered := llm.invoke(talk))
+        assert answered.text == "The tools said: sunny in Oslo", answered
+        talk.append(HumanMessage("and now?"))
+        assert "".join(chunk.text for chunk in llm.stream(talk)) == "You said: and now?"
+
+
+@check
+def its_responses_api_has_our_tools_and_what_they_returned(base: str) -> None:
+    server = {"type": "mcp", "server_label": "textops", "require_approval": "never"}
+    llm = responses(base, RELAYED).bind_tools([server])
+    answer = llm.invoke('@call textops__uppercase {"text": "abc"}')
+    assert "ABC" in answer.text, answer
+    kinds = [block["type"] for block in answer.content]
+    assert "mcp_call" in kinds, kinds
+
+
 @check
 def it_embeds(base: str) -> None:
     embeddings = OpenAIEmbeddings(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from checks import PLAIN, RELAYED, TOOLS, check, main
 from pydantic import BaseModel
 from pydantic_ai import Agent
-from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
+from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel, OpenAIResponsesModelSettings
 from pydantic_ai.providers.openai import OpenAIProvider
 
 
@@ -60,6 +60,18 @@ async def an_agent_gets_structured_output(base: str) -> None:
         for made in (chat, responses):
             result = await Agent(made(base, model), output_type=Person).run("who?")
             assert isinstance(result.output, Person), (model, made, result)
+
+
+@check
+async def a_talk_goes_on_from_the_response_before(base: str) -> None:
+    for model in (RELAYED, PLAIN):
+        agent = Agent(responses(base, model), tools=[get_weather])
+        first = await agent.run('@call get_weather {"city": "Oslo"}')
+        settings = OpenAIResponsesModelSettings(openai_previous_response_id="auto")
+        second = await agent.run("thanks", message_history=first.all_messages(), model_settings=settings)
+        assert second.output == "You said: thanks", second
+        async with agent.run_stream("one two", message_history=second.all_messages(), model_settings=settings) as last:
+            assert await last.get_output() == "You said: one two"
 
 
 @check

@@ -23,8 +23,9 @@ NODE = sorted(
 )
 
 
-async def test_the_openai_sdk(stage: Stage) -> None:
-    await stage.passes(OURS, "openai_sdk.py")
+@pytest.mark.parametrize("script", ["openai_sdk.py", "openai_state.py"])
+async def test_the_openai_sdk(stage: Stage, script: str) -> None:
+    await stage.passes(OURS, script)
 
 
 @pytest.mark.parametrize(("environment", "script"), PYTHON)
