@@ -1,4 +1,4 @@
-"""OpenAI's Agents SDK: runs, streams, tools, structured output, over chat and over Responses, with and without state."""
+"""OpenAI's Agents SDK: runs, streams, tools, structured output, over chat and Responses, with and without state."""
 
 from __future__ import annotations
 

@@ -33,6 +33,10 @@ OUR_LABEL = "woollama"
 """The server label of a call that no tool server stands for: the model asked for a tool that nobody has."""
 
 
+_UNASKED = {"web_search": '. Codex sends it by itself, and not with `web_search = "disabled"` in its config.toml'}
+"""What to do about a tool that a program offers without having been told to."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClientTool:
     """What the client itself calls one of its functions."""
@@ -83,7 +87,8 @@ def decode_tools(body: Fields) -> Tools:
                 grants.append(_grant(tool))
             case kind:
                 raise UnsupportedField(
-                    f"woollama runs no {kind!r} tool; function, custom, namespace and mcp tools are available",
+                    f"woollama runs no {kind!r} tool; function, custom, namespace and mcp tools are available"
+                    + _UNASKED.get(kind, ""),
                     param=f"{tool.path}.type",
                 )
     _refuse_doubles(functions)
