@@ -5,7 +5,7 @@ Made once, before the first round, from the turn and the recipe that its model n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from woollama.core.approved import Approved
@@ -84,6 +84,7 @@ def plan_of(
             _offered(turn, granted.functions()),
             turn.choice or AUTO,
             _without_force(turn.choice),
+            rewrites=tuple(_unused(turn.variables)),
         )
     # A call that waits for a yes takes nobody's place, so people are asked outside of `Paced`.
     paced = Paced(toolbox, recipe.max_parallel_tools, recipe.tool_timeout_s)
@@ -109,8 +110,14 @@ def plan_of(
         choice=choice,
         later_choice=_without_force(choice),
         max_rounds=recipe.max_turns,
-        rewrites=tuple(_locked_out(recipe, turn.params)),
+        rewrites=(*_locked_out(recipe, turn.params), *_unused(turn.variables, recipe.variable_names)),
     )
+
+
+def _unused(variables: Mapping[str, str], names: Collection[str] = ()) -> Iterator[str]:
+    """That no word of a recipe is what these would fill in."""
+    if unused := sorted(set(variables) - set(names)):
+        yield f"variables were left out: {', '.join(unused)}"
 
 
 def _granted(turn: Turn, toolbox: Toolbox, policy: Policy, visit: Visit) -> Toolbox:

@@ -59,7 +59,7 @@ def decode(body: Mapping[str, Any], *, turn_id: str, caller: Caller) -> Turn:
     fields = Fields(body)
     for name, why in _REFUSED.items():
         if fields.given(name):
-            raise UnsupportedField(why, param=name)
+            raise UnsupportedField(f"`{name}` is not available: {why}", param=name)
     fields.boolean("stream")
     tools = decode_tools(fields)
     state = _state(fields, caller)
@@ -152,10 +152,12 @@ def _kept(fields: Fields, body: Mapping[str, Any]) -> Mapping[str, Any]:
         raise BadRequest("`truncation` must be auto or disabled", param="truncation")
     for name in _HINTS:
         fields.text(name)
-    Fields.of(fields.object("stream_options") or {}, "stream_options").boolean("include_obfuscation")
+    obfuscated = Fields.of(fields.object("stream_options") or {}, "stream_options").boolean("include_obfuscation")
     kept = {name: value for name, value in body.items() if name not in _KNOWN and value is not None}
     for name, said in (("text", {"format", "verbosity"}), ("reasoning", {"effort"})):
         rest = {key: value for key, value in (fields.object(name) or {}).items() if key not in said}
         if any(value not in (None, "auto") for value in rest.values()):
             kept[name] = rest
+    if obfuscated:
+        kept["stream_options"] = {"include_obfuscation": True}
     return kept

@@ -17,7 +17,7 @@ from woollama.core.counting import Counting
 from woollama.core.names import Route
 from woollama.core.route_of import Engine, Relay
 from woollama.core.runs import Run
-from woollama.domain.errors import BadRequest, StoreUnreachable, UnknownResponse
+from woollama.domain.errors import BadRequest, StoreUnreachable, UnknownResponse, UnsupportedField
 from woollama.domain.events import Event
 from woollama.domain.ids import new_id
 from woollama.domain.ports import Forwarder
@@ -184,6 +184,8 @@ class Responses(Exchange):
     async def count(self, scope: Scope, receive: Receive, send: Send) -> None:
         """`POST …/input_tokens`: the prompt's size, what it continues included."""
         body = parse_json(await read_json(scope, receive))
+        if body.get("personality") is not None:
+            raise UnsupportedField("models have no personalities to choose from here", param="personality")
         async with Departure(receive):
             counted = await self._counting.count(await self.whole_turn(body, scope["state"]["caller"]))
             scope["state"]["span"].note(surface="input_tokens", model=str(body.get("model")))
