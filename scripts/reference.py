@@ -18,7 +18,6 @@ from woollama.config.defaults import defaults_dir
 from woollama.config.environment import ENVIRONMENT
 from woollama.config.load import load
 from woollama.config.model import (
-    NOT_YET,
     ConversationStore,
     Inferencer,
     Patterns,
@@ -30,7 +29,7 @@ from woollama.config.model import (
     WorkedCall,
 )
 from woollama.config.params import SETTINGS
-from woollama.config.records import NO_KEYS, Setting, as_written, has_default, settings_of
+from woollama.config.records import Setting, as_written, has_default, settings_of
 from woollama.config.woollama_toml import SECTIONS
 
 PAGE = Path(__file__).parents[1] / "docs" / "configuration.md"
@@ -55,20 +54,18 @@ def page() -> str:
     parts = {
         "recipes": "\n\n".join(
             [
-                _table("`[recipes.NAME]`", Recipe, _reserved("recipes")),
+                _table("`[recipes.NAME]`", Recipe),
                 _table("`[recipes.NAME.variables.VARIABLE]`", Variable),
                 _table("`[[recipes.NAME.examples]]`", WorkedCall),
                 _rows("`params`", ((key, _type(how), "–", how.doc) for key, how in SETTINGS.items())),
                 _table("`[patterns]`", Patterns),
             ]
         ),
-        "servers": "\n\n".join(
-            [_table("A server", ToolServer, _reserved("servers")), _table("`conversationStore`", ConversationStore)]
-        ),
-        "inferencers": _table("`[inferencers.NAME]`", Inferencer, _reserved("inferencers")),
+        "servers": "\n\n".join([_table("A server", ToolServer), _table("`conversationStore`", ConversationStore)]),
+        "inferencers": _table("`[inferencers.NAME]`", Inferencer),
         "daemon": "\n\n".join(
             [
-                *(_table(f"`[{name}]`", cls, _reserved(name), environment=name) for name, cls in SECTIONS.items()),
+                *(_table(f"`[{name}]`", cls, environment=name) for name, cls in SECTIONS.items()),
                 _table("`[tokens.NAME]`", Token),
                 _table('`[prices]`, a table for each `"inferencer/model"`', Price),
             ]
@@ -82,7 +79,7 @@ def page() -> str:
     return text
 
 
-def _table(title: str, cls: type, reserved: str = "", environment: str = "") -> str:
+def _table(title: str, cls: type, environment: str = "") -> str:
     variables = {key: name for name, (section, key) in ENVIRONMENT.items() if section == environment}
     rows = (
         (
@@ -93,18 +90,13 @@ def _table(title: str, cls: type, reserved: str = "", environment: str = "") -> 
         )
         for key, (item, how) in settings_of(cls).items()
     )
-    return _rows(title, rows) + reserved
+    return _rows(title, rows)
 
 
 def _rows(title: str, rows: Iterator[tuple[str, str, str, str]]) -> str:
     lines = [f"### {title}", "", "| key | type | default | what it says |", "|---|---|---|---|"]
     lines += [f"| `{key}` | {_cell(kind)} | {default} | {_cell(doc)} |" for key, kind, default, doc in rows]
     return "\n".join(lines)
-
-
-def _reserved(table: str) -> str:
-    keys = ", ".join(f"`{key}`" for key in NOT_YET.get(table, NO_KEYS))
-    return f"\n\nReserved, and refused by this version: {keys}." if keys else ""
 
 
 def _type(how: Setting) -> str:

@@ -12,14 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from woollama.config import load
-from woollama.config.model import NOT_YET, Door, Inferencer, Limits, Recipe, ToolServer, Variable, WorkedCall
+from woollama.config.model import Door, Inferencer, Limits, Recipe, ToolServer, Variable, WorkedCall
 from woollama.config.params import KINDS
 from woollama.config.records import settings_of
 
 CLASSES = (Recipe, Variable, WorkedCall, Inferencer, ToolServer, Door, Limits)
 WORDS = sorted(
     {key for cls in CLASSES for key in settings_of(cls)}
-    | {key for keys in NOT_YET.values() for key in keys}
     | {
         *KINDS,
         "aliases",

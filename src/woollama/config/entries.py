@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from woollama.config.documents import Document, KeyPath
 from woollama.config.expand import Variables
 from woollama.config.problems import Finding, Problem, Severity, Wrong, dotted
-from woollama.config.records import NO_KEYS, read_record
+from woollama.config.records import read_record
 
 T = TypeVar("T")
 OWN_NAME = "woollama"
@@ -95,7 +95,6 @@ def read_entry(
     *,
     verbatim: Collection[str] = (),
     ignored: Collection[str] = (),
-    not_yet: Mapping[str, object] = NO_KEYS,
     unknown: Severity = "error",
     **given: object,
 ) -> T | None:
@@ -109,7 +108,7 @@ def read_entry(
         raw = variables.expand(raw, verbatim)
     except Wrong as wrong:
         unset = list(wrong.findings)
-    made, findings = read_record(cls, raw, not_yet=not_yet, unknown=unknown, name=entry.name, **given)
+    made, findings = read_record(cls, raw, unknown=unknown, name=entry.name, **given)
     problems += entry.problems([*unset, *findings])
     return None if unset else made
 

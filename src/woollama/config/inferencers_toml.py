@@ -11,9 +11,8 @@ from urllib.parse import urlsplit
 from woollama.config.documents import Document
 from woollama.config.entries import Entry, entries, read_entry, switched_off
 from woollama.config.expand import Variables
-from woollama.config.model import APIS_WITH_URL, LOOPBACK_FIRST_BYTE_TIMEOUT_S, NOT_YET, Inferencer
+from woollama.config.model import APIS_WITH_URL, LOOPBACK_FIRST_BYTE_TIMEOUT_S, Inferencer
 from woollama.config.problems import Finding, Problem
-from woollama.config.records import NO_KEYS
 
 PORT = "{port}"
 _OF_A_COMMAND = ("env", "cwd", "ready_url")
@@ -34,7 +33,7 @@ def read_inferencers(
     for entry in map(_without_superseded, entries("inferencers", documents, problems, by_key=True)):
         if switched_off(entry, problems):
             continue
-        inferencer = read_entry(Inferencer, entry, variables, problems, not_yet=NOT_YET.get("inferencers", NO_KEYS))
+        inferencer = read_entry(Inferencer, entry, variables, problems)
         if inferencer is None:
             continue
         findings = [*_inconsistencies(inferencer, entry), *_process_inconsistencies(inferencer, entry)]

@@ -12,7 +12,7 @@ from woollama.config.entries import place
 from woollama.config.expand import Variables
 from woollama.config.inferencers_toml import read_inferencers
 from woollama.config.mcp_json import read_conversation_store, read_servers
-from woollama.config.model import NOT_YET, Config
+from woollama.config.model import Config
 from woollama.config.patterns import patterns_dir, read_patterns
 from woollama.config.problems import Finding, Problem, did_you_mean, dotted
 from woollama.config.recipes_toml import read_aliases, read_recipes
@@ -80,7 +80,7 @@ def load(directory: Path | None, environ: Mapping[str, str], drafts: Mapping[str
     known = {"recipes.toml": ("aliases", "patterns", "recipes"), "inferencers.toml": ("inferencers",)}
     for name, sections in known.items():
         for document in documents[name]:
-            problems += _strays(document, name, sections)
+            problems += _strays(document, sections)
     door, limits, approvals, state, compression, mcp, unusable = read_daemon(
         documents["woollama.toml"], variables, problems
     )
@@ -120,16 +120,13 @@ def _unread(directory: Path) -> Iterator[Problem]:
             yield Problem(directory / name, None, "", "is not read", hint, "warning")
 
 
-def _strays(document: Document, name: str, sections: tuple[str, ...]) -> list[Problem]:
+def _strays(document: Document, sections: tuple[str, ...]) -> list[Problem]:
     """Top-level keys that belong nowhere; often a table whose header lacks the section's name."""
-    not_yet = NOT_YET.get(name, {})
     found = []
     for key, value in document.data.items():
         if key in sections:
             continue
-        if key in not_yet:
-            finding = Finding("is not supported in this version")
-        elif hint := did_you_mean(key, [*sections, *not_yet]):
+        if hint := did_you_mean(key, sections):
             finding = Finding("is no known section", suggestion=hint)
         else:
             wanted = f"[{sections[-1]}.{key}]" if isinstance(value, dict) else ""

@@ -16,7 +16,7 @@ from woollama.config.documents import Document
 from woollama.config.entries import Entry, entries, place, read_entry, switched_off
 from woollama.config.expand import Variables
 from woollama.config.inferencers_toml import in_the_clear
-from woollama.config.model import NOT_YET, ConversationStore, ToolServer
+from woollama.config.model import ConversationStore, ToolServer
 from woollama.config.problems import Finding, Problem, Wrong, did_you_mean
 from woollama.config.records import record
 from woollama.config.values import database, url
@@ -85,12 +85,8 @@ def _store(given: object, servers: Mapping[str, ToolServer]) -> ConversationStor
 
 
 def _unknown_keys(document: Document) -> Iterator[Problem]:
-    not_yet = NOT_YET["mcp.json"]
     for key, value in document.data.items():
-        if key in not_yet:
-            if value != not_yet[key]:
-                yield place(document, (key,), Finding("is not supported in this version"), key)
-        elif key not in KNOWN:
+        if key not in KNOWN:
             yield place(document, (key,), Finding("is no key that is used here", (), _meant(key, value), "warning"))
 
 
@@ -104,9 +100,7 @@ def _meant(key: str, value: object) -> str:
 def _server_of(entry: Entry, variables: Variables, problems: list[Problem]) -> ToolServer | None:
     if switched_off(entry, problems) or entry.raw.get("enabled") is False:
         return ToolServer(entry.name, disabled=True)
-    server = read_entry(
-        ToolServer, entry, variables, problems, ignored=OF_OTHERS, not_yet=NOT_YET["servers"], unknown="warning"
-    )
+    server = read_entry(ToolServer, entry, variables, problems, ignored=OF_OTHERS, unknown="warning")
     if server is None:
         return None
     findings = list(_inconsistencies(server, entry))

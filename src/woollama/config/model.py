@@ -1,8 +1,4 @@
-"""What can be configured: one class for each table of the four files, one field for each key.
-
-`NOT_YET` lists the keys that are part of the contract and that this version does not honour: writing one is an error,
-because an option without an effect is worse than none.
-"""
+"""What can be configured: one class for each table of the four files, one field for each key."""
 
 from __future__ import annotations
 
@@ -43,15 +39,6 @@ from woollama.config.values import (
 from woollama.config.values import headers as header_values
 from woollama.domain.capabilities import CAPABILITIES
 from woollama.domain.turns import Params
-
-NOT_YET: Mapping[str, Mapping[str, object]] = {
-    "recipes": {},
-    "mcp.json": {},
-    "servers": {},
-    "mcp": {},
-    "woollama.toml": {},
-}
-"""File or table -> key -> the value that asks for nothing, and so is fine."""
 
 APIS_WITH_URL = frozenset({"openai", "anthropic", "ollama", "managed-agents"})
 LOOPBACK_FIRST_BYTE_TIMEOUT_S = 600.0

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from woollama.config.documents import Document
 from woollama.config.entries import Entry, entries, place, read_entry, section_of, switched_off
 from woollama.config.expand import Variables
-from woollama.config.model import NOT_YET, Recipe
+from woollama.config.model import Recipe
 from woollama.config.problems import Finding, Problem, Wrong, dotted
 
 PROSE = frozenset({"system", "description", "examples", "variables"})
@@ -42,7 +42,6 @@ def read_recipes(documents: Sequence[Document], variables: Variables, problems: 
             variables,
             problems,
             verbatim=PROSE,
-            not_yet=NOT_YET["recipes"],
             written=frozenset(entry.raw),
         )
         if recipe is not None and not _tell(entry, list(_inconsistencies(recipe)), problems):

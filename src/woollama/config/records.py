@@ -16,7 +16,6 @@ from woollama.config.problems import Finding, Severity, Wrong, did_you_mean
 from woollama.config.values import Kind, Schema, kind
 
 T = TypeVar("T")
-NO_KEYS: Mapping[str, object] = {}
 _WORDS_OF_OTHERS = {
     "model": "inferencer",
     "prompt": "system",
@@ -71,24 +70,19 @@ def read_record(
     cls: type[T],
     raw: Mapping[str, Any],
     *,
-    not_yet: Mapping[str, object] = NO_KEYS,
     unknown: Severity = "error",
     **given: object,
 ) -> tuple[T | None, list[Finding]]:
     """A record of `raw` and everything worth telling; no record when something of it is an error.
 
-    `not_yet` lists the keys that are part of the contract and not honoured by this version, each with the value that
-    asks for nothing and is therefore fine. `given` are the fields that no key sets.
+    `given` are the fields that no key sets.
     """
     settings = settings_of(cls)
     findings: list[Finding] = []
     values: dict[str, Any] = dict(given)
     for key in raw:
-        if key in not_yet:
-            if raw[key] != not_yet[key]:
-                findings.append(Finding("is not supported in this version", (key,)))
-        elif key not in settings:
-            hint = _misnamed(key, settings) or did_you_mean(key, [*settings, *not_yet])
+        if key not in settings:
+            hint = _misnamed(key, settings) or did_you_mean(key, list(settings))
             findings.append(Finding("is no known key", (key,), hint, unknown))
     for key, (item, how) in settings.items():
         if key in raw:
@@ -129,21 +123,15 @@ def record(cls: type[T]) -> Kind[T]:
 def record_schema(
     cls: type,
     *,
-    not_yet: Mapping[str, object] = NO_KEYS,
     more: Mapping[str, Schema] = MappingProxyType({}),
     opened: bool = False,
 ) -> dict[str, Any]:
-    """The JSON schema of a record's table. `more` are further keys; an `opened` one may also have unknown ones.
-
-    A key that this version does not honour may only be written with the value that asks for nothing.
-    """
+    """The JSON schema of a record's table. `more` are further keys; an `opened` one may also have unknown ones."""
     properties: dict[str, Schema] = {}
     for key, (item, how) in settings_of(cls).items():
         default = as_written(item)
         told = {} if default is None else {"default": default}
         properties[key] = {"description": how.doc, **told, **how.kind.schema}
-    for key, nothing in not_yet.items():
-        properties[key] = {"description": "not supported in this version", "deprecated": True, "const": nothing}
     needed = [key for key, (item, _) in settings_of(cls).items() if not has_default(item)]
     return {
         "type": "object",

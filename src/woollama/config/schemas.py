@@ -10,8 +10,8 @@ from typing import Any
 
 from woollama.config.entries import OWN_NAME
 from woollama.config.mcp_json import STORE
-from woollama.config.model import NOT_YET, ConversationStore, Inferencer, Patterns, Price, Recipe, Token, ToolServer
-from woollama.config.records import NO_KEYS, record_schema
+from woollama.config.model import ConversationStore, Inferencer, Patterns, Price, Recipe, Token, ToolServer
+from woollama.config.records import record_schema
 from woollama.config.values import Schema, flag, some_text, text_schema
 from woollama.config.woollama_toml import SECTIONS
 
@@ -28,7 +28,7 @@ def schema_of(file: str) -> dict[str, Any]:
 
 
 def _recipes() -> dict[str, Any]:
-    recipe = record_schema(Recipe, not_yet=NOT_YET["recipes"], more={"disabled": _OFF})
+    recipe = record_schema(Recipe, more={"disabled": _OFF})
     needed = {"required": recipe.pop("required")}
     recipe |= {"description": "a model with its words, its tools and its limits", "anyOf": [needed, _IS_OFF]}
     aliases = {
@@ -40,25 +40,21 @@ def _recipes() -> dict[str, Any]:
     patterns = record_schema(Patterns) | {"description": "a directory whose <name>/system.md files are recipes"}
     return _closed(
         {"aliases": aliases, "recipes": _entries(recipe, "recipes by name"), "patterns": patterns},
-        NOT_YET.get("recipes.toml", NO_KEYS),
         "Recipes and aliases: names of your own for models.",
     )
 
 
 def _inferencers() -> dict[str, Any]:
-    inferencer = record_schema(Inferencer, not_yet=NOT_YET.get("inferencers", NO_KEYS), more={"disabled": _OFF})
+    inferencer = record_schema(Inferencer, more={"disabled": _OFF})
     inferencer |= {"description": "laid over the shipped one of its name, key by key"}
     return _closed(
         {"inferencers": _entries(inferencer, "inferencers by name")},
-        NOT_YET.get("inferencers.toml", NO_KEYS),
         "Who answers: engines and providers.",
     )
 
 
 def _daemon() -> dict[str, Any]:
-    sections: dict[str, Schema] = {
-        name: record_schema(cls, not_yet=NOT_YET.get(name, NO_KEYS)) for name, cls in SECTIONS.items()
-    }
+    sections: dict[str, Schema] = {name: record_schema(cls) for name, cls in SECTIONS.items()}
     token = record_schema(Token, more={"disabled": _OFF})
     sections["tokens"] = _entries(token, "tokens of clients by name; their values are in the environment")
     sections["prices"] = {
@@ -66,11 +62,11 @@ def _daemon() -> dict[str, Any]:
         "description": "what tokens cost, by globs over inferencer/model",
         "additionalProperties": record_schema(Price),
     }
-    return _closed(sections, NOT_YET["woollama.toml"], "The daemon itself.")
+    return _closed(sections, "The daemon itself.")
 
 
 def _servers() -> dict[str, Any]:
-    server = record_schema(ToolServer, not_yet=NOT_YET["servers"], opened=True)
+    server = record_schema(ToolServer, opened=True)
     server |= {
         "description": "an MCP server: a command that is started, or a url",
         "if": _IS_OFF,
@@ -91,7 +87,7 @@ def _servers() -> dict[str, Any]:
             "anyOf": [record_schema(ConversationStore), text_schema(r"\S"), {"type": "null"}],
         },
     }
-    made = _closed(properties, NOT_YET["mcp.json"], "Tool servers.")
+    made = _closed(properties, "Tool servers.")
     del made["additionalProperties"]
     return {**made, "$defs": {"server": server}, "allowComments": True, "allowTrailingCommas": True}
 
@@ -100,15 +96,11 @@ def _entries(entry: Schema, description: str) -> Schema:
     return {"type": "object", "description": description, "propertyNames": _NAMES, "additionalProperties": entry}
 
 
-def _closed(properties: Mapping[str, Schema], not_yet: Mapping[str, object], description: str) -> dict[str, Any]:
-    reserved = {
-        key: {"description": "not supported in this version", "deprecated": True, "const": nothing}
-        for key, nothing in not_yet.items()
-    }
+def _closed(properties: Mapping[str, Schema], description: str) -> dict[str, Any]:
     return {
         "description": description,
         "type": "object",
-        "properties": {**properties, **reserved},
+        "properties": dict(properties),
         "additionalProperties": False,
     }
 

@@ -13,7 +13,6 @@ from woollama.config.entries import place, section_of
 from woollama.config.environment import ENVIRONMENT
 from woollama.config.expand import Variables
 from woollama.config.model import (
-    NOT_YET,
     ApprovalRules,
     CompressionSettings,
     Door,
@@ -24,7 +23,7 @@ from woollama.config.model import (
     Token,
 )
 from woollama.config.problems import Finding, Problem, Wrong, did_you_mean, dotted
-from woollama.config.records import NO_KEYS, read_record, record, settings_of
+from woollama.config.records import read_record, record, settings_of
 from woollama.config.values import written
 
 T = TypeVar("T")
@@ -91,7 +90,7 @@ def _section(
         several = [part.strip() for part in value.split(",") if part.strip()]
         raw[key] = several if key in LISTS else written(kinds[key], value)
     while True:
-        made, findings = read_record(cls, raw, not_yet=NOT_YET.get(name, NO_KEYS))
+        made, findings = read_record(cls, raw)
         if made is not None:
             return made
         for finding in findings:
@@ -117,12 +116,9 @@ def read_prices(documents: Sequence[Document], variables: Variables, problems: l
 
 
 def _tell_unknown_sections(documents: Sequence[Document], problems: list[Problem]) -> None:
-    not_yet = NOT_YET["woollama.toml"]
     for document in documents:
-        for key, value in document.data.items():
-            if key in not_yet and value != not_yet[key]:
-                problems.append(place(document, (key,), Finding("is not supported in this version"), key))
-            elif key not in not_yet and key not in SECTIONS and key not in TABLES:
+        for key in document.data:
+            if key not in SECTIONS and key not in TABLES:
                 home = [section for section, cls in SECTIONS.items() if key in settings_of(cls)]
-                hint = f"it belongs into [{home[0]}]" if home else did_you_mean(key, [*SECTIONS, *TABLES, *not_yet])
+                hint = f"it belongs into [{home[0]}]" if home else did_you_mean(key, [*SECTIONS, *TABLES])
                 problems.append(place(document, (key,), Finding("is no known section", suggestion=hint), key))
