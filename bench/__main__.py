@@ -2,9 +2,15 @@
 
 import sys
 
-from bench import beside, compression, gateways, overhead
+from bench import beside, compression, gateways, overhead, state
 
-PARTS = {"beside": beside.main, "compression": compression.main, "gateways": gateways.main, "overhead": overhead.main}
+PARTS = {
+    "beside": beside.main,
+    "compression": compression.main,
+    "gateways": gateways.main,
+    "overhead": overhead.main,
+    "state": state.main,
+}
 
 if __name__ == "__main__":
     part, arguments = "gateways", sys.argv[1:]

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import httptools
 
@@ -42,9 +43,13 @@ class Streams:
 def request(model: str, *, stream: bool) -> bytes:
     text = "Talk slowly." if stream else "Talk to me."
     asked = {"model": model, "messages": [{"role": "user", "content": text}], "stream": stream}
+    return post("/v1/chat/completions", asked)
+
+
+def post(path: str, asked: Mapping[str, Any]) -> bytes:
     body = json.dumps(asked).encode()
     head = (
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer sk-bench\r\n"
+        f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer sk-bench\r\n"
         f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
@@ -101,11 +106,15 @@ class _Client(asyncio.Protocol):
 
 
 async def load(port: int, model: str, connections: int, seconds: float) -> Load:
+    return await load_of(port, [request(model, stream=False)] * connections, seconds)
+
+
+async def load_of(port: int, requests: Sequence[bytes], seconds: float) -> Load:
+    """One connection for each request, which is sent again and again."""
     made = Load()
-    asked = request(model, stream=False)
     until = time.perf_counter() + seconds
 
-    async def one() -> None:
+    async def one(asked: bytes) -> None:
         client = await _connected(port)
         while time.perf_counter() < until:
             began = time.perf_counter()
@@ -118,7 +127,7 @@ async def load(port: int, model: str, connections: int, seconds: float) -> Load:
         client.close()
 
     began = time.perf_counter()
-    await asyncio.gather(*(one() for _ in range(connections)))
+    await asyncio.gather(*map(one, requests))
     made.seconds = time.perf_counter() - began
     return made
 

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.postgres import programs
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -27,6 +29,16 @@ def test_the_gateways_are_measured_side_by_side() -> None:
     assert len(rows) == 3 * 2 + 2 + 1, finished.stdout
     assert not any("no answers" in row for row in rows), finished.stdout
     assert sum("50/50" in row for row in rows) == 2, finished.stdout
+
+
+def test_state_is_measured_with_what_is_installed() -> None:
+    finished = subprocess.run(
+        [sys.executable, "-m", "bench", "state", "--quick"], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert finished.returncode == 0, finished.stderr
+    for line in ("SQLite", "turns a second", "a turn that is not stored", "the conversation of", "stored responses"):
+        assert line in finished.stdout
+    assert ("PostgreSQL: not installed" in finished.stdout) == (programs() is None)
 
 
 def test_an_unknown_part_is_told_which_there_are() -> None:

@@ -32,6 +32,7 @@ BEYOND_THE_SDK = frozenset(
         ("Response", "frequency_penalty"),
         ("Response", "user"),
         ("Response", "x_woollama"),
+        ("McpCall", "x_woollama"),
         ("ResponseError", "at_fault"),
         ("ResponseErrorEvent", "error"),
         ("ResponseFunctionCallArgumentsDoneEvent", "name"),

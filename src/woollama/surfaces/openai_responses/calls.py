@@ -17,11 +17,12 @@ from woollama.domain.tools import (
     TimedOut,
     ToolOutcome,
     Unanswered,
+    images_of,
 )
 from woollama.surfaces.openai_responses.custom import OneText, input_of
 from woollama.surfaces.openai_responses.output import OutputItem, Status
 from woollama.surfaces.openai_responses.parts import Wire
-from woollama.surfaces.openai_responses.tools import OUR_LABEL, ClientTool
+from woollama.surfaces.openai_responses.tools import OUR_LABEL, SHOWN, ClientTool
 
 _SERVER_ERROR, _BAD_PARAMS, _TIMED_OUT = -32000, -32602, -32001
 
@@ -160,12 +161,19 @@ class ServerCallItem(CallItem):
             "output": outcome.for_model() if outcome is not None and _status_of(outcome) == "completed" else None,
             "error": _error_of(outcome) if outcome is not None else None,
             "approval_request_id": outcome.ask_id if isinstance(outcome, Paused) else self._ask_id,
+            **_shown(outcome),
         }
 
     def _closing(self) -> Iterator[Wire]:
         yield from super()._closing()
         if self._outcome is not None and (status := _status_of(self._outcome)) != "incomplete":
             yield self._event(f"response.mcp_call.{status}")
+
+
+def _shown(outcome: ToolOutcome | None) -> dict[str, Json]:
+    if isinstance(outcome, Returned) and not outcome.is_error and any(images_of(outcome)):
+        return {SHOWN: {"content": [dict(block) for block in outcome.content]}}
+    return {}
 
 
 def _status_of(outcome: ToolOutcome) -> Status:

@@ -22,7 +22,7 @@ from woollama.surfaces.fields import Fields
 from woollama.surfaces.openai_responses.input_parts import decode_parts
 from woollama.surfaces.openai_responses.resuming import WAITS_FOR
 from woollama.surfaces.openai_responses.sealed import summary_of, unseal
-from woollama.surfaces.openai_responses.tools import OUR_LABEL, custom_arguments, function_name, needed
+from woollama.surfaces.openai_responses.tools import OUR_LABEL, SHOWN, custom_arguments, function_name, needed
 from woollama.surfaces.result_blocks import result_blocks
 
 _HOSTED_CALLS = frozenset(
@@ -143,6 +143,9 @@ def _outcome(item: Fields) -> ToolOutcome | None:
     match item.raw("error"):
         case None:
             output = item.text("output")
+            shown = Fields.of(item.object(SHOWN) or {}, f"{item.path}.{SHOWN}").array("content")
+            if shown and all(isinstance(block, Mapping) for block in shown):
+                return Returned(tuple(shown))
             return None if output is None else Returned.of_text(output)
         case {"type": "mcp_tool_execution_error", "content": list(blocks)} if all(isinstance(b, dict) for b in blocks):
             return Returned(tuple(blocks), is_error=True)

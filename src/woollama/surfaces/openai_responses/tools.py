@@ -29,6 +29,8 @@ _NOT_FOR_CLIENTS = frozenset(
     }
 )
 """Headers that are the transport's own."""
+SHOWN = "x_woollama"
+"""The member of a call of ours that has the whole `content` of a result with an image: its `output` is only text."""
 OUR_LABEL = "woollama"
 """The server label of a call that no tool server stands for: the model asked for a tool that nobody has."""
 
