@@ -13,6 +13,8 @@ had back under a ref. `docs/compression.md` says what is promised.
 | `templates`, `families`, `lines`, `records`, `paths` | lossless: what it is made of |
 | `selection`, `severity`, `outliers`, `columns`, `line_forms`, `relevance` | selective: what matters |
 | `marker`, `originals`, `retrieval` | what was left out, and how it is had back |
+| `shrinking`, `apart`, `worker`, `given_up` | as the daemon does it |
+| `toin`, `ledger`, `cache_aligner` | what was looked up, what was saved, what was changed |
 | `tokens` | how much it is |
 """
 

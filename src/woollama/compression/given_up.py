@@ -5,14 +5,9 @@ decided: the same text is the same bytes in every later prompt, and nobody waits
 from __future__ import annotations
 
 import hashlib
-import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from woollama.compression.originals import private_database
-
-if TYPE_CHECKING:
-    import sqlite3
+from woollama.compression.database import Database
 
 MOST_KEPT = 10_000
 _SCHEMA = """
@@ -24,21 +19,19 @@ class GivenUp:
     """In an SQLite file. Where that cannot be used, texts are given up anew. May be used from any thread."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
+        self._database = Database(path, _SCHEMA)
 
     def __repr__(self) -> str:
-        return f"<GivenUp {self._path}>"
+        return f"<GivenUp {self._database!r}>"
 
     def reason_for(self, text: str, level: str) -> str | None:
         """Why, if this text was given up before."""
         import sqlite3
 
-        if not self._path.exists():
+        if not self._database.exists:
             return None
         try:
-            with self._lock, self._opened() as connection:
+            with self._database.used() as connection:
                 row = connection.execute(
                     "select reason from given_up where digest = ?", (_digest(text, level),)
                 ).fetchone()
@@ -50,7 +43,7 @@ class GivenUp:
         import sqlite3
 
         try:
-            with self._lock, self._opened() as connection:
+            with self._database.used() as connection:
                 connection.execute("insert or ignore into given_up values (?, ?)", (_digest(text, level), reason))
                 connection.execute(
                     "delete from given_up where rowid <= (select max(rowid) from given_up) - ?", (MOST_KEPT,)
@@ -59,15 +52,7 @@ class GivenUp:
             return
 
     def close(self) -> None:
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
-
-    def _opened(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self._connection = private_database(self._path, _SCHEMA)
-        return self._connection
+        self._database.close()
 
 
 def _digest(text: str, level: str) -> bytes:

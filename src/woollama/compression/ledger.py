@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from woollama.compression.originals import private_database
+from woollama.compression.database import Database
 
 if TYPE_CHECKING:
     import sqlite3
@@ -76,9 +76,8 @@ class Ledger:
     written or read."""
 
     def __init__(self, path: Path | None = None) -> None:
-        self._path = path
+        self._database = None if path is None else Database(path, _SCHEMA)
         self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
         self._since = time.time()
         self._unsaved: dict[tuple[str, str], Account] = {}
         self.broken = 0
@@ -125,11 +124,14 @@ class Ledger:
 
         with self._lock:
             unsaved, self._unsaved = self._unsaved, {}
-            if self._path is None or not unsaved:
+            if self._database is None or not unsaved:
                 return
             try:
-                with self._opened() as connection:
+                with self._database.used() as connection:
                     connection.execute("begin immediate")
+                    connection.execute(
+                        "insert into begun select ? where not exists (select 1 from begun)", (self._since,)
+                    )
                     for (recipe, tool), entries in unsaved.items():
                         _add(connection, recipe, tool, entries)
                     connection.execute(
@@ -142,10 +144,8 @@ class Ledger:
 
     def close(self) -> None:
         self.save()
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+        if self._database is not None:
+            self._database.close()
 
     def _enter(self, recipe: str, tool: str, entry: Account) -> None:
         with self._lock:
@@ -155,24 +155,16 @@ class Ledger:
     def _read(self) -> dict[tuple[str, str], Account]:
         import sqlite3
 
-        if self._path is None or not self._path.exists():
+        if self._database is None or not self._database.exists:
             return {}
         try:
-            with self._opened() as connection:
+            with self._database.used() as connection:
                 rows = connection.execute("select recipe, tool, entries from accounts").fetchall()
                 (self._since,) = connection.execute("select at from begun").fetchone() or (self._since,)
             return {(recipe, tool): _loaded(entries) for recipe, tool, entries in rows}
         except (sqlite3.Error, OSError, ValueError, TypeError):
             self.broken += 1
             return {}
-
-    def _opened(self) -> sqlite3.Connection:
-        if self._connection is None:
-            connection = private_database(self._path, _SCHEMA)
-            connection.execute("insert into begun select ? where not exists (select 1 from begun)", (self._since,))
-            connection.commit()
-            self._connection = connection
-        return self._connection
 
 
 def _add(connection: sqlite3.Connection, recipe: str, tool: str, entries: Account) -> None:

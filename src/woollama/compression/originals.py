@@ -7,13 +7,13 @@ nothing, and then nothing is ever left out.
 
 from __future__ import annotations
 
-import os
-import threading
 import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from woollama.compression.database import Database
 
 if TYPE_CHECKING:
     import sqlite3
@@ -54,15 +54,13 @@ class SqlOriginals:
         max_age_s: float = MAX_AGE_S,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._path = path
         self._max_bytes = max_bytes
         self._max_age_s = max_age_s
         self._clock = clock
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
+        self._database = Database(path, _SCHEMA)
 
     def __repr__(self) -> str:
-        return f"<SqlOriginals {self._path or 'in memory'}>"
+        return f"<SqlOriginals {self._database!r}>"
 
     def put(self, ref: str, text: str, *, tool: str = "") -> None:
         import sqlite3
@@ -71,7 +69,7 @@ class SqlOriginals:
         if len(body) > self._max_bytes:
             raise OriginalsFull(f"the original needs {len(body)} bytes and the store may hold {self._max_bytes}")
         try:
-            with self._lock, self._opened() as connection:
+            with self._database.used() as connection:
                 connection.execute(
                     "insert into originals values (?, ?, ?, ?, ?) on conflict (ref) do update set used = excluded.used",
                     (ref, body, len(body), tool, self._clock()),
@@ -90,7 +88,7 @@ class SqlOriginals:
 
         now = self._clock()
         try:
-            with self._lock, self._opened() as connection:
+            with self._database.used() as connection:
                 row = connection.execute("select body, used, tool from originals where ref = ?", (ref,)).fetchone()
                 if row is None or row[1] < now - self._max_age_s:
                     return None
@@ -106,15 +104,12 @@ class SqlOriginals:
 
     def size(self) -> tuple[int, int]:
         """How many originals there are, and the bytes that they take."""
-        with self._lock, self._opened() as connection:
+        with self._database.used() as connection:
             count, size = connection.execute("select count(*), coalesce(sum(bytes), 0) from originals").fetchone()
         return count, size
 
     def close(self) -> None:
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+        self._database.close()
 
     def _make_room(self, connection: sqlite3.Connection, keep: str) -> None:
         connection.execute("delete from originals where used < ? and ref != ?", (self._clock() - self._max_age_s, keep))
@@ -127,23 +122,3 @@ class SqlOriginals:
                 return
             connection.execute("delete from originals where ref = ?", (oldest[0],))
             size -= oldest[1]
-
-    def _opened(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self._connection = private_database(self._path, _SCHEMA)
-        return self._connection
-
-
-def private_database(path: Path | None, schema: str) -> sqlite3.Connection:
-    """An SQLite file that is its owner's alone, or a database in memory. Raises `OSError` and `sqlite3.Error`."""
-    import sqlite3
-
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        path.chmod(0o600)
-    connection = sqlite3.connect(path or ":memory:", check_same_thread=False, timeout=5.0)
-    connection.execute("pragma journal_mode = wal")
-    connection.execute("pragma synchronous = normal")
-    connection.executescript(schema)
-    return connection

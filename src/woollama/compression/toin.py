@@ -8,15 +8,10 @@ store that is broken or full is counted and delays nothing.
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from woollama.compression.originals import private_database
-
-if TYPE_CHECKING:
-    import sqlite3
+from woollama.compression.database import Database
 
 MOST_HINTS = 12
 MOST_KEPT = 200
@@ -34,13 +29,11 @@ class Toin:
     """In an SQLite file, or in memory where there is none. `broken` counts what could not be learned or recalled."""
 
     def __init__(self, path: Path | None = None) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
+        self._database = Database(path, _SCHEMA)
         self.broken = 0
 
     def __repr__(self) -> str:
-        return f"<Toin {self._path or 'in memory'}, {self.broken} times broken>"
+        return f"<Toin {self._database!r}, {self.broken} times broken>"
 
     def learn(self, tool: str, hint: str) -> None:
         """`hint` was looked up in a result of `tool`."""
@@ -50,7 +43,7 @@ class Toin:
         if not tool or not hint:
             return
         try:
-            with self._lock, self._opened() as connection:
+            with self._database.used() as connection:
                 (latest,) = connection.execute("select coalesce(max(latest), 0) + 1 from looked_up").fetchone()
                 connection.execute(
                     "insert into looked_up values (?, ?, 1, ?) on conflict (tool, hint)"
@@ -75,7 +68,7 @@ class Toin:
         import sqlite3
 
         try:
-            with self._lock, self._opened() as connection:
+            with self._database.used() as connection:
                 rows = connection.execute(
                     "select hint from looked_up where tool = ? order by times desc, latest desc limit ?",
                     (tool, MOST_HINTS),
@@ -86,12 +79,4 @@ class Toin:
         return tuple(hint for (hint,) in rows)
 
     def close(self) -> None:
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
-
-    def _opened(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self._connection = private_database(self._path, _SCHEMA)
-        return self._connection
+        self._database.close()
