@@ -9,6 +9,7 @@ from typing import Any
 import openai
 import pytest
 
+from tests.chat_wire import USAGE
 from tests.convstores import EXAMPLES
 from tests.dialects.responses_wire import check_stream
 from tests.stateful import MODEL, Table, table
@@ -64,6 +65,39 @@ async def test_its_stream_is_one_valid_lifecycle(tmp_path: Path) -> None:
         for kind in ("mcp_list_tools.in_progress", "mcp_list_tools.completed", "mcp_call.in_progress"):
             assert f"response.{kind}" in seen
         assert seen.count("response.mcp_call_arguments.done") == seen.count("response.mcp_call.completed") == 1
+
+
+@pytest.mark.parametrize("by_recipe", [False, True], ids=["grant", "recipe"])
+async def test_going_on_after_tools_of_ours_finds_every_call_with_its_result(tmp_path: Path, by_recipe: bool) -> None:
+    """One lifecycle, no tool turn that leaks, usage of all rounds, the ids that are read later: and then it goes on."""
+    recipes = '[recipes.clerk]\ninferencer = "mock/m"\ntools = ["textops.*"]\n'
+    async with table(tmp_path, mcpServers=servers(tmp_path), recipes=recipes) as at:
+        two = [("textops__uppercase", {"text": "abc"}), ("textops__word_count", {"text": "a b"})]
+        at.upstream.answers(chat_stream(calls=two), chat_stream(calls=two[:1]), chat_stream("ABC, 2"), chat("yes"))
+        how: dict[str, Any] = (
+            {"model": "woollama/clerk"} if by_recipe else {"model": MODEL, "tools": [grant("textops")]}
+        )
+        stream = await at.client.responses.create(input="do it", stream=True, **how)
+        events: list[Any] = [event async for event in stream]
+        kinds_seen = [event.type for event in events]
+        assert (kinds_seen.count("response.created"), kinds_seen.count("response.completed")) == (1, 1)
+        assert kinds_seen[-1] == "response.completed"
+        final = events[-1].response
+        done = [event.item.id for event in events if event.type == "response.output_item.done"]
+        read = await at.client.responses.retrieve(final.id)
+        assert done == [item.id for item in final.output] == [item.id for item in read.output]
+        assert kinds(final).count("mcp_call") == 3
+        assert final.usage.input_tokens == 3 * USAGE["prompt_tokens"]
+        assert final.usage.output_tokens == 3 * USAGE["completion_tokens"]
+        assert read.usage == final.usage
+
+        on = await at.client.responses.create(input="sure?", previous_response_id=final.id, **how)
+        assert on.output_text == "yes"
+        messages = at.upstream.requests[-1].json["messages"]
+        called = [call["id"] for message in messages for call in message.get("tool_calls", ())]
+        answered = [message["tool_call_id"] for message in messages if message["role"] == "tool"]
+        assert len(called) == 3
+        assert sorted(called) == sorted(answered)
 
 
 async def test_only_what_was_allowed_is_there(tmp_path: Path) -> None:

@@ -68,6 +68,18 @@ async def test_a_connection_remembers_what_must_not_be_stored_and_another_does_n
             assert (await turn(again, "e"))[-1]["type"] == "response.completed"
 
 
+async def test_what_a_connection_remembers_does_not_grow_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("woollama.surfaces.openai_responses.websocket.MOST_TURNS", 2)
+    async with table(tmp_path) as at, connected(at) as socket:
+        at.upstream.answers(*(chat_stream(str(number)) for number in range(4)))
+        ids = [(await turn(socket, "x", store=False))[-1]["response"]["id"] for _ in range(3)]
+        (lost,) = await turn(socket, "y", store=False, previous_response_id=ids[0])
+        assert lost["error"]["code"] == "previous_response_not_found"
+        assert (await turn(socket, "y", store=False, previous_response_id=ids[1]))[-1]["type"] == "response.completed"
+
+
 @pytest.mark.parametrize(
     ("message", "told"),
     [
