@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,22 @@ def test_books_that_cannot_be_kept_stop_nothing(tmp_path: Path) -> None:
     damaged = Ledger(tmp_path / "books.db")
     damaged.retrieved("r", "t", 100)
     assert (damaged.broken, damaged.as_json()["total"]["retrievals"]) == (1, 1)
+
+
+def test_nobody_waits_while_the_books_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = Ledger(tmp_path / "books.db")
+    ledger.retrieved("r", "t", 100)
+
+    def meanwhile(*_: object) -> None:
+        entering = threading.Thread(target=ledger.retrieved, args=("r", "t", 20), daemon=True)
+        entering.start()
+        entering.join(timeout=10)
+        assert not entering.is_alive()
+
+    with monkeypatch.context() as slow:
+        slow.setattr("woollama.compression.ledger._add", meanwhile)
+        ledger.save()
+    assert ledger.as_json()["total"]["tokens_retrieved"] == 120
 
 
 def test_books_have_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,28 +119,26 @@ class Ledger:
             }
 
     def save(self) -> None:
-        """Writes what was entered since the last time. Blocks for as long as the disk takes."""
+        """Writes what was entered since the last time. Blocks for as long as the disk takes, and nobody who enters."""
         import sqlite3
 
         with self._lock:
             unsaved, self._unsaved = self._unsaved, {}
-            if self._database is None or not unsaved:
-                return
-            try:
-                with self._database.used() as connection:
-                    connection.execute("begin immediate")
-                    connection.execute(
-                        "insert into begun select ? where not exists (select 1 from begun)", (self._since,)
-                    )
-                    for (recipe, tool), entries in unsaved.items():
-                        _add(connection, recipe, tool, entries)
-                    connection.execute(
-                        "delete from accounts where rowid in"
-                        " (select rowid from accounts order by latest desc limit -1 offset ?)",
-                        (MOST_ACCOUNTS,),
-                    )
-            except (sqlite3.Error, OSError):
-                self.broken += 1
+        if self._database is None or not unsaved:
+            return
+        try:
+            with self._database.used() as connection:
+                connection.execute("begin immediate")
+                connection.execute("insert into begun select ? where not exists (select 1 from begun)", (self._since,))
+                for (recipe, tool), entries in unsaved.items():
+                    _add(connection, recipe, tool, entries)
+                connection.execute(
+                    "delete from accounts where rowid in"
+                    " (select rowid from accounts order by latest desc limit -1 offset ?)",
+                    (MOST_ACCOUNTS,),
+                )
+        except (sqlite3.Error, OSError):
+            self.broken += 1
 
     def close(self) -> None:
         self.save()

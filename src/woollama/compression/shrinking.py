@@ -30,6 +30,8 @@ from woollama.domain.ports import ShrinkLevel, Shrunk
 T = TypeVar("T")
 INLINE_CHARS = 4000
 """What is shorter takes less time than handing it to a thread."""
+TINY_CHARS = 800
+"""The same where an original may have to be stored, because nobody waits for a disk."""
 APART_CHARS = 32_000
 """What is longer holds the interpreter for longer than a small request should wait."""
 _PARTS = ("query", "lines", "rows", "path", "max_tokens")
@@ -152,7 +154,8 @@ class Shrinking:
         def work() -> Compressed:
             return router.compress(text, level=level, **about)
 
-        if len(text) <= INLINE_CHARS or router.left_alone(text, about["tool"], level):
+        stores = router.policy.level_for(about["tool"], level) != "lossless"
+        if len(text) <= (TINY_CHARS if stores else INLINE_CHARS) or router.left_alone(text, about["tool"], level):
             return work()
         if len(text) > APART_CHARS and self._apart is not None and self._store is not None and self._goes_apart:
             with suppress(Unavailable):
