@@ -2,12 +2,13 @@
 
 import sys
 
-from bench import beside, compression, gateways, overhead, state
+from bench import beside, compression, gateways, overhead, state, tool_calls
 
 PARTS = {
     "beside": beside.main,
     "compression": compression.main,
     "gateways": gateways.main,
+    "mcp": tool_calls.main,
     "overhead": overhead.main,
     "state": state.main,
 }

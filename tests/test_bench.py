@@ -41,7 +41,24 @@ def test_state_is_measured_with_what_is_installed() -> None:
     assert ("PostgreSQL: not installed" in finished.stdout) == (programs() is None)
 
 
+def test_tool_calls_are_measured_beside_a_session_of_their_own() -> None:
+    environ = {key: value for key, value in os.environ.items() if key not in ("FASTMCP", "MCP_PROXY")}
+    finished = subprocess.run(
+        [sys.executable, "-m", "bench", "mcp", "--quick"],
+        cwd=ROOT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert finished.returncode == 0, finished.stderr
+    rows = [row.split() for row in finished.stdout.splitlines() if row.startswith("  ")]
+    assert [row[0] for row in rows] == ["direct", "woollama"] * 4 + ["woollama"], finished.stdout
+    assert rows[-1][1] == "63", finished.stdout  # 60 and our own three
+    assert "no answers" not in finished.stdout
+
+
 def test_an_unknown_part_is_told_which_there_are() -> None:
     finished = subprocess.run([sys.executable, "-m", "bench", "nothing"], cwd=ROOT, capture_output=True, text=True)
     assert finished.returncode == 1
-    assert "gateways, overhead" in finished.stderr
+    assert "gateways, mcp, overhead" in finished.stderr

@@ -50,6 +50,7 @@ class Fleet:
         """`taken` are wire names that none of its functions may have."""
         self._names = WireNames(taken)
         self._known: dict[tuple[str, str], Function] = {}
+        self._functions: tuple[Function, ...] = ()
         self._listeners: list[Callable[[], None]] = []
         self._updates = Updates()
         self._means = Means(spawner, environment, sampler, logins)
@@ -140,8 +141,8 @@ class Fleet:
         self._listeners.append(tell)
 
     def functions(self) -> Sequence[Function]:
-        """Without those in quarantine."""
-        return tuple(each for each in self._known.values() if each.tool is None or each.tool.pin != "quarantined")
+        """Without those in quarantine. The same object until something is another."""
+        return self._functions
 
     def tools(self) -> Sequence[Tool]:
         return tuple(tool for server in self._servers.values() for tool in server.tools)
@@ -215,6 +216,8 @@ class Fleet:
             for server in self._servers.values()
             for tool in server.tools
         }
+        known = self._known.values()
+        self._functions = tuple(each for each in known if each.tool is None or each.tool.pin != "quarantined")
         for tell in self._listeners:
             tell()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from woollama.domain.tools import Function, Tool
-from woollama.surfaces.mcp_server.exports import NAME_LIMIT, Exports, definition
+from woollama.surfaces.mcp_server.exports import NAME_LIMIT, Exports, Judged, definition
 
 
 def function(server: str, name: str, wire: str = "") -> Function:
@@ -43,11 +43,10 @@ def test_a_tool_that_is_named_like_the_short_form_of_another_takes_nothing_from_
 
 
 def test_a_name_once_given_stays_with_its_tool() -> None:
-    there = [function("", "a", wire="tool"), function("", "b", wire="other")]
+    there = (function("", "a", wire="tool"), function("", "b", wire="other"))
     kept = Exports(lambda: there, lambda tool: True)
     kept.current()
-    there.pop(0)
-    there.append(function("late", "x", wire="tool"))
+    there = (there[1], function("late", "x", wire="tool"))
     assert {name: each.tool.server for name, each in kept.current().items() if each.tool} == {
         "other": "",
         "late__x": "late",
@@ -68,3 +67,28 @@ def test_a_definition_is_the_servers_own_with_a_schema_that_hosts_can_read() -> 
         "inputSchema": {"type": "object", "properties": {"a": {}}},
     }
     assert definition("s__y", Tool("s", "y", {"name": "y"}))["inputSchema"]["type"] == "object"
+
+
+def test_what_is_exposed_from_now_on_is_found_anew() -> None:
+    exposed = {"a"}
+    functions = (function("a", "x"), function("b", "x"))
+    some = Exports(lambda: functions, lambda tool: tool.server in exposed)
+    assert list(some.current()) == ["a__x"]
+    exposed.add("b")
+    some.renew()
+    assert list(some.current()) == ["a__x", "b__x"]
+
+
+def test_a_tool_is_judged_once_for_each_revision() -> None:
+    judged, asked = Judged(), []
+
+    def find_out() -> bool:
+        asked.append(1)
+        return len(asked) != 2
+
+    tool = function("a", "x")
+    assert judged.is_sound("2025-11-25", "a__x", tool, find_out)
+    assert judged.is_sound("2025-11-25", "a__x", tool, find_out)
+    assert not judged.is_sound("2026-07-28", "a__x", tool, find_out)
+    assert judged.is_sound("2025-11-25", "a__x", function("a", "x"), find_out)
+    assert len(asked) == 3

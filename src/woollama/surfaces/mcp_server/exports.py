@@ -33,17 +33,26 @@ class Exports:
         self._reserved = frozenset(reserved)
         self._name_of: dict[Key, str] = {}
         self._key_of: dict[str, Key] = {}
+        self._made_of: Sequence[Function] | None = None
+        self._made: Mapping[str, Function] = {}
 
     def __repr__(self) -> str:
         return f"<Exports {len(self._name_of)} names given>"
 
     def current(self) -> Mapping[str, Function]:
-        """Every exported tool by its name, in the order of the servers."""
-        return {
-            self._name(function, function.tool): function
-            for function in self._functions()
-            if function.tool is not None and self._exposes(function.tool)
-        }
+        """Every exported tool by its name, in the order of the servers. Made once for each set of functions."""
+        if (functions := self._functions()) is not self._made_of:
+            self._made = {
+                self._name(function, function.tool): function
+                for function in functions
+                if function.tool is not None and self._exposes(function.tool)
+            }
+            self._made_of = functions
+        return self._made
+
+    def renew(self) -> None:
+        """What is exposed may be another."""
+        self._made_of = None
 
     def resolve(self, name: str) -> Function | None:
         return self.current().get(name)
@@ -57,6 +66,22 @@ class Exports:
 
     def _free(self, name: str) -> bool:
         return len(name) <= NAME_LIMIT and name not in self._reserved and name not in self._key_of
+
+
+class Judged:
+    """Whether what a tool's server says of it keeps to the protocol, found out once for each revision and tool."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], tuple[Function, bool]] = {}
+
+    def __repr__(self) -> str:
+        return f"<Judged {len(self._known)}>"
+
+    def is_sound(self, revision: str, name: str, function: Function, find_out: Callable[[], bool]) -> bool:
+        known = self._known.get((revision, name))
+        if known is None or known[0] is not function:
+            known = self._known[revision, name] = (function, find_out())
+        return known[1]
 
 
 def definition(name: str, tool: Tool) -> dict[str, Json]:

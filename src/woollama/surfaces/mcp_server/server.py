@@ -11,6 +11,7 @@ import logging
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import anyio
@@ -35,7 +36,7 @@ from woollama.domain.tools import Function, Returned, Tool, ToolOutcome
 from woollama.domain.turns import EVERYTHING, Abilities, Caller
 from woollama.surfaces.mcp_server import chat, compression, prompts
 from woollama.surfaces.mcp_server.carrying import Carrier, is_of_server, returned
-from woollama.surfaces.mcp_server.exports import Exports, definition
+from woollama.surfaces.mcp_server.exports import Exports, Judged, definition
 from woollama.surfaces.mcp_server.lines import Context, Line, is_modern
 from woollama.surfaces.mcp_server.members import answered, keeping_members
 from woollama.surfaces.mcp_server.offer import Offer
@@ -96,6 +97,7 @@ class McpServer:
             lambda tool: self._offer.exposes(tool.server, tool.name),
             reserved=[chat.NAME, *compression.NAMES],
         )
+        self._judged = Judged()
         self._carrier = Carrier(lambda: self._offer.peers)
         self._shelves = Shelves(lambda: self._offer, lambda: self._offer.names.recipes)
         self._relayed = Relayed(
@@ -118,6 +120,7 @@ class McpServer:
     def renew(self, offer: Offer) -> None:
         """Another offer from now on; hosts are told of what has changed for them."""
         self._offer = offer
+        self._exports.renew()
         self._may_have_changed()
 
     def end_feeds(self) -> None:
@@ -167,7 +170,8 @@ class McpServer:
         for name, function in self._exports.current().items():
             if function.tool is not None and scope.allows_tool([function.tool.qualified]):
                 described = definition(name, function.tool)
-                if _sound("tools/list", ctx, {"tools": [described]}):
+                find_out = partial(_sound, "tools/list", ctx, {"tools": [described]})
+                if self._judged.is_sound(ctx.protocol_version, name, function, find_out):
                     tools.append(described)
                 else:
                     log.warning("%s is not listed: its description breaks the protocol", function.tool.qualified)
