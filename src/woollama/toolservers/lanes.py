@@ -15,15 +15,17 @@ import json
 import logging
 import math
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from woollama.domain.messages import Json
 from woollama.domain.peers import Host, HostSession, PeerError
-from woollama.domain.ports import ToolContext
+from woollama.domain.ports import ServerHealth, ToolContext
 from woollama.domain.turns import INTERNAL
 from woollama.toolservers.losses import ConnectionLost, leaf
 from woollama.toolservers.means import Means
@@ -63,7 +65,8 @@ def needs_own(*, is_modern: bool, capabilities: Mapping[str, Json], shared: Era,
 class Lane:
     """One such connection and the task that owns it, made in an empty context: its reader lives longer than a call."""
 
-    def __init__(self, open_it: Open, whose: Whose) -> None:
+    def __init__(self, label: str, open_it: Open, whose: Whose) -> None:
+        self.label = label
         self._open = open_it
         self._whose = whose
         self._users = 0
@@ -78,6 +81,10 @@ class Lane:
     @property
     def is_open(self) -> bool:
         return not self._lost.done() and not self._owner.done()
+
+    @property
+    def state(self) -> str:
+        return "ready" if self._opened.done() else "starting"
 
     @property
     def is_in_use(self) -> bool:
@@ -161,9 +168,17 @@ class Lanes:
         self._places = asyncio.Semaphore(MOST_LENT)
         self._out: set[Lane] = set()
         self._ending: set[asyncio.Task[None]] = set()
+        self._made = 0
 
     def __repr__(self) -> str:
         return f"<Lanes of {len(self._of_host)} hosts, {len(self._out)} lent>"
+
+    @property
+    def processes(self) -> Sequence[ServerHealth]:
+        """Those that are open, under the names of their processes: `git/host-1`, or `git/call-2` for a lent one."""
+        every = (*self._of_host.values(), *self._out, *(lane for idle in self._lent.values() for lane in idle))
+        transport = self._spec.transport
+        return [ServerHealth(lane.label, transport, lane.state, 0, 1, None) for lane in every if lane.is_open]
 
     def of(self, session: HostSession) -> Lane | None:
         """The host's own, where it has one open."""
@@ -232,10 +247,12 @@ class Lanes:
     def _new(self, capabilities: Mapping[str, Json], session: HostSession | None) -> Lane:
         from woollama.toolservers.connecting import Whose
 
-        return Lane(self._open, Whose(capabilities, is_own=True, session=session))
+        self._made += 1
+        label = f"{self._spec.label or self._spec.name}/{'host' if session else 'call'}-{self._made}"
+        return Lane(label, partial(self._open, label), Whose(capabilities, is_own=True, session=session))
 
     @asynccontextmanager
-    async def _open(self, whose: Whose, lose: Callable[[str], None]) -> AsyncIterator[Connection]:
+    async def _open(self, label: str, whose: Whose, lose: Callable[[str], None]) -> AsyncIterator[Connection]:
         from woollama.toolservers.connecting import connect
 
         async def updated(uri: str) -> None:
@@ -244,7 +261,7 @@ class Lanes:
 
         with anyio.fail_after(self._spec.start_timeout_s) as starting:
             async with connect(
-                self._spec,
+                replace(self._spec, label=label),
                 self._means,
                 era="handshake",
                 lose=lose,

@@ -58,8 +58,9 @@ class PerClient(Server):
 
     @property
     def processes(self) -> Sequence[ServerHealth]:
-        own = (each.server for each in self._of_clients.values())
-        return (self.health, *(replace(each.health, name=each.spec.label) for each in own))
+        own = [each.server for each in self._of_clients.values()]
+        named = (replace(each.health, name=each.spec.label) for each in own)
+        return (self.health, *named, *(lane for each in own for lane in each.lanes.processes))
 
     async def close(self) -> None:
         self._closing = True

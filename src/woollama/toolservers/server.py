@@ -104,7 +104,7 @@ class Server:
     @property
     def processes(self) -> Sequence[ServerHealth]:
         """How each of its connections is, under the name of its process."""
-        return (self.health,)
+        return (self.health, *self.lanes.processes)
 
     @property
     def is_busy(self) -> bool:

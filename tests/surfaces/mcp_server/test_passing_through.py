@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import mcp_types as types
 import pytest
 from mcp import MCPError
@@ -16,7 +17,7 @@ from mcp.client import ClientRequestContext
 from mcp.client.subscriptions import ResourceUpdated
 from pydantic import BaseModel, ConfigDict
 
-from tests.surfaces.mcp_server.hosts import PATIENCE_S, Host, over_http, said, serving, until
+from tests.surfaces.mcp_server.hosts import PATIENCE_S, Host, over_http, said, serving, until, until_async
 from woollama.server import InProcess
 
 FIXTURE = Path(__file__).parents[3] / "conformance" / "mcp" / "fixture.py"
@@ -206,3 +207,22 @@ async def test_a_host_of_the_handshake_era_hears_only_the_levels_that_it_asked_f
         await client.set_logging_level("info")
         await client.call_tool("fix__test_tool_with_logging", {})
         await until(lambda: len(host.logged) == 3)
+
+
+async def test_a_session_of_a_hosts_own_is_a_process_with_a_name_of_its_own(running: InProcess) -> None:
+    async def rows(start: str) -> dict[str, str]:
+        async with httpx2.AsyncClient() as http:
+            listed = (await http.get(f"{running.url}/w1/processes")).json()["data"]
+        return {row["name"]: row["state"] for row in listed if row["name"].startswith(start) and row["pid"]}
+
+    async with over_http(running, "legacy", Answering()) as client:
+        await client.call_tool("old__test_simple_text", {})
+        mine = [name for name in await rows("old") if name.startswith("old/host-")]
+        assert mine
+        assert (await rows("old"))["old"] == "ready"
+        assert {state for name, state in (await rows("old/host-")).items() if name in mine} == {"ready"}
+
+    async def gone() -> bool:
+        return not set(mine) & set(await rows("old"))
+
+    await until_async(gone)
