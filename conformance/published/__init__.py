@@ -12,9 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from referencing import Registry
-from referencing.jsonschema import DRAFT202012
+from jsonschema_rs import Draft202012Validator
 
 SCHEMAS = Path(__file__).parent
 REF = "#/components/schemas/"
@@ -27,6 +25,7 @@ OURS: Mapping[str, frozenset[str]] = {
 """Fields that we add everywhere: what was done to a request, who is at fault. Open Responses lacks two of OpenAI's."""
 
 _OF_NOTHING = {"first_id": {"type": ["string", "null"]}, "last_id": {"type": ["string", "null"]}}
+_TEXT_OR_NULL = {"type": ["string", "null"]}
 _STATUS = {"enum": ["in_progress", "completed", "incomplete"]}
 BEYOND: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
     "openai": {
@@ -50,6 +49,11 @@ BEYOND: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         "TextResponseFormatJsonSchema": {"description": {"type": ["string", "null"]}},
         "CustomToolCall": {"status": _STATUS},
         "CustomToolCallOutput": {"status": _STATUS},
+        # Only the events of a stream leave out what their items have.
+        "ResponseLogProb": {
+            "bytes": {"type": "array", "items": {"type": "integer"}},
+            "top_logprobs": {"type": "array", "items": {"$ref": f"{REF}TopLogProb"}},
+        },
         # A list of nothing has no first.
         "ResponseItemList": _OF_NOTHING,
         "ConversationItemList": _OF_NOTHING,
@@ -70,6 +74,8 @@ BEYOND: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
         # It says that this is null, and means the object.
         "JsonSchemaResponseFormat": {"schema": {"type": ["object", "null"]}},
         # OpenAI's description has these.
+        "ReasoningBody": {"status": _STATUS},
+        "ErrorStreamingEvent": {"code": _TEXT_OR_NULL, "message": {"type": "string"}, "param": _TEXT_OR_NULL},
         "FunctionCall": {"namespace": {"type": "string"}},
         "ResponseFunctionCallArgumentsDoneStreamingEvent": {"name": {"type": "string"}},
         "InputTokensDetails": {"cache_write_tokens": {"type": "integer"}},
@@ -84,7 +90,10 @@ class Invalid(AssertionError):
 
 def check(source: str, name: str, value: Any) -> None:
     """Raises `Invalid` with every mistake in `value`, which should be a `name` of `source`."""
-    found = [f"{error.json_path}: {error.message[:300]}" for error in _validator(source, name).iter_errors(value)]
+    found = [
+        f"{'.'.join(map(str, error.instance_path))}: {error.message[:300]}"
+        for error in _validator(source, name).iter_errors(value)
+    ]
     if found:
         raise Invalid(f"no {name} of {source}:\n" + "\n".join(found) + "\n" + json.dumps(value)[:2000])
 
@@ -140,19 +149,19 @@ def item_types() -> frozenset[str]:
 
 @cache
 def _validator(source: str, name: str) -> Draft202012Validator:
-    return Draft202012Validator({"$ref": f"urn:{source}{REF}{name}"}, registry=_registry(source))
+    return Draft202012Validator({"$ref": f"{REF}{name}", "components": {"schemas": _closed_schemas(source)}})
 
 
 @cache
-def _registry(source: str) -> Registry[Any]:
+def _closed_schemas(source: str) -> Mapping[str, Any]:
     schemas = described(source)["schemas"]
-    closed: dict[str, Any] = {}
-    for name, schema in schemas.items():
-        more = BEYOND[source].get(name, {})
-        wider = {**schema, "properties": {**schema["properties"], **more}} if more else schema
-        closed[name] = _closed(wider, schemas, OURS[source])
-    resource = DRAFT202012.create_resource({"$id": f"urn:{source}", "components": {"schemas": closed}})
-    return Registry().with_resource(f"urn:{source}", resource)
+    wider = {
+        name: {**schema, "properties": {**schema["properties"], **BEYOND[source][name]}}
+        if name in BEYOND[source]
+        else schema
+        for name, schema in schemas.items()
+    }
+    return {name: _closed(schema, schemas, OURS[source]) for name, schema in wider.items()}
 
 
 def _closed(schema: Any, schemas: Mapping[str, Any], ours: frozenset[str]) -> Any:

@@ -11,6 +11,8 @@ from typing import Any, Union, get_args, get_origin
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import BaseModel
 
+from conformance import published
+
 DONE = b"data: [DONE]\n\n"
 
 _FIELDS = (
@@ -85,13 +87,19 @@ ENDS = ("response.completed", "response.incomplete", "response.failed")
 def check_wires(wires: Iterable[Mapping[str, Any]]) -> None:
     for number, wire in enumerate(wires):
         assert wire["sequence_number"] == number
+        published.check_event(wire)
         read = event_types()[wire["type"]].model_validate(wire, strict=True)
         assert not (found := set(unknown(read)) - BEYOND_THE_SDK), found
         if "response" in wire:
-            check_response(wire["response"])
+            _check_response(wire["response"])
 
 
 def check_response(response: Mapping[str, Any]) -> None:
+    published.check_response(response)
+    _check_response(response)
+
+
+def _check_response(response: Mapping[str, Any]) -> None:
     read = Response.model_validate(response, strict=True)
     assert not (found := set(unknown(read)) - BEYOND_THE_SDK), found
     assert not (missing := RESPONSE_FIELDS - set(response)), missing
