@@ -94,14 +94,15 @@ async def test_every_surface_tells_what_it_says_and_does(at: Table, subtests: py
         assert [piece for piece in pieces if piece] == ["You sai", "d: Hello"]
         assert raw.endswith("data: [DONE]\n\n")
     with subtests.test("responses"):
-        body = {"model": MODEL, "input": "@run ls"}
+        body = {"model": MODEL, "input": "@run ls", "store": False}
         response = (await at.http.post("/v1/responses", json=body)).json()
         check_response(response)
         assert [item["type"] for item in response["output"]] == ["message", "mcp_call", "message"]
         call = response["output"][1]
         assert (call["server_label"], call["name"], call["output"]) == ("claude-agent", "bash", "ran ls")
     with subtests.test("responses, streamed"):
-        answer = await at.http.post("/v1/responses", json={"model": MODEL, "input": "@search owls", "stream": True})
+        body = {"model": MODEL, "input": "@search owls", "stream": True, "store": False}
+        answer = await at.http.post("/v1/responses", json=body)
         check_stream(frame.encode() + b"\n\n" for frame in answer.text.split("\n\n") if frame)
     with subtests.test("messages"):
         body = {"model": MODEL, "max_tokens": 100, "messages": [{"role": "user", "content": "Hello"}]}

@@ -157,6 +157,7 @@ class Daemon:
             scrub=self._scrubber.scrub,
         )
         conversations, collect = core.state.conversations, core.approvals.collect
+        conversations.sessions = inferencing.sessions
         counting, forwarder = core.generation.counting, inferencing.forwarder
         self._responses = Responses(around, conversations, counting, forwarder, core.tools_of, collect)
         return Site(

@@ -14,6 +14,7 @@ from woollama.config.model import Inferencer as Entry
 from woollama.core.route_of import Traits
 from woollama.domain.errors import NoKey
 from woollama.domain.ports import Forwarder, Inferencer, Spawner
+from woollama.domain.sessions import Sessions
 from woollama.domain.turns import Target
 from woollama.inferencers.claude_code.inferencer import ClaudeCodeInferencer
 from woollama.inferencers.emulated_tools.inferencer import EmulatedTools
@@ -55,6 +56,8 @@ class Inferencing:
         self._spawner = spawner
         self._roster = roster
         self._locals: dict[str, LocalInferencer] = {}
+        self.sessions: dict[str, Sessions] = {}
+        """Of those that keep conversations themselves, by name."""
         self._http = HttpClient()
         self._closing: list[Callable[[], Awaitable[None]]] = [self._http.aclose]
         self._processes = {name: self._process(entry) for name, entry in entries.items() if entry.command}
@@ -196,6 +199,8 @@ class Inferencing:
 
         inferencer = ManagedAgentsInferencer(entry.name, base_url=entry.base_url, **self._with_sdk(entry))
         self._closing.append(inferencer.aclose)
+        if entry.auth == "key":  # a session that only its client's key opens cannot be looked after
+            self.sessions[entry.name] = inferencer
         return inferencer
 
     def _with_sdk(self, entry: Entry) -> Mapping[str, Any]:

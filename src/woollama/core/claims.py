@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from woollama.core.conversations import STORE, Conversations, is_editable
+from woollama.core.conversations import NATIVE, STORE, Conversations, is_editable
 from woollama.domain.errors import BadRequest, Conflict, StoreUnreachable, UnknownConversation, UnknownResponse
 from woollama.domain.ids import new_id
 from woollama.domain.messages import Json
@@ -28,7 +28,13 @@ PARENT_POLL_S = 0.2
 
 
 class Claim:
-    """A turn's place in a conversation. `kept` tells whether anything of it is written; `why_not` why that changed."""
+    """A turn's place in a conversation. `kept` tells whether anything of it is written; `why_not` why that changed.
+
+    `session` is the one that the turn goes on with, where the conversation's backend has sessions.
+    """
+
+    backend = STORE
+    session: str | None = None
 
     def __init__(self, conversations: Conversations, wish: StateWish, row: StoredResponse, *, kept: bool) -> None:
         self._all = conversations
@@ -133,15 +139,19 @@ class Claim:
                     begins_at=begins_at,
                     outputs_at=outputs_at,
                     ends_at=ends_at,
-                    **_given(frames),
+                    **given_frames(frames),
                 )
 
     async def drop(self, *, status: ResponseStatus, body: Mapping[str, Json], frames: bytes | None = None) -> None:
         """The turn failed or was cancelled: its response says so, and the transcript does not know of it."""
         async with self._tables.transaction():
-            await self._tables.change_response(self._row.id, status=status, body=body, **_given(frames))
+            await self._tables.change_response(self._row.id, status=status, body=body, **given_frames(frames))
             if self.handle is not None:
                 await self._tables.drop_opening(self.handle.id)
+
+    async def lose(self) -> None:
+        """The backend does not have the conversation any more."""
+        await self._tables.change_handle(self._handle().id, status="dead")
 
     async def release(self) -> None:
         """The claim is over: let the next turn write."""
@@ -207,7 +217,7 @@ class Claim:
         now = self._all.now()
         handle = Handle(
             new_id("conv_" if key else "chain_"),
-            STORE,
+            self.backend,
             listed=key is not None,
             key=key,
             model=self._row.model,
@@ -267,7 +277,7 @@ def nothing_to_continue(response_id: str) -> UnknownResponse:
 
 
 def _refuse_unusable(parent: StoredResponse) -> None:
-    if parent.backend != STORE:
+    if parent.backend == NATIVE:
         raise BadRequest(
             f"{parent.id!r} is kept by its upstream and can only be continued there", param="previous_response_id"
         )
@@ -278,5 +288,5 @@ def _refuse_unusable(parent: StoredResponse) -> None:
         )
 
 
-def _given(frames: bytes | None) -> dict[str, Any]:
+def given_frames(frames: bytes | None) -> dict[str, Any]:
     return {} if frames is None else {"frames": frames}

@@ -28,11 +28,14 @@ from woollama.domain.errors import (
 from woollama.domain.ids import new_id
 from woollama.domain.messages import Json
 from woollama.domain.ports import EditableStore, StateTables, TranscriptStore
+from woollama.domain.sessions import Sessions
 from woollama.domain.state import UNFINISHED, Handle, Page, Raw, StoredResponse, is_open_to
 
 _log = logging.getLogger("woollama.state")
 STORE = "store"
 """The backend of models that keep nothing themselves."""
+NATIVE = "native"
+"""The backend of responses that their upstream keeps."""
 BUSY_AFTER_S = 10.0
 """How long a change that is no turn waits for a turn to end."""
 
@@ -61,6 +64,8 @@ class Conversations:
     ) -> None:
         self.tables = tables
         self.store = store
+        self.sessions: Mapping[str, Sessions] = {}
+        """Of those inferencers that keep their conversations themselves, by name."""
         self.instance = instance
         self.writers = Writers(tables, instance)
         self.presence = Presence(tables, instance, place)
@@ -138,8 +143,11 @@ class Conversations:
         async with self.writing(handle_id):
             if (handle := await self.tables.handle(handle_id)) is None:
                 return
+            there = handle.native_id is not None and handle.status != "dead"
+            if there and handle.backend != STORE:
+                await self._sessions_of(handle).delete(session_in(handle)[1])
             async with self.together(self.store):
-                if handle.native_id is not None and handle.status != "dead":
+                if there and handle.backend == STORE:
                     store, thread = self.thread_of(handle)
                     await store.delete(thread)
                 await self.tables.remove_handle(handle_id)
@@ -226,11 +234,20 @@ class Conversations:
         handle = await self.tables.handle(response.handle) if response.handle else None
         if handle is None or handle.native_id is None or response.begins_at == response.ends_at:
             return Transcript(response, (), ())
+        if handle.backend != STORE:  # the response has its output itself
+            return Transcript(response, (), ())
         store, thread = self.thread_of(handle)
         async with self.noting_loss(handle):
             inputs = await store.read(thread, response.begins_at, response.outputs_at)
             outputs = await store.read(thread, response.outputs_at, response.ends_at)
         return Transcript(response, inputs, outputs)
+
+    async def inputs(self, response_id: str) -> Sequence[Raw]:
+        """What a response was asked with. Raises `NoStateOwner` where its backend does not show it."""
+        response = await self.response(response_id)
+        if response.backend != STORE:
+            raise NoStateOwner(f"what {response_id!r} was asked is kept by {response.backend}, which does not show it")
+        return (await self.transcript(response_id)).inputs
 
     async def delete_response(self, response_id: str) -> None:
         """A chain that has no response left goes with its last one; a conversation stays."""
@@ -265,7 +282,10 @@ class Conversations:
         return self.store
 
     def thread_of(self, handle: Handle) -> tuple[TranscriptStore, str]:
-        """Where the handle's transcript is. Raises `StoreUnreachable` where that is not the configured store."""
+        """Where the handle's transcript is. Raises `StoreUnreachable` where that is not the configured store, and
+        `NoStateOwner` where its backend shows it to nobody."""
+        if handle.backend != STORE:
+            raise NoStateOwner(f"{handle.id} is kept by {handle.backend}, which does not show single items")
         name, _, thread = (handle.native_id or "").partition(" ")
         if self.store is None or self.store.name != name:
             raise StoreUnreachable(
@@ -304,6 +324,12 @@ class Conversations:
             await self.tables.change_handle(handle.id, status="dead")
             raise
 
+    def _sessions_of(self, handle: Handle) -> Sessions:
+        target, _ = session_in(handle)
+        if (sessions := self.sessions.get(target.partition("/")[0])) is None:
+            raise StoreUnreachable(f"{handle.id} is a session of {target}, which is not configured any more")
+        return sessions
+
     @staticmethod
     def native(store: TranscriptStore, thread: str) -> str:
         return f"{store.name} {thread}"
@@ -311,6 +337,12 @@ class Conversations:
 
 def _unknown(handle_id: str) -> UnknownConversation:
     return UnknownConversation(f"there is no conversation {handle_id!r}", param="conversation")
+
+
+def session_in(handle: Handle) -> tuple[str, str]:
+    """The target that the handle's session belongs to, and the session's own name."""
+    target, _, session = (handle.native_id or "").rpartition(" ")
+    return target, session
 
 
 def is_editable(store: TranscriptStore | None) -> TypeGuard[EditableStore]:

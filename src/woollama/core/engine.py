@@ -164,6 +164,7 @@ class Engine:
                 turn.dialect,
                 turn.extra,
                 turn.caller.key,
+                turn.session,
             )
             if number == 0 and self._prefixes is not None:
                 self._prefixes.see(turn, call)

@@ -16,7 +16,7 @@ Raw = Mapping[str, Json]
 
 HandleStatus = Literal["opening", "active", "dead"]
 """`opening`: its first turn has not ended, and takes it along if it fails. `dead`: its backend lost the transcript."""
-ResponseStatus = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
+ResponseStatus = Literal["queued", "in_progress", "requires_action", "completed", "incomplete", "failed", "cancelled"]
 UNFINISHED: frozenset[ResponseStatus] = frozenset({"queued", "in_progress"})
 
 

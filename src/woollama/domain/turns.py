@@ -207,6 +207,7 @@ class Turn:
     came, for a dialect that repeats them in its answer; no target sees them. `recipe` is one whose words, tools and
     settings are wanted on `model`, whatever the recipe's own model is. `resumes` are calls among `items` that were
     paused: they are run or denied before the model is asked. `may_truncate`: if it is too long, its beginning may go.
+    `session` is one of its target's own that remembers what was said before; then `items` are only what is new.
     """
 
     id: str
@@ -228,11 +229,12 @@ class Turn:
     may_truncate: bool = False
     recipe: str | None = None
     resumes: tuple[PausedCall, ...] = ()
+    session: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One round: everything that an inferencer sees. `key` is the caller's own."""
+    """One round: everything that an inferencer sees. `key` is the caller's own, `session` as in the turn."""
 
     target: Target
     items: tuple[Item, ...]
@@ -243,6 +245,7 @@ class Call:
     dialect: Dialect = "chat"
     extra: Extra = field(default_factory=no_extra)
     key: str | None = field(default=None, repr=False)
+    session: str | None = None
 
 
 def _fits(names: Iterable[str], globs: tuple[str, ...]) -> bool:

@@ -278,6 +278,7 @@ class Service:
         self.created: list[Mapping[str, Any]] = []
         self.told: list[Mapping[str, Any]] = []
         self.refusals: list[Refused] = []
+        self.refuses = ("POST",)
         self.url = ""
         self._numbers = count(1)
         self._changed = asyncio.Condition()
@@ -329,9 +330,18 @@ class Service:
         return JSONResponse(said(wire.SENT, {"data": hosted.hear(events)}))
 
     async def history(self, request: Request) -> Response:
-        events = self._session(request).events
-        newest_first = request.query_params.get("order") == "desc"
-        return _page(list(reversed(events)) if newest_first else events)
+        types = [value for name, value in request.query_params.multi_items() if name.startswith("types")]
+        events = [event for event in self._session(request).events if not types or event["type"] in types]
+        if request.query_params.get("order") == "desc":
+            events.reverse()
+        return _page(events[: int(request.query_params.get("limit", "100"))])
+
+    async def update(self, request: Request) -> Response:
+        hosted = self._session(request)
+        if hosted.status != "idle":
+            raise Refused(400, "the session must be idle")
+        hosted.agent = {**hosted.agent, **taken(wire.UPDATES, await request.json())["agent"]}
+        return JSONResponse(hosted.shown())
 
     async def stream(self, request: Request) -> Response:
         hosted = self._session(request)
@@ -369,7 +379,7 @@ class Service:
         async def guarded(request: Request) -> Response:
             self.requests.append(f"{request.method} {request.url.path}")
             try:
-                if self.refusals and request.method == "POST":
+                if self.refusals and request.method in self.refuses:
                     raise self.refusals.pop(0)
                 if request.headers.get("x-api-key") != KEY:
                     raise Refused(401, "invalid x-api-key")
@@ -393,6 +403,7 @@ class Service:
             ("/v1/environments", self.list_environments, "GET"),
             ("/v1/sessions", self.create, "POST"),
             ("/v1/sessions/{id}", self.retrieve, "GET"),
+            ("/v1/sessions/{id}", self.update, "POST"),
             ("/v1/sessions/{id}", self.delete, "DELETE"),
             ("/v1/sessions/{id}/events", self.send, "POST"),
             ("/v1/sessions/{id}/events", self.history, "GET"),

@@ -11,6 +11,7 @@ from anthropic.types.beta import (
     BetaManagedAgentsAgent,
     BetaManagedAgentsSession,
     SessionCreateParams,
+    SessionUpdateParams,
 )
 from anthropic.types.beta.sessions import (
     BetaManagedAgentsSendSessionEvents,
@@ -26,7 +27,7 @@ STREAMED, LISTED, SENT = (
     BetaManagedAgentsSessionEvent,
     BetaManagedAgentsSendSessionEvents,
 )
-CREATES, SENDS = SessionCreateParams, EventSendParams
+CREATES, UPDATES, SENDS = SessionCreateParams, SessionUpdateParams, EventSendParams
 NOW = "2026-11-24T12:00:00Z"
 
 

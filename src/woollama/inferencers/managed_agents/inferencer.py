@@ -8,26 +8,36 @@ next round's results go back to it. `extra_body` is added to the session's creat
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, cast
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, cast
 
+from woollama.domain.errors import Gone
 from woollama.domain.events import Event
 from woollama.domain.messages import Json
-from woollama.domain.turns import Call
+from woollama.domain.turns import Call, Target
 from woollama.inferencers.anthropic.errors import mapped
 from woollama.inferencers.anthropic.sdk import BASE_URL, Sdk
 from woollama.inferencers.http.endpoint import Auth
 from woollama.inferencers.http.frames import FRAME_LIMIT_BYTES
 from woollama.inferencers.managed_agents.account import Agent, agent_of, agents_of, environment_of
+from woollama.inferencers.managed_agents.conversation import at_rest, lend, told_of, waited_for
 from woollama.inferencers.managed_agents.encode import custom_tool, encode, result_event
 from woollama.inferencers.managed_agents.session import Session
 from woollama.inferencers.parked import Parked
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
 
 TITLE = "woollama"
 
 
 class ManagedAgentsInferencer:
-    """`key` is asked at each call; with `auth="client"` the caller's own is used. Timeouts are in seconds."""
+    """Implements `domain.sessions.Sessions`, too: a conversation with an agent is one session, which it keeps.
+
+    `key` is asked at each call; with `auth="client"` the caller's own is used. Timeouts are in seconds.
+    """
+
+    backend = "managed-agents"
 
     def __init__(
         self,
@@ -69,6 +79,10 @@ class ManagedAgentsInferencer:
 
     @asynccontextmanager
     async def answer(self, call: Call) -> AsyncIterator[AsyncIterator[Event]]:
+        if call.session is not None:
+            async with self._gone_on(call, call.session) as events:
+                yield events
+            return
         rewrites: Sequence[str] = ()
         if (taken := await self._parked.taken(call)) is not None:
             session, results = taken
@@ -89,20 +103,58 @@ class ManagedAgentsInferencer:
         await self._parked.aclose()
         await self._sdk.aclose()
 
+    # --- conversations
+
+    async def open(self, target: Target, system: str) -> str:
+        with mapped(str(target)):
+            client = await self._sdk.client(None)
+            _, session_id = await self._created(client, Call(target, ()), system)
+        return session_id
+
+    async def delete(self, session: str) -> None:
+        with mapped(self.name):
+            client = await self._sdk.client(None)
+            with suppress(Gone):  # one that has ended can still be deleted
+                await at_rest(client, session, self._first_byte_timeout_s)
+            await Session(client, Target(self.name, ""), session, None, 0, 0).delete()
+
+    @asynccontextmanager
+    async def _gone_on(self, call: Call, session_id: str) -> AsyncIterator[AsyncIterator[Event]]:
+        with mapped(str(call.target)):
+            client = await self._sdk.client(call.key)
+            there = await at_rest(client, session_id, self._first_byte_timeout_s)
+            waiting = await waited_for(client, session_id)
+            if call.tools and call.choice.mode != "none":
+                await lend(client, there, call.tools)
+        told, rewrites = told_of(call, waiting, there.agent.system or "")
+        patience = (self._first_byte_timeout_s, self._idle_timeout_s)
+        session = Session(client, call.target, session_id, there.agent.model.id, *patience, kept=True)
+        known = frozenset(function.name for function in call.tools)
+        try:
+            async with session.round(told, rewrites, known, waiting) as events:
+                yield events
+        finally:
+            if not session.whole:
+                self._parked.end(session)
+
     async def _opened(self, call: Call, system: str) -> Session:
         with mapped(str(call.target)):
             client = await self._sdk.client(call.key)
-            agent = await agent_of(client, call.target)
-            more = dict(self._extra_body)
-            environment_id = more.pop("environment_id", None) or await environment_of(client, self.name)
-            session = await client.beta.sessions.create(
-                agent=cast("Any", _agent(agent, call, system)),
-                environment_id=environment_id,
-                title=more.pop("title", TITLE),
-                extra_body=more or None,
-            )
+            agent, session_id = await self._created(client, call, system)
         model = (agent.get("model") or {}).get("id")
-        return Session(client, call.target, session.id, model, self._first_byte_timeout_s, self._idle_timeout_s)
+        return Session(client, call.target, session_id, model, self._first_byte_timeout_s, self._idle_timeout_s)
+
+    async def _created(self, client: AsyncAnthropic, call: Call, system: str) -> tuple[Agent, str]:
+        agent = await agent_of(client, call.target)
+        more = dict(self._extra_body)
+        environment_id = more.pop("environment_id", None) or await environment_of(client, self.name)
+        session = await client.beta.sessions.create(
+            agent=cast("Any", _agent(agent, call, system)),
+            environment_id=environment_id,
+            title=more.pop("title", TITLE),
+            extra_body=more or None,
+        )
+        return agent, session.id
 
 
 def _agent(agent: Agent, call: Call, system: str) -> Mapping[str, Json]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,7 +13,7 @@ from woollama.domain.errors import RouterError, UpstreamBroke, UpstreamTimeout
 from woollama.domain.events import Event, Rewrote
 from woollama.domain.turns import Target
 from woollama.inferencers.anthropic.errors import mapped
-from woollama.inferencers.managed_agents.decode import SessionDecoder
+from woollama.inferencers.managed_agents.decode import NOTHING, SessionDecoder, Waiting
 from woollama.inferencers.managed_agents.encode import INTERRUPT, EventParams, denial
 
 if TYPE_CHECKING:
@@ -26,16 +26,28 @@ _log = logging.getLogger("woollama.inferencers")
 
 
 class Session:
-    """`model` is that of its agent, as the service calls it. Waits are in seconds."""
+    """`model` is that of its agent, as the service calls it. Waits are in seconds.
+
+    One that is `kept` outlasts its turn: it is a conversation.
+    """
 
     def __init__(
-        self, client: AsyncAnthropic, target: Target, session_id: str, model: str | None, first_s: float, idle_s: float
+        self,
+        client: AsyncAnthropic,
+        target: Target,
+        session_id: str,
+        model: str | None,
+        first_s: float,
+        idle_s: float,
+        *,
+        kept: bool = False,
     ) -> None:
         self.id = session_id
         self.whole = True
         """Whether it has said all that it had to say to what it was told."""
         self.open_calls: Sequence[str] = ()
         """What it waits for, when it does."""
+        self.kept = kept
         self._client = client
         self._target = target
         self._model = model
@@ -47,11 +59,15 @@ class Session:
 
     @asynccontextmanager
     async def round(
-        self, told: Sequence[EventParams], rewrites: Sequence[str] = ()
+        self,
+        told: Sequence[EventParams],
+        rewrites: Sequence[str] = (),
+        known: Collection[str] | None = None,
+        waiting: Waiting = NOTHING,
     ) -> AsyncIterator[AsyncIterator[Event]]:
         """Tell it `told`; the events of what it does, until it is idle. Raises `RouterError`.
 
-        `rewrites` is what was changed in what it is told.
+        `rewrites` is what was changed in what it is told; `known` and `waiting` are as the decoder takes them.
 
         It is listened to first and told then: what was said before one listens is not said again.
         """
@@ -70,23 +86,26 @@ class Session:
                 held.push_async_callback(raw.aclose)
                 self.whole = False
                 await self.tell(told)
-            yield await held.enter_async_context(aclosing(self._events(raw, rewrites)))
+            decoder = SessionDecoder(self._target, self.id, self._model, known, waiting)
+            yield await held.enter_async_context(aclosing(self._events(raw, decoder, rewrites)))
 
     async def tell(self, events: Sequence[EventParams]) -> None:
         await self._client.beta.sessions.events.send(self.id, events=cast("Any", events))
 
     async def stop(self) -> None:
-        """Delete it, interrupted first where it is at work. Whoever used it has left: what goes wrong is logged."""
+        """Interrupt it where it is at work, and delete it unless it is kept. What goes wrong is logged: whoever used it
+        has left."""
         try:
             with mapped(str(self._target)):
                 async with asyncio.timeout(_END_S):
                     if not self.whole:
                         await self.tell(INTERRUPT)
-                    await self._delete()
+                    if not self.kept:
+                        await self.delete()
         except RouterError as error:
-            _log.warning("the session %s of %s could not be deleted: %s", self.id, self._target, error.message)
+            _log.warning("the session %s of %s could not be ended: %s", self.id, self._target, error.message)
 
-    async def _delete(self) -> None:
+    async def delete(self) -> None:
         """One that is at work cannot be deleted, and an interrupt takes a moment."""
         import anthropic
 
@@ -101,9 +120,12 @@ class Session:
                     raise
                 await asyncio.sleep(_POLL_S)
 
-    async def _events(self, raw: AsyncIterator[Any], rewrites: Sequence[str]) -> AsyncGenerator[Event]:
-        decoder = SessionDecoder(self._target, self.id, self._model)
+    async def _events(
+        self, raw: AsyncIterator[Any], decoder: SessionDecoder, rewrites: Sequence[str]
+    ) -> AsyncGenerator[Event]:
         ready: deque[Event] = deque()
+        if self.kept:  # it has been told, and must not be told again by somebody who tries anew
+            ready += decoder.begin()
         began = False
         with mapped(str(self._target)):
             while True:

@@ -81,6 +81,7 @@ class ResponseBuilder:
         self._resumed: dict[str, str] = {}
         self._begun = False
         self._refused = False
+        self._question: str | None = None
 
     def __repr__(self) -> str:
         return f"<ResponseBuilder {response_id(self._turn)} {self._status()}, {len(self._items)} items>"
@@ -126,6 +127,7 @@ class ResponseBuilder:
             "incomplete_details": {"reason": reason} if reason else None,
             "output": [item.render() for item in self._items],
             "usage": encode_usage(usage.total) if ending is not None and usage.seen else None,
+            **({"required_action": self._required()} if status == "requires_action" else {}),
             **echo(self._turn),
             **({"x_woollama": notes} if ending is not None and notes else {}),
         }
@@ -138,10 +140,16 @@ class ResponseBuilder:
                 return "failed"
             case Stopped(reason="cancelled"):
                 return "cancelled"
+            case Stopped(reason="paused") if self._question is not None:
+                return "requires_action"
             case Stopped(reason="refusal"):
                 return "completed" if self._refused else "incomplete"
             case Stopped() as stopped:
                 return "incomplete" if stopped.reason in INCOMPLETE else "completed"
+
+    def _required(self) -> dict[str, Any]:
+        """What the next input on this conversation is the answer to."""
+        return {"type": "ask_user", "question": self._question}
 
     def _begin(self) -> Iterator[Wire]:
         self._begun = not self._turn.state.background
@@ -197,7 +205,9 @@ class ResponseBuilder:
                 yield from self._end(event)
             case ToolsListed():
                 yield from self._list_tools(event.server, event.tools, event.error)
-            case Answered() | ToolProgressed() | UsageSeen() | Rewrote():
+            case Answered():
+                self._question = None
+            case ToolProgressed() | UsageSeen() | Rewrote():
                 pass
             case _:
                 assert_never(event)
@@ -266,6 +276,8 @@ class ResponseBuilder:
         yield from whole.close()
 
     def _ask(self, ask: Ask) -> Iterator[Wire]:
+        if ask.question is not None:
+            self._question = str(ask.question.get("message") or "")
         if self._turn.on_ask == "pause" and ask.question is None and ask.id not in self._ids:
             self._ids.add(ask.id)
             item = self._new(WholeItem.approval(len(self._items), ask))
@@ -293,12 +305,13 @@ class ResponseBuilder:
             yield {"type": "response.failed", "response": self.response()}
             return
         status = self._status()
+        whole = status in ("completed", "requires_action")
         for item in self._items:
-            unfinished = status != "completed" or isinstance(item, ServerCallItem)
+            unfinished = not whole or isinstance(item, ServerCallItem)
             yield from item.close("incomplete" if unfinished else "completed")
         if status == "completed":
             self._completed_at = int(self._clock())
-        kind = "response.completed" if status == "completed" else "response.incomplete"
+        kind = "response.completed" if whole else "response.incomplete"
         yield {"type": kind, "response": self.response()}
 
     def _new(self, item: AnyItem) -> AnyItem:

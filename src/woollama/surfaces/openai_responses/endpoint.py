@@ -12,17 +12,19 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from woollama.core.claims import Claim, nothing_to_continue
-from woollama.core.conversations import Conversations
+from woollama.core.conversations import NATIVE, STORE, Conversations
 from woollama.core.counting import Counting
 from woollama.core.names import Route
 from woollama.core.route_of import Engine, Relay
 from woollama.core.runs import Run
+from woollama.core.session_claims import SessionClaim, other_model
 from woollama.domain.errors import BadRequest, StoreUnreachable, UnknownResponse, UnsupportedField
 from woollama.domain.events import Event
 from woollama.domain.ids import new_id
 from woollama.domain.ports import Forwarder
+from woollama.domain.sessions import Sessions
 from woollama.domain.state import UNFINISHED, Raw, StoredResponse, is_open_to
-from woollama.domain.turns import Caller, StateWish, Turn
+from woollama.domain.turns import Caller, StateWish, Target, Turn
 from woollama.surfaces import openai_responses
 from woollama.surfaces.bodies import parse_json, read_json, send_json
 from woollama.surfaces.body_head import ScannedHead
@@ -32,7 +34,7 @@ from woollama.surfaces.openai_responses.builder import ResponseBuilder
 from woollama.surfaces.openai_responses.compact import compacted
 from woollama.surfaces.openai_responses.decode import decode
 from woollama.surfaces.openai_responses.frames import frame_of
-from woollama.surfaces.openai_responses.native import NATIVE, NativeResponses, Overhearing, elsewhere
+from woollama.surfaces.openai_responses.native import NativeResponses, Overhearing, elsewhere
 from woollama.surfaces.openai_responses.object import response_id
 from woollama.surfaces.openai_responses.recording import Recording, ToolsOf
 from woollama.surfaces.openai_responses.resuming import Collect
@@ -135,7 +137,8 @@ class Responses(Exchange):
     async def _claim(self, turn: Turn, state: StateWish) -> Claim | None:
         """The turn's place in a conversation; None where nothing is remembered and nothing was asked for."""
         asked = [wish for wish in _WISHES if getattr(state, wish)]
-        if self._all.store is None:
+        hosted = None if state.store is False and not asked else self._hosted(turn)
+        if self._all.store is None and hosted is None:
             if asked:
                 self._all.needed_store(f"the state of {turn.model!r}, which `{asked[0]}` asks for", asked[0])
             return None
@@ -153,12 +156,32 @@ class Responses(Exchange):
         claim = Claim(self._all, state, row, kept=state.store is not False)
         try:
             await claim.find()
+            claim = self._in_session(claim, hosted, turn)
             if claim.kept:
                 await claim.enter()
         except StoreUnreachable as error:
             if asked:
                 raise
             claim.give_up(error)
+        return claim
+
+    def _hosted(self, turn: Turn) -> tuple[Sessions, Target] | None:
+        """Who keeps conversations with this very model itself: that is never a recipe, which has words of its own."""
+        route = self._around.names.resolve(turn.model, turn.caller.scope, turn.recipe)
+        target = route.targets[0]
+        sessions = self._all.sessions.get(target.inferencer)
+        return (sessions, target) if sessions is not None and route.recipe is None else None
+
+    def _in_session(self, claim: Claim, hosted: tuple[Sessions, Target] | None, turn: Turn) -> Claim:
+        """The claim, on a session where the conversation is one or becomes one."""
+        handle = claim.handle
+        is_session = handle is not None and handle.backend != STORE
+        if hosted is None:
+            if handle is not None and is_session:
+                raise other_model(handle, turn.model)
+            return claim
+        if is_session or (claim.kept and (handle is None or handle.native_id is None)):
+            return SessionClaim(claim, *hosted, str(turn.echo.get("instructions") or ""))
         return claim
 
     async def _with_items(self, given: Any, token: str | None) -> Any:
@@ -251,7 +274,7 @@ class Responses(Exchange):
             return
         page, wanted = Query(scope).page(), scope["path_params"]["response_id"]
         recording = self._recording(wanted)
-        inputs = list(recording.inputs if recording else (await self._all.transcript(wanted)).inputs)
+        inputs = list(recording.inputs if recording else await self._all.inputs(wanted))
         if page.newest_first:
             inputs.reverse()
         if page.after is not None:

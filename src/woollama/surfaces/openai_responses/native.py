@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from starlette.types import Message, Scope, Send
 
-from woollama.core.conversations import Conversations
+from woollama.core.conversations import NATIVE, Conversations
 from woollama.core.route_of import Relay
 from woollama.domain.errors import BadRequest, StoreUnreachable
 from woollama.domain.ports import Forwarder, RequestHead
@@ -19,7 +19,6 @@ from woollama.domain.turns import Caller, Target
 from woollama.domain.wire_json import loads
 from woollama.surfaces.bodies import Headers
 
-NATIVE = "native"
 MOST_BYTES = 4 * 2**20
 """How much of an answer is held to find its id."""
 _INFERENCER = "inferencer"

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from woollama.core.claims import Claim
-from woollama.domain.errors import BadRequest, RouterError, StoreUnreachable
+from woollama.domain.errors import BadRequest, Gone, RouterError, StoreUnreachable
 from woollama.domain.events import Event, Failed, Stopped, Terminal
 from woollama.domain.messages import Item, ToolCall, ToolResult
 from woollama.domain.state import Raw
@@ -80,7 +80,8 @@ class Recording:
         instructions = turn.items[:1] if turn.echo.get("instructions") else ()
         items, paused = resumed(past, self._collect)
         self._builder.resume(paused)
-        return replace(turn, items=(*instructions, *items), resumes=paused)
+        session = self._claim.session if self._claim is not None else None
+        return replace(turn, items=(*instructions, *items), resumes=paused, session=session)
 
     def see(self, event: Event) -> None:
         self._tell(self._builder.see(event))
@@ -118,6 +119,8 @@ class Recording:
             title = title_of(self.inputs)
             await claim.keep(self.inputs, outputs, status=response["status"], body=response, title=title, frames=again)
         else:
+            if isinstance(ending, Failed) and isinstance(ending.error, Gone):
+                await claim.lose()
             await claim.drop(status=response["status"], body=response, frames=again)
 
     def _place(self) -> None:
