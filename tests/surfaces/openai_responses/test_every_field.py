@@ -252,3 +252,14 @@ async def test_what_is_not_run_refuses_the_same_fields(at: Table, path: str) -> 
             asked = {"model": MODEL, "input": "hi", name: fate.value}
             answer = await at.http.post(f"/v1/responses/{path}", json=asked)
             assert (answer.status_code, answer.json()["error"]["param"]) == (fate.status, fate.param)
+
+
+async def test_an_output_of_a_call_that_nobody_made_is_refused(at: Table) -> None:
+    stray = {"type": "function_call_output", "call_id": "call_of_nobody", "output": "sunny"}
+    first = (await at.http.post("/v1/responses", json={"model": MODEL, "input": "hi"})).json()
+    before = len(at.upstream.requests)
+    for more in ({}, {"previous_response_id": first["id"]}, {"stream": True}):
+        answer = await at.http.post("/v1/responses", json={"model": MODEL, "input": [stray], **more})
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "input")
+        assert "'call_of_nobody'" in answer.json()["error"]["message"]
+    assert len(at.upstream.requests) == before
