@@ -1,4 +1,4 @@
-"""The server that is called: `echo_server.py stdio TOOLS` or `echo_server.py http TOOLS PORT`. Both eras."""
+"""The server that is called: `echo_server.py stdio` or `echo_server.py http PORT`. Both eras."""
 
 from __future__ import annotations
 
@@ -10,28 +10,14 @@ import mcp_types as types
 from mcp.server import Server, ServerRequestContext
 from mcp.server.stdio import stdio_server
 
-TOOLS = int(sys.argv[2])
-SCHEMA = {
-    "type": "object",
-    "properties": {
-        "text": {"type": "string", "description": "What comes back."},
-        **{f"option_{n}": {"type": ["string", "null"], "description": "Changes nothing at all."} for n in range(6)},
-    },
-    "required": ["text"],
-}
-
-
-def listed() -> list[types.Tool]:
-    about = "Gives back what it gets, which is of use where somebody wants to know how long that takes."
-    names = ["echo", *(f"echo_{n}" for n in range(1, TOOLS))]
-    hints = types.ToolAnnotations(read_only_hint=True)
-    return [types.Tool(name=name, description=about, input_schema=SCHEMA, annotations=hints) for name in names]
+SCHEMA = {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}
 
 
 async def list_tools(
     _: ServerRequestContext[Any], params: types.PaginatedRequestParams | None
 ) -> types.ListToolsResult:
-    return types.ListToolsResult(tools=listed())
+    hints = types.ToolAnnotations(read_only_hint=True)
+    return types.ListToolsResult(tools=[types.Tool(name="echo", input_schema=SCHEMA, annotations=hints)])
 
 
 async def call_tool(_: ServerRequestContext[Any], params: types.CallToolRequestParams) -> types.CallToolResult:
@@ -52,4 +38,4 @@ if __name__ == "__main__":
     else:
         import uvicorn
 
-        uvicorn.run(server.streamable_http_app(), port=int(sys.argv[3]), log_level="error")
+        uvicorn.run(server.streamable_http_app(), port=int(sys.argv[2]), log_level="error")

@@ -40,6 +40,7 @@ from mcp import Client, StdioServerParameters
 from bench.gateways import cpu_s, memory_mib, running
 
 SERVER = Path(__file__).with_name("echo_server.py")
+MANY = Path(__file__).with_name("many_tools.py")
 PATIENCE_S = 60.0
 AT_ONCE = 100
 DOWN = (httpx2.HTTPError, OSError)
@@ -78,14 +79,14 @@ def free_port() -> int:
         return port
 
 
-def stdio_entry(tools: int = 1) -> dict[str, Any]:
-    return {"command": sys.executable, "args": ["-I", str(SERVER), "stdio", str(tools)]}
+def stdio_entry() -> dict[str, Any]:
+    return {"command": sys.executable, "args": ["-I", str(SERVER), "stdio"]}
 
 
 @contextmanager
 def http_server() -> Iterator[str]:
     port = free_port()
-    with running([sys.executable, "-I", str(SERVER), "http", "1", str(port)]):
+    with running([sys.executable, "-I", str(SERVER), "http", str(port)]):
         yield f"http://127.0.0.1:{port}/mcp"
 
 
@@ -241,7 +242,8 @@ async def listing(url: str, times: int) -> tuple[int, float, float]:
 
 
 def lists_of_many(servers: int, tools: int, times: int) -> None:
-    entries = {f"s{n}": stdio_entry(tools // servers) for n in range(servers)}
+    one = {"command": sys.executable, "args": ["-IS", str(MANY), str(tools // servers)]}
+    entries = {f"s{n}": one for n in range(servers)}
     sys.stdout.write(f"\ntools/list with {servers} servers and {tools} tools: tools, first ms, median ms\n")
     ways = {"woollama": woollama, **({"FastMCP's proxy": fastmcp_proxy} if os.environ.get("FASTMCP") else {})}
     for name, way in ways.items():
