@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +19,7 @@ from tests.toolservers.fleets import (
     health,
     over_stdio,
     said,
+    script,
     tiny,
 )
 from woollama.domain.tools import Offline, Returned
@@ -97,3 +100,21 @@ async def test_the_example_server_works() -> None:
     async with fleet_of(tiny("hello", args=("-I", str(script)))) as fleet:
         assert await said(fleet, "hello.hello", name="Ada") == "Hello, Ada!"
         assert not isinstance(await call(fleet, "hello.count_to", n=2, delay_ms=0), Offline)
+
+
+async def test_one_handshake_is_made_for_any_number_of_calls(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    source = (
+        "import runpy, sys\n"
+        "def seen(lines):\n"
+        "    for line in lines:\n"
+        f"        '\"initialize\"' in line and open({str(begun)!r}, 'a').write('.')\n"
+        "        yield line\n"
+        "sys.stdin = seen(sys.stdin)\n"
+        f"runpy.run_path({str(SERVERS / 'tiny.py')!r}, run_name='__main__')\n"
+    )
+    async with fleet_of(script("all", source, era="handshake")) as fleet:
+        answers = [await said(fleet, "all__echo", text=str(n)) for n in range(5)]
+        answers += await asyncio.gather(*(said(fleet, "all__echo", text=str(n)) for n in range(5, 10)))
+    assert answers == [str(n) for n in range(10)]
+    assert begun.read_text() == "."
