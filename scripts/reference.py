@@ -44,6 +44,7 @@ VARIABLES: Mapping[str, str] = {
     "WOOLLAMA_LOG": "a filter such as `info,woollama.toolservers=debug`",
     "WOOLLAMA_LOG_FORMAT": "`text` or `json`",
     "WOOLLAMA_INPUT_<ID>": "answers `${input:id}` of mcp.json: the id in capitals, `_` for what is no letter or digit",
+    "WOOLLAMA_WITHIN": "set for tool servers: which woollamas stand above them, so that none starts itself",
     "WOOLLAMA_SOCKET": "set by `woollama env`: where other programs find the socket",
     "CREDENTIALS_DIRECTORY": "systemd's credentials: a file in it stands for the variable of its name",
     "XDG_RUNTIME_DIR": "where the socket and the address file are",

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from fnmatch import fnmatchcase
+from secrets import token_hex
 from typing import Any
 
 from woollama.compressing import reconfigured, shrinking_of
@@ -33,9 +34,9 @@ from woollama.generation import Generation, server_specs
 from woollama.inferencers.managed.roster import Roster
 from woollama.inferencing import Inferencing
 from woollama.observe import LoggedToolbox, Scrubber
-from woollama.platform import state_dir
+from woollama.platform import config_dir, state_dir
 from woollama.processes.children import Supervisor
-from woollama.processes.environment import private_environment, worker_environment
+from woollama.processes.environment import private_environment, within, worker_environment
 from woollama.processes.kin import Kin
 from woollama.processes.notify import Notifier
 from woollama.processes.table import process_table, server_states
@@ -62,12 +63,14 @@ class Core:
         found: FoundModels | None = None,
     ) -> None:
         self._scrubber = scrubber
+        self.instance = token_hex(16)
         self.supervisor = Supervisor()
         self.model_processes = Roster()
         self._kin = Kin(lambda: self.supervisor.pid)
         remembered = Remembered(state_dir(environ) / "approvals.json")
         self.approvals = Approvals(remembered, timeout_s=config.approvals.timeout_s)
         specs, environment = server_specs(config), private_environment(environ)
+        environment |= within(environ, str(config_dir(environ)))
         pins = Pins(state_dir(environ) / "pins", lambda tool: self.generation.confirms(tool), self.approvals.forget)
         self.sampling = Sampling(
             lambda: self.runs, self.approvals, lambda: self.generation.sampling_rules, self._scrubber.scrub
@@ -78,6 +81,7 @@ class Core:
             environment=environment,
             pins=pins,
             sampler=self.sampling,
+            instance=self.instance,
             logins=Logins(state_dir(environ) / "logins", self._scrubber.add),
         )
         self.toolbox = LoggedToolbox(self._bounded(self.tool_servers))
@@ -141,6 +145,7 @@ class Core:
             on_tools=self.tool_servers.on_tools,
             shrinker=self.shrinking,
             scrub=self._scrubber.scrub,
+            instance=self.instance,
         )
 
     async def tools_of(self, servers: Sequence[str]) -> Sequence[Tool]:

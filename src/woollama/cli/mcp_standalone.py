@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from woollama.cli.screen import complain
 from woollama.config import Config, load
+from woollama.platform import config_dir
+from woollama.processes.environment import is_within
 
 if TYPE_CHECKING:
     from woollama.observe import Scrubber
@@ -22,6 +24,9 @@ WARM_S = 5.0
 def serve(environ: Mapping[str, str]) -> int:
     from woollama import observe
 
+    if is_within(environ, str(config_dir(environ))):
+        complain("this woollama is its own tool server, and would start itself without end: use `woollama mcp` alone")
+        return 4
     loaded = load(None, environ)
     for problem in loaded.problems:
         complain(problem)

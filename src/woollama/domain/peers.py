@@ -69,13 +69,17 @@ ListKind = Literal["tools", "prompts", "resources"]
 
 @dataclass(frozen=True, slots=True)
 class ServerListing:
-    """What one tool server has beside its tools, as raw objects. `prefix` is empty for a re-export under bare names."""
+    """What one tool server has beside its tools, as raw objects. `prefix` is empty for a re-export under bare names.
+
+    `federated`: it is another woollama.
+    """
 
     server: str
     prefix: str
     prompts: tuple[Mapping[str, Json], ...] = ()
     resources: tuple[Mapping[str, Json], ...] = ()
     templates: tuple[Mapping[str, Json], ...] = ()
+    federated: bool = False
 
 
 class Peers(Protocol):
@@ -113,8 +117,9 @@ class Peers(Protocol):
         """`tell(server, uri)` is called for the resources that are watched."""
         ...
 
-    def on_change(self, tell: Callable[[Collection[ListKind]], None]) -> None:
-        """`tell` is called when a server says that its lists have changed, after they have been listed anew."""
+    def on_change(self, tell: Callable[[Collection[ListKind], bool], None]) -> None:
+        """`tell` is called when a server says that its lists have changed, after they have been listed anew, and hears
+        whether that server is another woollama."""
         ...
 
     async def set_level(self, session: HostSession) -> None:

@@ -55,7 +55,8 @@ class Caller:
     """Who asks, as `auth` found out. Goes into every approval, log line and queue.
 
     `key` is one that the request brought along and that is none of ours: for inferencers that take their callers' keys.
-    `depth` counts the tool servers that stand between: each has asked for a model in the middle of a call.
+    `depth` counts the tool servers that stand between: each has asked for a model in the middle of a call. `hops`
+    counts the woollamas that it came through.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Caller:
     scope: Scope = EVERYTHING
     key: str | None = field(default=None, repr=False, compare=False)
     depth: int = 0
+    hops: int = 0
 
     @property
     def label(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 
@@ -17,6 +18,24 @@ KEPT = frozenset(
 def private_environment(ours: Mapping[str, str]) -> dict[str, str]:
     """A minimal environment for children, out of `os.environ`. An allow-list: a key of tomorrow is not in it either."""
     return {name: value for name, value in ours.items() if name in KEPT or name.startswith("LC_")}
+
+
+WITHIN = "WOOLLAMA_WITHIN"
+"""The woollamas that started this process or one above it, each by its files."""
+
+
+def within(ours: Mapping[str, str], place: str) -> dict[str, str]:
+    """For the children of the one at `place`."""
+    return {WITHIN: f"{ours.get(WITHIN, '')} {_digest(place)}".strip()}
+
+
+def is_within(ours: Mapping[str, str], place: str) -> bool:
+    """Whether the one at `place` stands above us: as its own tool server it would start itself without end."""
+    return _digest(place) in ours.get(WITHIN, "").split()
+
+
+def _digest(place: str) -> str:
+    return hashlib.sha256(place.encode()).hexdigest()[:12]
 
 
 MODEL_KEPT = frozenset(

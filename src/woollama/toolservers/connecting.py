@@ -87,7 +87,7 @@ async def connect(
         return {"sampling": {}, **can} if sampler is not None else can
 
     client = Client(
-        declaring(_streams(spec, means, lose, log_line, calls), declared),
+        declaring(_streams(spec, means, lose, log_line, calls), declared, means.instance),
         mode=MODES["handshake" if spec.transport == "sse" else era],  # the modern era has no such transport
         elicitation_callback=calls.elicit,
         sampling_callback=calls.sample,

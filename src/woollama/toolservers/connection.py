@@ -23,6 +23,7 @@ from mcp.shared.inbound import X_MCP_HEADER_KEY, find_invalid_x_mcp_header
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from woollama.domain import federation
 from woollama.domain.messages import Json
 from woollama.domain.peers import Host, ListKind, PeerError
 from woollama.domain.ports import ToolContext
@@ -100,6 +101,12 @@ class Connection:
     @property
     def era(self) -> Era:
         return "modern" if self._client.protocol_version in MODERN_PROTOCOL_VERSIONS else "handshake"
+
+    @property
+    def is_woollama(self) -> bool:
+        """Whether it is another one of us."""
+        info = self._client.server_info
+        return info is not None and info.name == federation.NAME
 
     @property
     def logs(self) -> bool:
@@ -248,6 +255,8 @@ class Connection:
     def _meta(self, context: ToolContext) -> dict[str, Json]:
         host = context.host
         meta = dict(host.meta) if host else {}
+        if self.is_woollama:
+            meta[federation.HOPS_KEY] = context.caller.hops + 1
         if host and host.log_level and self.era == "modern":
             meta[types.LOG_LEVEL_META_KEY] = host.log_level
         return meta

@@ -45,6 +45,7 @@ class Fleet:
         pins: Pins | None = None,
         sampler: Sampler | None = None,
         logins: Logins | None = None,
+        instance: str = "",
         taken: Collection[str] = (),
     ) -> None:
         """`taken` are wire names that none of its functions may have."""
@@ -53,7 +54,7 @@ class Fleet:
         self._functions: tuple[Function, ...] = ()
         self._listeners: list[Callable[[], None]] = []
         self._updates = Updates()
-        self._means = Means(spawner, environment, sampler, logins)
+        self._means = Means(spawner, environment, sampler, logins, instance)
         self._pins = pins or Pins()
         self._servers = {spec.name: self._server(spec) for spec in specs}
         self._leaving: dict[asyncio.Task[None], Server] = {}

@@ -12,12 +12,16 @@ from woollama.toolservers.spec import ServerSpec
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """`environment` is what every program gets below its own `env`. Without a `sampler` no model is asked for them."""
+    """`environment` is what every program gets below its own `env`. Without a `sampler` no model is asked for them.
+
+    `instance` says which woollama this is, if it can be a server, too.
+    """
 
     spawner: Spawner
     environment: Mapping[str, str] = field(repr=False)
     sampler: Sampler | None = None
     logins: Logins | None = None
+    instance: str = ""
 
     def login_of(self, spec: ServerSpec) -> LoginFile | None:
         """Where a server's login is, if it can have one: not with a header of its own for that."""

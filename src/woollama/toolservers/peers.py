@@ -77,7 +77,7 @@ class ServersAsPeers:
     def on_update(self, tell: Tell) -> None:
         self._updates.listeners.append(tell)
 
-    def on_change(self, tell: Callable[[Collection[ListKind]], None]) -> None:
+    def on_change(self, tell: Callable[[Collection[ListKind], bool], None]) -> None:
         self._updates.hears_changes.append(tell)
 
     async def set_level(self, session: HostSession) -> None:

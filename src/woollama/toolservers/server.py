@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -311,6 +312,7 @@ class Server:
                     log_line=self._log_line,
                     updated=self._updated,
                 ) as connection:
+                    self.others = replace(self.others, federated=connection.is_woollama)
                     self._refreshed(await connection.list_tools())
                     starting.deadline = math.inf
                     self._connection, self._era = connection, connection.era
@@ -362,14 +364,13 @@ class Server:
             self.watched,
             refreshed=self._refreshed,
             others=self._listed,
-            said=self._updates.said,
+            said=lambda kinds: self._updates.said(kinds, federated=self.others.federated),
             updated=self._updated,
         )
 
     def _listed(self, others: Mapping[str, tuple[Mapping[str, Json], ...]]) -> None:
-        self.others = ServerListing(
-            self.others.server,
-            self.others.prefix,
+        self.others = replace(
+            self.others,
             prompts=others.get("prompts", self.others.prompts),
             resources=others.get("resources", self.others.resources),
             templates=others.get("resourceTemplates", self.others.templates),

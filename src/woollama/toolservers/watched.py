@@ -67,12 +67,12 @@ class Updates:
 
     def __init__(self) -> None:
         self.listeners: list[Tell] = []
-        self.hears_changes: list[Callable[[Collection[ListKind]], None]] = []
+        self.hears_changes: list[Callable[[Collection[ListKind], bool], None]] = []
 
     async def tell(self, server: str, uri: str) -> None:
         for listener in self.listeners:
             await listener(server, uri)
 
-    def said(self, kinds: Collection[ListKind]) -> None:
+    def said(self, kinds: Collection[ListKind], *, federated: bool) -> None:
         for hear in self.hears_changes:
-            hear(kinds)
+            hear(kinds, federated)

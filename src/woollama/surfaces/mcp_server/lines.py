@@ -18,6 +18,7 @@ from mcp.shared.message import ServerMessageMetadata
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from woollama.domain import federation
 from woollama.domain.messages import Answer, Ask, Json
 from woollama.domain.peers import PeerError, Peers
 from woollama.surfaces.mcp_server.questions import answer_of, elicitation
@@ -35,6 +36,8 @@ _OF_REQUESTS = frozenset(
         types.CLIENT_INFO_META_KEY,
         types.CLIENT_CAPABILITIES_META_KEY,
         types.LOG_LEVEL_META_KEY,
+        federation.INSTANCE_KEY,
+        federation.HOPS_KEY,
         "progressToken",
         "progress_token",
     }
@@ -130,6 +133,15 @@ def wire(model: BaseModel) -> dict[str, Json]:
 
 def is_modern(ctx: Context) -> bool:
     return ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
+
+
+def is_woollama(ctx: Context) -> bool:
+    """Whether the host is another one of us."""
+    return names_woollama(ctx.session.client_params)
+
+
+def names_woollama(client: types.InitializeRequestParams | None) -> bool:
+    return client is not None and client.client_info is not None and client.client_info.name == federation.NAME
 
 
 def is_wanted(params: Mapping[str, Json], level: str | None) -> bool:

@@ -21,7 +21,7 @@ class Offer:
 
     `may_answer` says of a request's ASGI scope whether its host may be the one who answers.
     `on_tools` takes what is to be called whenever the tools of the servers may have changed. `scrub` takes known
-    secrets out of a text.
+    secrets out of a text. `instance` says which woollama this is.
     """
 
     names: Names
@@ -34,3 +34,4 @@ class Offer:
     on_tools: Callable[[Callable[[], None]], None]
     shrinker: Shrinker
     scrub: Callable[[str], str]
+    instance: str

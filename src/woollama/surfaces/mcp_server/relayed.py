@@ -17,7 +17,7 @@ from woollama.domain.peers import PeerError, ServerListing
 from woollama.domain.turns import Scope
 from woollama.surfaces.mcp_server import prompts
 from woollama.surfaces.mcp_server.carrying import Carrier, returned
-from woollama.surfaces.mcp_server.lines import Context, Line, is_modern
+from woollama.surfaces.mcp_server.lines import Context, Line, is_modern, is_woollama
 from woollama.surfaces.mcp_server.members import answered
 from woollama.surfaces.mcp_server.offer import Offer
 from woollama.surfaces.mcp_server.parking import Result
@@ -30,25 +30,31 @@ MOST_COMPLETIONS = 100
 
 
 class Relayed:
-    """`scope_of` says what the caller of a request may use."""
+    """`scope_of` says what the caller of a request may use, and `shelves` what it finds. On `bus` hosts hear of
+    changes, on `bus_of_woollamas` other woollamas."""
 
     def __init__(
-        self, offer: Callable[[], Offer], carrier: Carrier, shelves: Shelves, scope_of: Callable[[Context], Scope]
+        self,
+        offer: Callable[[], Offer],
+        carrier: Carrier,
+        shelves: Callable[[Context], Shelves],
+        scope_of: Callable[[Context], Scope],
     ) -> None:
         self._offer = offer
         self._carrier = carrier
         self._shelves = shelves
         self._scope_of = scope_of
-        self.bus = InMemorySubscriptionBus()
-        self._listening = ListenHandler(self.bus)
+        self.bus, self.bus_of_woollamas = InMemorySubscriptionBus(), InMemorySubscriptionBus()
+        self._listening, self._listening_woollamas = ListenHandler(self.bus), ListenHandler(self.bus_of_woollamas)
         offer().peers.on_update(self._updated)
 
     def end_feeds(self) -> None:
         self._listening.close()
+        self._listening_woollamas.close()
 
     async def get_prompt(self, ctx: Context, params: types.GetPromptRequestParams) -> Result:
         scope = self._scope_of(ctx)
-        if (found := self._shelves.prompt(params.name, scope)) is not None:
+        if (found := self._shelves(ctx).prompt(params.name, scope)) is not None:
             listing, name = found
             asked = {"name": name, **({"arguments": params.arguments} if params.arguments else {})}
             return await self._relay(ctx, params, listing, asked)
@@ -66,7 +72,7 @@ class Relayed:
         given, reference = dict(ctx.params or {}), params.ref
         given.pop("_meta", None)
         if isinstance(reference, types.PromptReference):
-            found = self._shelves.prompt(reference.name, self._scope_of(ctx))
+            found = self._shelves(ctx).prompt(reference.name, self._scope_of(ctx))
             if found is None:
                 return self._completed_by_us(ctx, reference.name, params.argument)
             listing, ref = found[0], {**given["ref"], "name": found[1]}
@@ -115,11 +121,12 @@ class Relayed:
                     continue  # as with any server: what is not there does not change
                 watched.append(self._offer().peers.watch(listing.server, own))
             await asyncio.gather(*(watching.enter_async_context(each) for each in watched))
-            return await self._listening(ctx, params)
+            return await (self._listening_woollamas if is_woollama(ctx) else self._listening)(ctx, params)
 
     async def _updated(self, server: str, uri: str) -> None:
         prefix = next((each.prefix for each in self._offer().peers.listings() if each.server == server), server)
-        await self.bus.publish(ResourceUpdated(uri=outward(prefix, server, uri)))
+        for bus in (self.bus, self.bus_of_woollamas):
+            await bus.publish(ResourceUpdated(uri=outward(prefix, server, uri)))
 
     async def _relay(
         self, ctx: Context, params: types.InputResponseRequestParams, listing: ServerListing, asked: Mapping[str, Json]
@@ -146,7 +153,7 @@ class Relayed:
         return {**COMPLETE, "completion": {"values": values[:MOST_COMPLETIONS], "total": len(values)}}
 
     def _located(self, ctx: Context, uri: str) -> tuple[ServerListing, str]:
-        return self._shelves.locate(uri, self._scope_of(ctx), is_modern=is_modern(ctx))
+        return self._shelves(ctx).locate(uri, self._scope_of(ctx), is_modern=is_modern(ctx))
 
 
 def _outward(listing: ServerListing, result: dict[str, Any]) -> dict[str, Any]:

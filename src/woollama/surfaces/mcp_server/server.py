@@ -29,6 +29,7 @@ from pydantic import ValidationError
 
 import woollama
 from woollama.domain.errors import RouterError
+from woollama.domain.federation import HOPS_KEY, INSTANCE_KEY, MOST_HOPS
 from woollama.domain.messages import Json
 from woollama.domain.peers import ListKind
 from woollama.domain.ports import Asker, ToolContext
@@ -37,8 +38,9 @@ from woollama.domain.turns import EVERYTHING, Abilities, Caller
 from woollama.surfaces.mcp_server import chat, compression, prompts
 from woollama.surfaces.mcp_server.carrying import Carrier, is_of_server, returned
 from woollama.surfaces.mcp_server.exports import Exports, Judged, definition
-from woollama.surfaces.mcp_server.lines import Context, Line, is_modern
+from woollama.surfaces.mcp_server.lines import Context, Line, is_modern, is_woollama, names_woollama
 from woollama.surfaces.mcp_server.members import answered, keeping_members
+from woollama.surfaces.mcp_server.news import EVENT_OF, ListChanged, News
 from woollama.surfaces.mcp_server.offer import Offer
 from woollama.surfaces.mcp_server.parking import Begin, Result
 from woollama.surfaces.mcp_server.questions import PATIENCE_S, HostAsker, OwnersHost, can_ask
@@ -48,12 +50,6 @@ from woollama.surfaces.mcp_server.uris import content_outward
 
 log = logging.getLogger("woollama.mcp")
 
-ListChanged = ToolsListChanged | PromptsListChanged | ResourcesListChanged
-EVENT_OF: Mapping[ListKind, ListChanged] = {
-    "tools": ToolsListChanged(),
-    "prompts": PromptsListChanged(),
-    "resources": ResourcesListChanged(),
-}
 
 NAME = "woollama"
 INSTRUCTIONS = (
@@ -100,12 +96,11 @@ class McpServer:
         self._judged = Judged()
         self._carrier = Carrier(lambda: self._offer.peers)
         self._shelves = Shelves(lambda: self._offer, lambda: self._offer.names.recipes)
-        self._relayed = Relayed(
-            lambda: self._offer, self._carrier, self._shelves, scope_of=lambda ctx: _caller(ctx).scope
-        )
+        self._for_woollamas = Shelves(lambda: self._offer, lambda: self._offer.names.recipes, for_woollamas=True)
+        self._relayed = Relayed(lambda: self._offer, self._carrier, self._shelves_of, lambda ctx: _caller(ctx).scope)
         self._refs = compression.Refs()
-        self._announced = self._announceable()
-        self._said: set[ListChanged] = set()
+        self._news = News(self._announceable(self._shelves))
+        self._news_of_woollamas = News(self._announceable(self._for_woollamas))
         self._announcing: asyncio.Task[None] | None = None
         self._in_flight = 0
         self.idle = asyncio.Event()
@@ -158,17 +153,24 @@ class McpServer:
             "notifications/roots/list_changed", types.NotificationParams, relayed.roots_changed
         )
         security = RequestStateSecurity.ephemeral(ttl=PATIENCE_S)
-        sdk.middleware += [self._counted, keeping_members, RequestStateBoundary(security, default_audience=NAME)]
+        sdk.middleware += [
+            self._not_ourselves,
+            self._counted,
+            keeping_members,
+            RequestStateBoundary(security, default_audience=NAME),
+        ]
         return sdk
 
     # --- tools
 
     async def _list_tools(self, ctx: Context, params: types.PaginatedRequestParams) -> dict[str, Any]:
-        scope, names = _caller(ctx).scope, self._offer.names
+        scope, names, shelves = _caller(ctx).scope, self._offer.names, self._shelves_of(ctx)
         tools = [chat.definition(name for name in names.recipes if names.allows_recipe(name, scope))]
         tools += compression.definitions()
         for name, function in self._exports.current().items():
-            if function.tool is not None and scope.allows_tool([function.tool.qualified]):
+            if function.tool is None or not shelves.shows(function.tool.server):
+                continue
+            if scope.allows_tool([function.tool.qualified]):
                 described = definition(name, function.tool)
                 find_out = partial(_sound, "tools/list", ctx, {"tools": [described]})
                 if self._judged.is_sound(ctx.protocol_version, name, function, find_out):
@@ -188,12 +190,14 @@ class McpServer:
         return result
 
     def _begin(self, ctx: Context, params: types.CallToolRequestParams) -> Begin:
+        if _caller(ctx).hops > MOST_HOPS:
+            raise MCPError(types.INVALID_REQUEST, f"this call came through {MOST_HOPS} woollamas: it goes in circles")
         if params.name == chat.NAME:
             return lambda line: self._chat(ctx, params, line)
         if params.name in compression.NAMES:
             return lambda line: self._compression(ctx, params)
         function = self._exports.resolve(params.name)
-        if function is None or function.tool is None:
+        if function is None or function.tool is None or not self._shelves_of(ctx).shows(function.tool.server):
             raise MCPError(types.INVALID_PARAMS, f"there is no tool {params.name!r}")
         tool = function.tool
         return lambda line: self._tool(ctx, function, tool, params, line)
@@ -247,13 +251,13 @@ class McpServer:
     async def _list_prompts(self, ctx: Context, params: types.PaginatedRequestParams) -> dict[str, Any]:
         scope = _caller(ctx).scope
         own = prompts.listing(self._offer.names, scope)
-        return self._listed(ctx, "prompts", [*own, *self._shelves.prompts(scope)])
+        return self._listed(ctx, "prompts", [*own, *self._shelves_of(ctx).prompts(scope)])
 
     async def _list_resources(self, ctx: Context, params: types.PaginatedRequestParams) -> dict[str, Any]:
-        return self._listed(ctx, "resources", self._shelves.resources(_caller(ctx).scope))
+        return self._listed(ctx, "resources", self._shelves_of(ctx).resources(_caller(ctx).scope))
 
     async def _list_templates(self, ctx: Context, params: types.PaginatedRequestParams) -> dict[str, Any]:
-        return self._listed(ctx, "resourceTemplates", self._shelves.templates(_caller(ctx).scope))
+        return self._listed(ctx, "resourceTemplates", self._shelves_of(ctx).templates(_caller(ctx).scope))
 
     def _listed(self, ctx: Context, kind: str, entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
         sound = [entry for entry in entries if _sound(ctx.method, ctx, {kind: [entry]})]
@@ -263,12 +267,18 @@ class McpServer:
 
     # --- changes, and what is under way
 
+    def _shelves_of(self, ctx: Context) -> Shelves:
+        return self._for_woollamas if is_woollama(ctx) else self._shelves
+
     async def _initialized(self, ctx: Context, params: types.NotificationParams) -> None:
         self._carrier.connected(ctx)
 
-    def _said_to_have_changed(self, kinds: Collection[ListKind]) -> None:
-        """Passed on also where we see no difference: only the server knows what it means."""
-        self._said.update(EVENT_OF[kind] for kind in kinds)
+    def _said_to_have_changed(self, kinds: Collection[ListKind], federated: bool) -> None:
+        """Passed on also where we see no difference: only the server knows what it means. What a woollama says is not
+        said to another one, or two that use each other would never come to an end."""
+        self._news.said.update(EVENT_OF[kind] for kind in kinds)
+        if not federated:
+            self._news_of_woollamas.said.update(EVENT_OF[kind] for kind in kinds)
         self._may_have_changed()
 
     def _may_have_changed(self) -> None:
@@ -277,18 +287,20 @@ class McpServer:
 
     async def _announce(self) -> None:
         await asyncio.sleep(ANNOUNCE_AFTER_S)
-        now = self._announceable()
-        said, self._said = self._said, set()
-        news = [what for what, listing in now.items() if what in said or self._announced.get(what) != listing]
-        self._announced = now
-        for what in news:
-            await self._relayed.bus.publish(what)
-            await asyncio.gather(*(self._tell(host, what) for host in tuple(self._carrier.hosts)))
+        woollamas = {host for host in self._carrier.hosts if names_woollama(host.client_params)}
+        for news, bus, shelves, hosts in (
+            (self._news, self._relayed.bus, self._shelves, self._carrier.hosts - woollamas),
+            (self._news_of_woollamas, self._relayed.bus_of_woollamas, self._for_woollamas, woollamas),
+        ):
+            for what in news.taken(self._announceable(shelves)):
+                await bus.publish(what)
+                await asyncio.gather(*(self._tell(host, what) for host in hosts))
 
-    def _announceable(self) -> dict[ListChanged, object]:
+    def _announceable(self, shelves: Shelves) -> dict[ListChanged, object]:
         """What hosts find, by what they are told when it is another."""
-        tools = {name: function.tool for name, function in self._exports.current().items()}
-        shelves, names = self._shelves, self._offer.names
+        exported = {name: function.tool for name, function in self._exports.current().items() if function.tool}
+        tools = {name: tool for name, tool in exported.items() if shelves.shows(tool.server)}
+        names = self._offer.names
         return {
             ToolsListChanged(): (chat.definition(names.recipes), tools),
             PromptsListChanged(): (prompts.listing(names, EVERYTHING), shelves.prompts(EVERYTHING)),
@@ -303,6 +315,18 @@ class McpServer:
                 await host.send_resource_list_changed()
             else:
                 await host.send_prompt_list_changed()
+
+    async def _not_ourselves(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        """A woollama among its own tool servers would have everything twice, and then for ever.
+
+        To discover it is let through: a client that is refused that tries the other era.
+        """
+        if (
+            ctx.method != "server/discover"
+            and ((ctx.params or {}).get("_meta") or {}).get(INSTANCE_KEY) == self._offer.instance
+        ):
+            raise MCPError(types.INVALID_REQUEST, "this is the woollama that asks: it cannot be its own tool server")
+        return await call_next(ctx)
 
     async def _counted(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         if ctx.request_id is None or ctx.method == "subscriptions/listen":
@@ -322,7 +346,9 @@ def _caller(ctx: Context) -> Caller:
     caller: Caller = ctx.request.scope["state"]["caller"] if ctx.request is not None else STDIO
     client = ctx.session.client_params
     name = _NOT_IN_NAMES.sub("-", client.client_info.name)[:40] if client and client.client_info else ""
-    return replace(caller, name=caller.scope.token or name or caller.name, can=Abilities(elicit=can_ask(ctx)))
+    known_as = caller.scope.token or name or caller.name
+    hops = (ctx.meta or {}).get(HOPS_KEY)
+    return replace(caller, name=known_as, can=Abilities(elicit=can_ask(ctx)), hops=hops if isinstance(hops, int) else 0)
 
 
 def _session(ctx: Context) -> str | None:

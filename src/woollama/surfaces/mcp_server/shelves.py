@@ -23,16 +23,29 @@ Raw = Mapping[str, Any]
 class Shelves:
     """Answers from memory. What a server is not to be exposed for, or the caller's token does not allow, is not there.
 
-    `reserved` gives the names of our own prompts.
+    `reserved` gives the names of our own prompts. Those for other woollamas are without what we have from such.
     """
 
-    def __init__(self, offer: Callable[[], Offer], reserved: Callable[[], Iterable[str]]) -> None:
+    def __init__(
+        self, offer: Callable[[], Offer], reserved: Callable[[], Iterable[str]], *, for_woollamas: bool = False
+    ) -> None:
         self._offer = offer
         self._reserved = reserved
+        self._for_woollamas = for_woollamas
+
+    def shows(self, server: str) -> bool:
+        """Whether a tool server is among those that are shown at all."""
+        return not (self._for_woollamas and server in {each.server for each in self._all() if each.federated})
+
+    def _all(self) -> Sequence[ServerListing]:
+        return self._offer().peers.listings()
+
+    def _listings(self) -> list[ServerListing]:
+        return [each for each in self._all() if not (self._for_woollamas and each.federated)]
 
     def prefix_of(self, server: str) -> str:
         """What stands before the names of that server; nothing before bare ones."""
-        listings = self._offer().peers.listings()
+        listings = self._all()
         return next((listing.prefix for listing in listings if listing.server == server), server)
 
     def prompts(self, scope: Scope) -> list[dict[str, Any]]:
@@ -52,10 +65,10 @@ class Shelves:
     def locate(self, uri: str, scope: Scope, *, is_modern: bool) -> tuple[ServerListing, str]:
         """Whose resource it is, and where it is there. Raises `MCPError` for one that hosts do not find here."""
         named = inward(uri)
-        for listing in self._offer().peers.listings():
+        for listing in self._listings():
             if named is not None and listing.server == named[0] and self._has(listing, named[1], scope):
                 return listing, named[1]
-        bare = [listing for listing in self._offer().peers.listings() if not listing.prefix]
+        bare = [listing for listing in self._listings() if not listing.prefix]
         for listing in bare:
             if self._has(listing, uri, scope, listed=True):
                 return listing, uri
@@ -68,7 +81,7 @@ class Shelves:
         """Two servers' prompts of one name: the second is told apart by a hash."""
         found: dict[str, tuple[ServerListing, Raw]] = {}
         taken = set(self._reserved())
-        for listing in self._offer().peers.listings():
+        for listing in self._listings():
             for raw in listing.prompts:
                 if self._shows(listing, str(raw["name"]), scope):
                     name = f"{listing.prefix}__{raw['name']}" if listing.prefix else str(raw["name"])
@@ -79,7 +92,7 @@ class Shelves:
 
     def _addressed(self, scope: Scope, key: str, of: Callable[[ServerListing], Sequence[Raw]]) -> list[dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
-        for listing in self._offer().peers.listings():
+        for listing in self._listings():
             for raw in of(listing):
                 if self._shows(listing, str(raw.get("name") or raw[key]), scope):
                     address = outward(listing.prefix, listing.server, str(raw[key]))
