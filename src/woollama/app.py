@@ -146,6 +146,7 @@ class Core:
             shrinker=self.shrinking,
             scrub=self._scrubber.scrub,
             instance=self.instance,
+            resolve=self.tool_servers.resolve,
         )
 
     async def tools_of(self, servers: Sequence[str]) -> Sequence[Tool]:

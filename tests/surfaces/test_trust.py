@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+from mcp import Client, MCPError
+
 from tests.surfaces.test_approvals import answer, chat, over_tcp, over_unix, pending, serving
 from tests.toolservers.fleets import SERVERS
 
@@ -36,6 +39,9 @@ async def test_a_changed_tool_is_kept_away_until_the_owner_has_seen_it(tmp_path:
             assert (change["before"]["description"], change["now"]["description"]) == ("Acts.", "Acts, and then some.")
             for wrong, status in (({"tools": ["act"]}, 400), ({}, 400), ({"tools": {"act": "other"}}, 409)):
                 assert (await owner.post("/w1/servers/impostor/trust", json=wrong)).status_code == status
+            async with Client(f"{running.url}/mcp") as host:
+                with pytest.raises(MCPError, match="kept away: `woollama trust impostor`"):
+                    await host.call_tool("impostor__act", {})
             yes = {"tools": {"act": change["digest"]}}
             done = await owner.post("/w1/servers/impostor/trust", json=yes)
             assert (done.status_code, done.json()) == (200, {"accepted": ["act"]})

@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests.toolservers.fleets import fleet_of, said, tiny
-from woollama.domain.tools import Invalid, Tool
+from woollama.domain.tools import Invalid, Tool, wire_name
+from woollama.surfaces.mcp_server.exports import NAME_LIMIT
 from woollama.toolservers.fleet import _examples
 from woollama.toolservers.names import WireNames
+
+VECTORS = json.loads((Path(__file__).parents[2] / "conformance" / "names" / "vectors.json").read_text())["vectors"]
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: f"{vector['server']}.{vector['tool']}"[:40])
+def test_names_are_shortened_as_published(vector: dict[str, str]) -> None:
+    server, name = vector["server"], vector["tool"]
+    assert wire_name(server, name) == vector["model"]
+    assert wire_name(server, name, NAME_LIMIT) == vector["host"]
+    for made, limit in ((vector["model"], 64), (vector["host"], 46)):
+        assert re.fullmatch(r"[A-Za-z0-9_-]*", made)
+        assert len(made) <= limit
+        if made != (f"{server}__{name}" if server else name):  # as the file says that it is made
+            digest = hashlib.sha256(json.dumps([server, name]).encode()).hexdigest()[:8]
+            assert made.endswith(f"_{digest}")
+
+
+def test_the_published_names_lead_to_different_tools() -> None:
+    for kind in ("model", "host"):
+        assert len({vector[kind] for vector in VECTORS}) == len(VECTORS)
 
 
 def tool(server: str, name: str) -> Tool:

@@ -11,6 +11,7 @@ from woollama.core.names import Names
 from woollama.core.runs import Runs
 from woollama.domain.peers import Peers
 from woollama.domain.ports import Shrinker, Toolbox
+from woollama.domain.tools import Function
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,8 @@ class Offer:
 
     `may_answer` says of a request's ASGI scope whether its host may be the one who answers.
     `on_tools` takes what is to be called whenever the tools of the servers may have changed. `scrub` takes known
-    secrets out of a text. `instance` says which woollama this is.
+    secrets out of a text. `instance` says which woollama this is. `resolve` finds
+    any tool by any of its names, also one that is kept away.
     """
 
     names: Names
@@ -35,3 +37,4 @@ class Offer:
     shrinker: Shrinker
     scrub: Callable[[str], str]
     instance: str
+    resolve: Callable[[str], Function | None]

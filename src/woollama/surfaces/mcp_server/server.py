@@ -198,9 +198,19 @@ class McpServer:
             return lambda line: self._compression(ctx, params)
         function = self._exports.resolve(params.name)
         if function is None or function.tool is None or not self._shelves_of(ctx).shows(function.tool.server):
-            raise MCPError(types.INVALID_PARAMS, f"there is no tool {params.name!r}")
+            raise MCPError(types.INVALID_PARAMS, self._why_not(ctx, params.name))
         tool = function.tool
         return lambda line: self._tool(ctx, function, tool, params, line)
+
+    def _why_not(self, ctx: Context, name: str) -> str:
+        function = self._offer.resolve(name)
+        tool = function.tool if function else None
+        if tool is None or not _caller(ctx).scope.allows_tool([tool.qualified]):
+            return f"there is no tool {name!r}"
+        if tool.pin == "quarantined" and self._offer.exposes(tool.server, tool.name):
+            seen = f"{tool.qualified} is not what it was when it was first seen, and is kept away"
+            return f"{seen}: `woollama trust {tool.server}` shows the difference"
+        return f"there is no tool {name!r}"
 
     async def _chat(self, ctx: Context, params: types.CallToolRequestParams, line: Line) -> dict[str, Any]:
         try:
