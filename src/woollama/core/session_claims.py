@@ -42,6 +42,8 @@ class SessionClaim(Claim):
             )
 
     async def begin(self) -> Sequence[Raw]:
+        if not self.kept:  # its handle could not be written: it is answered all the same, and remembered by nobody
+            return ()
         await self._take_turn()
         handle = self._handle()
         self._check(handle)
@@ -96,8 +98,8 @@ class SessionClaim(Claim):
                 await self._sessions.delete(self.session)
             except RouterError as error:
                 _log.warning("the session %s of %s is left behind: %s", self.session, self._target, error.message)
-            was = self._before_opening(handle)
-            await self._tables.change_handle(handle.id, native_id=None, backend=STORE, model=handle.model, status=was)
+            before = {"backend": STORE, "model": handle.model, "status": handle.status}
+            await self._tables.change_handle(handle.id, native_id=None, **before)
         await super().drop(status=status, body=body, frames=frames)
 
     async def _make_fork(self) -> None:
@@ -106,10 +108,6 @@ class SessionClaim(Claim):
             f"{self.parent.id!r} is not the last response of its session, and {self.backend} cannot go back",
             param="previous_response_id",
         )
-
-    @staticmethod
-    def _before_opening(handle: Handle) -> str:
-        return "opening" if handle.status == "opening" else "active"
 
     def _check(self, handle: Handle | None) -> None:
         if handle is not None and handle.native_id is not None and session_in(handle)[0] != str(self._target):

@@ -4,16 +4,41 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
+from woollama.domain.errors import UnsupportedField
 from woollama.domain.messages import Json
-from woollama.inferencers.anthropic.messages import Block
+from woollama.domain.turns import Call
+from woollama.inferencers.anthropic.messages import Block, Transcript
 
 HISTORY_TOLD = "earlier turns were told inside the last message: the target takes no history"
 _BEFORE = "Earlier in this conversation:\n\n"
 _NOW = "What follows is new.\n\n"
 
 
-def told(messages: Sequence[Mapping[str, Json]]) -> list[Block]:
+@dataclass(frozen=True, slots=True)
+class Told:
+    """All of a call in one message: `system` words, the message's `content`, and what was changed on the way."""
+
+    system: str
+    content: list[Block]
+    rewrites: tuple[str, ...]
+
+
+def one_message(call: Call) -> Told:
+    """Raises `UnsupportedField` for what those who take one message cannot take."""
+    if call.params.response_format is not None and call.params.response_format.kind != "text":
+        raise UnsupportedField(f"{call.target} cannot be held to a form of JSON", param="response_format")
+    transcript = Transcript(call)
+    messages = transcript.messages
+    if not messages or messages[-1]["role"] != "user":
+        raise UnsupportedField(f"{call.target} answers a user: the last message must be one's", param="messages")
+    system = "\n\n".join(block["text"] for block in transcript.system if block["type"] == "text")
+    rewrites = (*transcript.rewrites, *([HISTORY_TOLD] if len(messages) > 1 else ()))
+    return Told(system, _all_of(messages), rewrites)
+
+
+def _all_of(messages: Sequence[Mapping[str, Json]]) -> list[Block]:
     """The content of the last message, which tells the earlier ones first if there are any."""
     *earlier, last = messages
     now = list(_told(last["content"]))

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from woollama.domain.errors import UnsupportedField
 from woollama.domain.messages import Json
 from woollama.domain.turns import Call
-from woollama.inferencers.anthropic.messages import Block, Transcript
-from woollama.inferencers.anthropic.told import HISTORY_TOLD, text_block, told
+from woollama.inferencers.anthropic.messages import Block
+from woollama.inferencers.anthropic.told import one_message, text_block
 from woollama.inferencers.claude_code.command import EFFORTS
 
 _CARRIED = frozenset({"max_tokens", "reasoning_effort", "reasoning_budget_tokens"})
@@ -32,15 +31,8 @@ class Prompt:
 
 def encode(call: Call) -> Prompt:
     """Raises `UnsupportedField` for what it cannot take."""
-    if call.params.response_format is not None and call.params.response_format.kind != "text":
-        raise UnsupportedField(f"{call.target} cannot be held to a form of JSON", param="response_format")
-    transcript = Transcript(call)
-    messages = transcript.messages
-    if not messages or messages[-1]["role"] != "user":
-        raise UnsupportedField(f"{call.target} answers a user: the last message must be one's", param="messages")
-    rewrites = [*transcript.rewrites, *_left_out(call), *([HISTORY_TOLD] if len(messages) > 1 else ())]
-    system = "\n\n".join(block["text"] for block in transcript.system if block["type"] == "text")
-    return Prompt(system, list(_no_commands(told(messages))), tuple(rewrites))
+    told = one_message(call)
+    return Prompt(told.system, list(_no_commands(told.content)), (*told.rewrites, *_left_out(call)))
 
 
 def _left_out(call: Call) -> Iterator[str]:

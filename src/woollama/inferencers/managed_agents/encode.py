@@ -9,8 +9,8 @@ from woollama.domain.errors import UnsupportedField
 from woollama.domain.messages import Json, ToolResult
 from woollama.domain.tools import Function, Returned, images_of
 from woollama.domain.turns import Call
-from woollama.inferencers.anthropic.messages import Block, Transcript
-from woollama.inferencers.anthropic.told import HISTORY_TOLD, text_block, told
+from woollama.inferencers.anthropic.messages import Block
+from woollama.inferencers.anthropic.told import one_message, text_block
 
 EventParams = Mapping[str, Json]
 
@@ -34,16 +34,9 @@ class Prompt:
 
 def encode(call: Call) -> Prompt:
     """Raises `UnsupportedField` for what it cannot take."""
-    if call.params.response_format is not None and call.params.response_format.kind != "text":
-        raise UnsupportedField(f"{call.target} cannot be held to a form of JSON", param="response_format")
-    transcript = Transcript(call)
-    messages = transcript.messages
-    if not messages or messages[-1]["role"] != "user":
-        raise UnsupportedField(f"{call.target} answers a user: the last message must be one's", param="messages")
-    rewrites = [*transcript.rewrites, *_left_out(call), *([HISTORY_TOLD] if len(messages) > 1 else ())]
-    content = [_taken(block) for block in told(messages)]
-    system = "\n\n".join(block["text"] for block in transcript.system if block["type"] == "text")
-    return Prompt(system, {"type": "user.message", "content": content}, tuple(rewrites))
+    told = one_message(call)
+    event = {"type": "user.message", "content": [_taken(block) for block in told.content]}
+    return Prompt(told.system, event, (*told.rewrites, *_left_out(call)))
 
 
 def custom_tool(function: Function) -> Mapping[str, Json]:
