@@ -281,10 +281,12 @@ class Server:
 
     async def _fell(self, why: str, was_ready: bool, lived_s: float) -> None:
         """The pause after a life: none after a long one, ever longer ones when lives are short or do not begin."""
+        if (login := self._means.login_of(self.spec)) is not None and login.needed:
+            why = login.needed
         log.warning("%s: %s", self.spec.name, why)
         self.last_error = why
-        if (login := self._means.login_of(self.spec)) is not None and login.needed:
-            self._become("needs login", login.needed)
+        if login is not None and login.needed:
+            self._become("needs login", why)
             await self._pauses.until_logged_in(login)
         elif pause_s := self._pauses.after(was_ready=was_ready, lived_s=lived_s):
             self._era = self.spec.era
