@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -44,6 +45,9 @@ from woollama.surfaces.watched import Watched, scrubbed
 _LASTING = frozenset({"/mcp", "/mcp/", "/mcp/pipe", "/w1/events"})
 """Streams that a client may hold for days; they use nothing that a reload replaces."""
 
+WARM_WITHIN_S = 60.0
+_log = logging.getLogger("woollama.tools")
+
 
 class Daemon:
     """The core behind HTTP. `server` starts, drains and closes it."""
@@ -66,6 +70,7 @@ class Daemon:
         core.sampling.observers.append(self._metrics.see_sampling)
         self._reloading = Reloading(loaded, load, self._reconfigure, tell=self._feed.tell)
         self._site = self._new_site()
+        self._telling: asyncio.Task[None] | None = None
         self._app = Watched(self._serve, self._metrics, self._feed, scrubber.scrub)
 
     def __repr__(self) -> str:
@@ -80,6 +85,7 @@ class Daemon:
         await self._core.warm()
         self._core.state.start(lambda response_id: self._responses.cancel_run(response_id))
         self._reloading.start()
+        self._telling = asyncio.create_task(self._tell_costs(), name="what tools cost")
 
     def on_reconfigured(self, tell: Callable[[Config], None]) -> None:
         self._reloading.listeners.append(tell)
@@ -93,6 +99,8 @@ class Daemon:
         await asyncio.gather(self._core.runs.drain(timeout_s), self._mcp.drain(timeout_s))
 
     async def close(self) -> None:
+        if self._telling is not None:
+            self._telling.cancel()
         await self._reloading.close()
         try:
             await self._mcp.close()
@@ -110,6 +118,14 @@ class Daemon:
             return
         with self._core.generation.used():
             await site(scope, receive, send)
+
+    async def _tell_costs(self) -> None:
+        """What nobody sees on a bill by itself, once, when the tool servers have started."""
+        await self._core.tool_servers.wait_warm(WARM_WITHIN_S)
+        dearest = sorted((cost["tokens"], cost["name"]) for cost in self._tools.costs())[::-1]
+        if dearest:
+            told = ", ".join(f"{name} {tokens}" for tokens, name in dearest)
+            _log.info("tokens that tools take in each round, about: %s", told)
 
     def _reconfigure(self, config: Config) -> None:
         """As `Core.reconfigure`, for everything that clients see, too."""
@@ -142,7 +158,7 @@ class Daemon:
         )
         contexts = {name: entry.context_tokens for name, entry in config.inferencers.items()}
         chat = Exchange("chat", openai_chat, "/chat/completions", around)
-        tools = Tools(core.tool_servers, self._scrubber.scrub, names)
+        tools = self._tools = Tools(core.tool_servers, self._scrubber.scrub, names)
         probes = Probes(core.tool_servers.starting, __version__)
         status = Status(
             probes=probes,

@@ -97,6 +97,7 @@ STATUS = {
     ],
     "servers": TOOLS["servers"],
     "tools": 1,
+    "tool_tokens": {"clerk": 60, "coder": 2400},
     "runs": 2,
     "problems": [
         {
@@ -124,6 +125,7 @@ def test_status_tells_what_a_person_wants_to_know(home: Home, daemon: FakeDaemon
         f"  {home.runtime}/woollama.sock",
         "",
         "recipes       4",
+        "their tools   coder 2400, clerk 60 tokens a round",
         "aliases       1",
         "models        13: ollama 12, local 1",
         "running       2 turns",

@@ -79,6 +79,7 @@ async def test_an_inferencer_that_cools_is_told_with_its_reason_until_it_does_no
         ],
         "servers": [],
         "tools": 0,
+        "tool_tokens": {},
         "runs": 0,
         "pending": [],
         "problems": [{"severity": "error"}],

@@ -14,7 +14,7 @@ from woollama.cli.daemon import Daemon, NotRunning, Refused
 from woollama.cli.screen import complain, counted, duration, one_line, problem_line, styled, table
 
 _NAMED_MODELS = 4
-"""How many inferencers are told with the number of their models."""
+"""How many inferencers are told with the number of their models, and recipes with what their tools cost."""
 
 
 def add_parser(subparsers: SubParsers) -> None:
@@ -51,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _facts(told: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "recipes", str(told["recipes"])
+    if costs := told["tool_tokens"]:
+        yield "their tools", f"{_dearest(costs)} tokens a round"
     if told["aliases"]:
         yield "aliases", str(told["aliases"])
     yield "models", _models(told["inferencers"])
@@ -69,6 +71,14 @@ def _models(inferencers: Sequence[Mapping[str, Any]]) -> str:
     if more := len(known) - _NAMED_MODELS:
         named += [f"{more} more inferencers"] if more > 0 else []
     return f"{sum(models for models, _ in known)}: {', '.join(named)}"
+
+
+def _dearest(costs: Mapping[str, int]) -> str:
+    """`textcounter 158, demo 60`: the dearest first."""
+    dearest = sorted(costs.items(), key=lambda cost: -cost[1])
+    more = len(dearest) - _NAMED_MODELS
+    named = [f"{name} {tokens}" for name, tokens in dearest[:_NAMED_MODELS]]
+    return ", ".join([*named, *([f"{more} more"] if more > 0 else [])])
 
 
 def _servers(servers: Sequence[Mapping[str, Any]]) -> str:

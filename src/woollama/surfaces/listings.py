@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any
@@ -70,9 +70,7 @@ class Tools:
     async def listing(self, scope: Scope, receive: Receive, send: Send) -> None:
         allowed = _scope_of(scope)
         tools = [tool for tool in self._servers.tools() if allowed.allows_tool([tool.qualified])]
-        names = {tool.qualified for tool in tools}
-        offered = ((each.tool, each) for each in self._servers.functions())
-        functions = {tool.qualified: each for tool, each in offered if tool and tool.qualified in names}
+        functions = self._functions(allowed)
         body = {
             "tools": [tool.qualified for tool in tools],
             "data": [
@@ -85,14 +83,21 @@ class Tools:
                 }
                 for tool in tools
             ],
-            "recipes": list(self._costs(allowed, list(functions.values()))),
+            "recipes": list(self.costs(allowed)),
             "servers": self.health(allowed),
         }
         await send_json(send, 200, body)
 
-    def _costs(self, allowed: Allowed, functions: Sequence[Function]) -> Iterator[dict[str, Any]]:
+    def _functions(self, allowed: Allowed) -> Mapping[str, Function]:
+        """What models are offered of these tools, by `server.tool`."""
+        offered = ((each.tool, each) for each in self._servers.functions())
+        return {tool.qualified: each for tool, each in offered if tool and allowed.allows_tool([tool.qualified])}
+
+    def costs(self, allowed: Allowed = EVERYTHING) -> Iterator[dict[str, Any]]:
+        """Of each recipe with tools: how many, and the `tokens` that they take in each of its rounds."""
         if self._names is None:
             return
+        functions = self._functions(allowed).values()
         for name in self._names.recipes:
             try:
                 recipe = self._names.resolve(f"woollama/{name}", allowed).recipe

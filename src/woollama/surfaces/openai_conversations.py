@@ -8,7 +8,7 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from woollama.core.conversations import Conversations
-from woollama.domain.errors import BadRequest
+from woollama.domain.errors import BadRequest, UnsupportedField
 from woollama.domain.state import Handle, Raw
 from woollama.domain.turns import Caller
 from woollama.surfaces.bodies import parse_json, read_json, send_json
@@ -33,7 +33,7 @@ class ConversationsApi:
 
     async def create(self, scope: Scope, receive: Receive, send: Send) -> None:
         """`{metadata?, items?, key?, title?}`; an empty body will do."""
-        body = await _read(scope, receive)
+        body = await _read(scope, receive, "metadata", "items", "key", "title")
         items = _items(body)
         key = body.text("key")
         own_key = _caller(scope).scope.own_key(key) if key else None
@@ -60,7 +60,7 @@ class ConversationsApi:
         await send_json(send, 200, shown(await self._all.conversation(await self._own(scope))))
 
     async def update(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await _read(scope, receive)
+        body = await _read(scope, receive, "metadata", "title")
         changes = {
             name: value
             for name, value in (("metadata", _metadata(body)), ("title", body.text("title")))
@@ -83,7 +83,7 @@ class ConversationsApi:
         await send_json(send, 200, listed([dict(item) for item in found], page))
 
     async def add_items(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await _read(scope, receive)
+        body = await _read(scope, receive, "items")
         items = _items(body)
         if not items:
             raise BadRequest("`items` must be a non-empty array", param="items")
@@ -131,9 +131,12 @@ def _id(scope: Scope) -> str:
     return wanted
 
 
-async def _read(scope: Scope, receive: Receive) -> Fields:
+async def _read(scope: Scope, receive: Receive, *known: str) -> Fields:
     raw = await read_json(scope, receive)
-    return Fields(parse_json(raw) if raw.strip() else {})
+    body = Fields(parse_json(raw) if raw.strip() else {})
+    for name in body.rest(*known):
+        raise UnsupportedField(f"`{name}` is nothing that a conversation has here", param=name)
+    return body
 
 
 def _items(body: Fields) -> list[Raw]:

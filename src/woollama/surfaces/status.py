@@ -18,6 +18,7 @@ from woollama.surfaces.listings import Probes, Tools
 
 class Status:
     """`recipes` and `aliases` are how many there are; `configuration` tells what waits for the owner and what is wrong.
+    `tool_tokens` are what the tools of each recipe take in each of its rounds.
 
     `scrub` takes known secrets out of the reasons for which inferencers are tried last.
     """
@@ -60,6 +61,7 @@ class Status:
             "inferencers": self._inferencers(),
             "servers": servers,
             "tools": sum(server["tools"] for server in servers),
+            "tool_tokens": {cost["name"]: cost["tokens"] for cost in self._tools.costs()},
             "runs": len(self._runs),
             **{key: told[key] for key in ("pending", "problems", "needs_restart")},
         }

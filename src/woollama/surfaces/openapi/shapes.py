@@ -189,6 +189,10 @@ OWN: Mapping[str, Schema] = {
         inferencers=array(ref("InferencerHealth")),
         servers=array(ref("Server")),
         tools=whole(),
+        tool_tokens={
+            "type": "object",
+            "additionalProperties": whole("Tokens that its tools take in each round, by recipe"),
+        },
         runs=whole("Turns in progress"),
         pending=array(ref("Pending")),
         problems=array(ref("Problem")),
