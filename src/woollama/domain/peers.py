@@ -38,6 +38,10 @@ class HostSession(Protocol):
 
     async def updated(self, server: str, uri: str) -> None: ...
 
+    async def followed(self, link: str) -> None:
+        """What was behind a link that the host was asked to open is done; `link` is the elicitation's id."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Host:

@@ -27,6 +27,8 @@ from woollama.domain.visible import visible
 
 log = logging.getLogger(__name__)
 
+MOST_LINKS = 256
+
 
 class ToolCallInFlight:
     """One call: its time limit, which stands still while a person is asked, and its context."""
@@ -77,6 +79,8 @@ class CallsInFlight:
         self._session = session
         self._sampler = sampler
         self._calls: dict[ToolCallInFlight, None] = {}  # in the order of their beginning
+        self._links: dict[str, HostSession] = {}
+        """Whom a link was shown to, by its id: that it was followed may be said when the call is over."""
         self._current: ContextVar[ToolCallInFlight | None] = ContextVar("current_call", default=None)
 
     @contextmanager
@@ -108,6 +112,8 @@ class CallsInFlight:
         asker = call.context.asker if call else None
         by_form = isinstance(params, types.ElicitRequestFormParams)
         if (asker is None or not by_form) and (call.context.host if call else self._session):
+            if isinstance(params, types.ElicitRequestURLParams) and params.elicitation_id is not None:
+                self._note_link(params.elicitation_id, call)
             shown = params.model_copy(update={"message": visible(f"{self._server}: {params.message}")})
             return await self._relayed("elicitation/create", shown, TypeAdapter(ElicitResult))
         if call is None or asker is None:
@@ -130,6 +136,18 @@ class CallsInFlight:
             log.exception("asking a question of %s failed", self._server)
             return ElicitResult(action="cancel")
         return _result(answer, params.requested_schema if isinstance(params, types.ElicitRequestFormParams) else {})
+
+    def _note_link(self, link: str, call: ToolCallInFlight | None) -> None:
+        session = call.context.host.session if call and call.context.host else self._session
+        if session is not None:
+            self._links[link] = session
+            if len(self._links) > MOST_LINKS:
+                del self._links[next(iter(self._links))]
+
+    async def followed(self, link: str) -> None:
+        """A server says that what was behind a link is done. Who was not shown it may know it from an error."""
+        if (session := self._links.pop(link, self._session)) is not None:
+            await session.followed(link)
 
     async def sample(
         self, context: ClientRequestContext, params: types.CreateMessageRequestParams

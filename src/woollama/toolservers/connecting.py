@@ -76,6 +76,8 @@ async def connect(
         elif isinstance(message, types.ResourceUpdatedNotification):
             if connection.era == "handshake":  # in the modern era its stream of changes says so too
                 await updated(str(message.params.uri))
+        elif isinstance(message, types.ElicitCompleteNotification):
+            await calls.followed(message.params.elicitation_id)
         elif isinstance(message, Exception):
             junk_seen += 1
             level = logging.WARNING if junk_seen == 1 else logging.DEBUG

@@ -14,8 +14,9 @@ import contextvars
 import json
 import logging
 import math
+import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -43,6 +44,9 @@ MOST_OWN = 16
 """So many hosts have one of their own at a time; the one that was not used the longest makes room."""
 FAREWELL_S = 5.0
 SETTING_TIMEOUT_S = 30.0
+REOPEN_AFTER_S = 0.25
+MOST_DOUBLINGS = 8
+LONG_LIFE_S = 60.0
 QUIETEST = "emergency"
 """What a lent connection is set to for a host that wants to hear nothing: an earlier one may have wanted more."""
 
@@ -76,7 +80,19 @@ class Lane:
         self._used = asyncio.Event()
         self.subscribed: set[str] = set()
         """The resources whose updates the host wants."""
+        self.began = time.monotonic()
+        self.short_lives = 0
+        """How many came before it, one soon after the other."""
         self._owner = asyncio.get_running_loop().create_task(self._own(), context=contextvars.Context())
+
+    def when_ended(self, tell: Callable[[], None]) -> None:
+        self._owner.add_done_callback(lambda _: tell())
+
+    def follow(self, lost: Lane) -> None:
+        """Be to the host what that one was."""
+        self.subscribed |= lost.subscribed
+        was_short = time.monotonic() - lost.began < LONG_LIFE_S
+        self.short_lives = min(lost.short_lives + 1, MOST_DOUBLINGS) if was_short else 0
 
     @property
     def is_open(self) -> bool:
@@ -150,6 +166,12 @@ class Lane:
                 return
 
 
+def _keep(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.create_task(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+
+
 async def set_level(connection: Connection, level: str) -> None:
     if connection.logs and connection.era == "handshake":
         with suppress(PeerError):
@@ -168,6 +190,7 @@ class Lanes:
         self._places = asyncio.Semaphore(MOST_LENT)
         self._out: set[Lane] = set()
         self._ending: set[asyncio.Task[None]] = set()
+        self._reopening: set[asyncio.Task[None]] = set()
         self._made = 0
 
     def __repr__(self) -> str:
@@ -202,11 +225,23 @@ class Lanes:
             lost = self._of_host.pop(session, None)
             self._make_room()
             lane = self._new(session.capabilities, session)
-            lane.subscribed |= lost.subscribed if lost is not None else set()
+            if lost is not None:
+                lane.follow(lost)
+            lane.when_ended(partial(self._reopen_soon, session, lane))
         else:
             del self._of_host[session]
         self._of_host[session] = lane  # behind all others, as the one that was used last
         return lane
+
+    def _reopen_soon(self, session: HostSession, lost: Lane) -> None:
+        """A host that waits for updates makes no calls, so what was lost opens anew without one."""
+        if lost.subscribed and self._of_host.get(session) is lost:
+            _keep(self._reopening, self._reopen(session, lost))
+
+    async def _reopen(self, session: HostSession, lost: Lane) -> None:
+        await asyncio.sleep(REOPEN_AFTER_S * 2**lost.short_lives)
+        if self._of_host.get(session) is lost:
+            self.own(session)
 
     def _make_room(self) -> None:
         """Hosts that never say that they leave, one after the other, must not fill the machine with processes."""
@@ -215,9 +250,7 @@ class Lanes:
                 del self._of_host[session]
         unused = [session for session, lane in self._of_host.items() if lane.is_open and not lane.is_in_use]
         for session in unused[: max(0, len(self._of_host) - MOST_OWN + 1)]:
-            task = asyncio.create_task(self._of_host.pop(session).close())
-            self._ending.add(task)
-            task.add_done_callback(self._ending.discard)
+            _keep(self._ending, self._of_host.pop(session).close())
 
     async def leave(self, session: HostSession) -> None:
         if (lane := self._of_host.pop(session, None)) is not None:
@@ -227,6 +260,8 @@ class Lanes:
         lanes = [*self._of_host.values(), *self._out, *(lane for idle in self._lent.values() for lane in idle)]
         self._of_host.clear()
         self._lent.clear()
+        for task in self._reopening:
+            task.cancel()
         await asyncio.gather(*(lane.close() for lane in lanes), *self._ending)
 
     @asynccontextmanager
