@@ -153,16 +153,17 @@ async def test_a_tool_of_the_clients_is_called_through_the_client(tmp_path: Path
     assert returned(given) == []
 
 
-async def test_a_conversation_with_it_is_kept_by_the_store(tmp_path: Path) -> None:
+async def test_a_conversation_with_a_recipe_on_it_is_kept_by_the_store(tmp_path: Path) -> None:
     async with standing_in(tmp_path, "answer") as (_, client, given):
         for asked in ("I am Ada.", "Who am I?"):
-            body = {"model": "claude-code/sonnet", "key": "panel", "input": asked}
+            body = {"model": "woollama/free", "key": "panel", "input": asked}
             answer = await client.post("/v1/responses", json=body)
             assert answer.json()["output"][-1]["content"][0]["text"] == "it is clean"
     first, second = (each["message"]["content"][0]["text"] for each in given.heard("user"))
     assert first == "I am Ada."
     assert "<user>\nI am Ada.\n</user>\n\n<assistant>\nit is clean\n</assistant>" in second
     assert second.endswith("Who am I?")
+    assert all("--no-session-persistence" in start["flags"] for start in given.starts)
 
 
 # --- the real one
@@ -173,6 +174,10 @@ def real_claude() -> Path:
     if not found:
         pytest.skip("the claude command line is not installed: install Node and run scripts/clients")
     return found[0]
+
+
+def below(directory: Path, pattern: str) -> list[Path]:
+    return list(directory.glob(pattern))
 
 
 def streamed(*blocks: Mapping[str, Any], reason: str) -> upstream.Answer:
@@ -226,3 +231,33 @@ async def test_the_real_one_without_a_login_says_what_to_do(tmp_path: Path) -> N
     assert refused.status_code == 401
     assert "run `claude` as the user of this daemon, and /login" in refused.json()["error"]["message"]
     assert refused.json()["error"]["at_fault"] == "upstream"
+
+
+async def test_the_real_one_remembers_in_its_session(tmp_path: Path) -> None:
+    claude = real_claude()
+    async with ScriptedUpstream() as anthropic:
+        anthropic.always(
+            lambda asked: (
+                streamed({"type": "text", "text": "Yes."}, reason="end_turn")
+                if asked.path.startswith("/v1/messages")
+                else upstream.json({})
+            )
+        )
+        env = {"ANTHROPIC_BASE_URL": anthropic.origin, "ANTHROPIC_AUTH_TOKEN": "none"}
+        async with serving(tmp_path, claude, env) as (_, client):
+            for said in ("I am Ada.", "Who am I?"):
+                body = {"model": "claude-code/sonnet", "key": "k", "input": said, "instructions": f"Hear: {said}"}
+                answer = await client.post("/v1/responses", json=body)
+                assert answer.json()["status"] == "completed", answer.text
+            conversation = answer.json()["conversation"]["id"]
+            (transcript,) = below(tmp_path / ".claude" / "projects", "*/*.jsonl")
+            transcript.rename(tmp_path / "away")
+            lost = await client.post("/v1/responses", json=body)
+            assert lost.status_code == 410, lost.text
+            (tmp_path / "away").rename(transcript)
+            assert (await client.delete(f"/v1/conversations/{conversation}")).status_code == 200
+    assert below(tmp_path / ".claude" / "projects", "*") == []
+    second = [each.json for each in anthropic.requests if each.path.startswith("/v1/messages")][-1]
+    texts = [[block["text"] for block in message["content"]][-1] for message in second["messages"]]
+    assert texts == ["I am Ada.", "Yes.", "Who am I?"]
+    assert second["system"][-1]["text"] == "Hear: Who am I?"

@@ -229,6 +229,8 @@ class Inferencing:
             frame_limit_bytes=self._frame_limit_bytes,
         )
         self._closing.append(inferencer.aclose)
+        if entry.tool_mode != "emulated":  # which asks several times in a round, and a session would remember it
+            self.sessions[entry.name] = inferencer
         return inferencer
 
     def _local(self, entry: Entry) -> Inferencer:

@@ -144,8 +144,12 @@ class Conversations:
             if (handle := await self.tables.handle(handle_id)) is None:
                 return
             there = handle.native_id is not None and handle.status != "dead"
-            if there and handle.backend != STORE:
-                await self._sessions_of(handle).delete(session_in(handle)[1])
+            if handle.native_id is not None and handle.backend != STORE:
+                try:
+                    await self._sessions_of(handle).delete(session_in(handle)[1])
+                except RouterError:
+                    if there:  # what is left of a lost one is nobody's loss
+                        raise
             async with self.together(self.store):
                 if there and handle.backend == STORE:
                     store, thread = self.thread_of(handle)

@@ -19,6 +19,7 @@ EFFORTS: Mapping[str, str] = {
     "minimal": "low",
     **{word: word for word in ("low", "medium", "high", "xhigh", "max")},
 }
+NOT_KEPT = ("--no-session-persistence",)
 _FOR_EVER_MS = 2**31 - 1
 _ALWAYS: Mapping[str, str] = {
     # `@path` in a prompt would make it read that file and show it to the model, and a prompt may be anybody's.
@@ -44,10 +45,10 @@ def is_installed(program: str, environ: Mapping[str, str]) -> bool:
     return shutil.which(program, path=environ.get("PATH")) is not None
 
 
-def arguments(call: Call, system_file: Path, *, tools: bool) -> Sequence[str]:
-    """Everything after the program's name for one answer. The prompt is not among them: it goes to stdin."""
+def arguments(call: Call, system_file: Path, *, tools: bool, session: Sequence[str] = NOT_KEPT) -> Sequence[str]:
+    """Everything after the program's name for one answer, `session` among it. The prompt is not: it goes to stdin."""
     flags = [
-        *("--print", "--verbose", "--include-partial-messages", "--no-session-persistence"),
+        *("--print", "--verbose", "--include-partial-messages", *session),
         *("--input-format", "stream-json", "--output-format", "stream-json"),
         # In one word with its flag: a name that a client made up must not be taken for a flag.
         f"--model={call.target.model}",
@@ -72,4 +73,6 @@ def environment(call: Call, kept: Mapping[str, str], configured: Mapping[str, st
         limits["MAX_THINKING_TOKENS"] = str(call.params.reasoning_budget_tokens)
     elif call.params.reasoning_effort == "none":
         limits["MAX_THINKING_TOKENS"] = "0"
-    return {**kept, **_ALWAYS, **configured, **limits}
+    # What a session was told stays in it, so there nobody but the program can try again.
+    again = {} if call.session is None else {"CLAUDE_CODE_MAX_RETRIES": "2"}
+    return {**kept, **_ALWAYS, **again, **configured, **limits}

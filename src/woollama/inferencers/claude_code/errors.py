@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from woollama.domain.errors import ContextTooLong, RouterError, UpstreamBroke, UpstreamRefused
+from woollama.domain.errors import ContextTooLong, Gone, RouterError, UpstreamBroke, UpstreamRefused
 from woollama.domain.messages import Json
 
 STATUS_OF_WORD: Mapping[str, int] = {
@@ -29,6 +29,8 @@ def error_of(who: str, result: Mapping[str, Json], word: str | None) -> RouterEr
         status = STATUS_OF_WORD.get(word or "")
     if word == "authentication_failed" and status in (None, 401):
         return UpstreamRefused(f"{who} {_NOT_LOGGED_IN} ({said})", status=401, payload=dict(result), code=word)
+    if "no conversation found with session id" in said.lower():
+        return Gone(f"{who} does not know its session any more ({said})", code="session_lost")
     if "prompt is too long" in said.lower():
         return ContextTooLong(f"{who}: {said}")
     if status is None or status < 400:

@@ -2,14 +2,15 @@
 
 Every turn is answered by a process of its own, under the supervisor, without tools but those that the call offers. A
 process that waits for the results of tools is parked between two rounds; it ends with the task that its turn runs in,
-so nothing goes on for somebody who left.
+so nothing goes on for somebody who left. What is to be remembered is a session, which the next process resumes.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 
@@ -17,10 +18,18 @@ from woollama.domain.errors import UpstreamUnreachable
 from woollama.domain.events import Event, Rewrote, RoundBegan, Stopped
 from woollama.domain.ids import new_id
 from woollama.domain.ports import Spawner
-from woollama.domain.turns import Call
-from woollama.inferencers.claude_code.command import SERVER, arguments, environment, is_installed, program_of
+from woollama.domain.turns import Call, Target
+from woollama.inferencers.claude_code.command import (
+    NOT_KEPT,
+    SERVER,
+    arguments,
+    environment,
+    is_installed,
+    program_of,
+)
 from woollama.inferencers.claude_code.process import Process
 from woollama.inferencers.claude_code.prompt import Prompt, encode
+from woollama.inferencers.claude_code.session_files import SessionFiles
 from woollama.inferencers.claude_code.tool_server import ToolServer
 from woollama.inferencers.http.frames import FRAME_LIMIT_BYTES
 from woollama.inferencers.parked import Parked
@@ -35,10 +44,13 @@ LEFTOVER_S = 3600.0
 
 
 class ClaudeCodeInferencer:
-    """`environ` is the daemon's, which says where the program is; `kept` what of it the program gets to see.
+    """Implements `domain.sessions.Sessions`, too. Timeouts are in seconds. `aclose` when no more is asked.
 
-    It works in `directory`, which is made private. Timeouts are in seconds. `aclose` when no more is asked.
+    `environ` is the daemon's, which says where the program is; `kept` what of it the program gets to see. It works in
+    `directory`, which is made private, and each session in a directory of its own below.
     """
+
+    backend = "claude-resume"
 
     def __init__(
         self,
@@ -62,7 +74,10 @@ class ClaudeCodeInferencer:
         self._first_byte_timeout_s = first_byte_timeout_s
         self._idle_timeout_s = idle_timeout_s
         self._frame_limit_bytes = frame_limit_bytes
-        self._parked = Parked(Process.stop)
+        self._parked = Parked(self._end)
+        self._files = SessionFiles(directory / "sessions", {**kept, **self._env})
+        self._in_session: dict[str, Process] = {}
+        """The process that speaks in a session. The next one must not begin before it has ended."""
 
     def __repr__(self) -> str:
         return f"<ClaudeCodeInferencer {self.name!r} through {program_of(self._environ)}>"
@@ -91,6 +106,24 @@ class ClaudeCodeInferencer:
             else:
                 self._parked.end(process)
 
+    # --- conversations
+
+    async def open(self, target: Target, system: str) -> str:
+        """`system` is not kept: each process is given the words that its call brings."""
+        return self._files.make()
+
+    async def delete(self, session: str) -> None:
+        await self._quiet(session)
+        await asyncio.to_thread(self._files.remove, session)
+
+    async def _quiet(self, session: str) -> None:
+        if (last := self._in_session.get(session)) is not None:
+            await self._end(last)
+
+    async def _end(self, process: Process) -> None:
+        await process.stop()
+        self._in_session = {name: each for name, each in self._in_session.items() if each is not process}
+
     async def aclose(self) -> None:
         await self._parked.aclose()
 
@@ -110,6 +143,22 @@ class ClaudeCodeInferencer:
                 process.calls = []
 
     async def _started(self, call: Call, prompt: Prompt) -> Process:
+        if (session := call.session) is None:
+            return await self._spawned(call, prompt, self._directory, NOT_KEPT)
+        await self._quiet(session)
+        directory, flags = self._files.directory(session), self._files.flags(session)
+        process = await self._spawned(call, prompt, directory, flags, lambda: self._files.note_begun(session))
+        self._in_session[session] = process
+        return process
+
+    async def _spawned(
+        self,
+        call: Call,
+        prompt: Prompt,
+        directory: Path,
+        session: Sequence[str],
+        answered: Callable[[], None] | None = None,
+    ) -> Process:
         offered = call.tools if call.choice.mode != "none" else ()
         complaints: deque[str] = deque(maxlen=COMPLAINTS_KEPT)
         system_file = self._system_file(prompt.system)
@@ -120,9 +169,9 @@ class ClaudeCodeInferencer:
 
         try:
             child = await self._spawner.spawn(
-                [program_of(self._environ), *arguments(call, system_file, tools=bool(offered))],
+                [program_of(self._environ), *arguments(call, system_file, tools=bool(offered), session=session)],
                 env=environment(call, self._kept, self._env),
-                cwd=str(self._directory),
+                cwd=str(directory),
                 grace_s=GRACE_S,
                 pipes=True,
                 log_line=heard,
@@ -147,6 +196,7 @@ class ClaudeCodeInferencer:
             complaints,
             limit_bytes=self._frame_limit_bytes,
             forget=lambda: system_file.unlink(missing_ok=True),
+            answered=answered,
         )
         try:
             if offered:

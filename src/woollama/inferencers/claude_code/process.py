@@ -26,10 +26,14 @@ from woollama.inferencers.http.lines import Lines
 
 _CHUNK_BYTES = 1 << 16
 _LAST_WORDS_S = 2.0
+_WRITING_S = 10.0
 
 
 class Process:
-    """`forget` is called once it has said its first words: what it was started with is read by then."""
+    """`forget` is called once it has said its first words: what it was started with is read by then.
+
+    With `answered` it speaks in a session, which outlasts it: that is called as soon as its model begins to answer.
+    """
 
     def __init__(
         self,
@@ -40,6 +44,7 @@ class Process:
         *,
         limit_bytes: int,
         forget: Callable[[], None],
+        answered: Callable[[], None] | None = None,
     ) -> None:
         assert child.reader is not None
         self._child = child
@@ -48,6 +53,7 @@ class Process:
         self._complaints = complaints
         self._lines = Lines(_Chunks(child.reader), limit_bytes)
         self._forget = forget
+        self._answered = answered
         self.calls: list[str] = []
         """What it waits for, while it is parked."""
 
@@ -66,19 +72,32 @@ class Process:
             await self.say(line)
 
     async def round(self, first_s: float, idle_s: float) -> AsyncGenerator[Event]:
-        """The events of its next message, ending with `Stopped`. Raises `RouterError`."""
+        """The events of its next message, ending with `Stopped`. Raises `RouterError`.
+
+        In a session the round begins as soon as it has been told something, so that nobody tells it again.
+        """
         decoder = MessagesStreamDecoder(self._target)
-        began = False
+        began = spoke = False
         failed_with: str | None = None
         while True:
-            line = await self._next(idle_s if began else first_s)
+            line = await self._next(idle_s if spoke else first_s)
             match line.get("type"):
                 case "stream_event" if line.get("parent_tool_use_id") is None:
                     for event in decoder.feed(line["event"]):
-                        began = began or isinstance(event, RoundBegan)
+                        if isinstance(event, RoundBegan):
+                            spoke = True
+                            if self._answered is not None:
+                                self._answered()
+                            if began:
+                                continue
+                        if isinstance(event, Stopped) and event.reason != "tool_calls" and self._answered is not None:
+                            await self._written()
                         yield self._ours(event)
                         if isinstance(event, Stopped):
                             return
+                case "system" if line.get("subtype") == "init" and self._answered is not None:
+                    began = True
+                    yield RoundBegan(0, self._target, line.get("session_id"), line.get("model"))
                 case "control_request":
                     for answer in self._tools.answers(line):
                         await self.say(answer)
@@ -89,6 +108,15 @@ class Process:
                 case "result":
                     raise UpstreamBroke(f"{self._target} ended without an answer of its model: {line.get('result')}")
                 case _:
+                    pass
+
+    async def _written(self) -> None:
+        """Wait until it has written down what it said, and has ended; for a while."""
+        assert self._child.writer is not None
+        self._child.writer.close()
+        with suppress(TimeoutError, StopAsyncIteration, RouterError):
+            async with asyncio.timeout(_WRITING_S):
+                while not _goes_on(await anext(self._lines)):
                     pass
 
     async def stop(self) -> None:
@@ -125,6 +153,11 @@ class Process:
                 await self._child.silent.wait()
         why = f": {self._complaints[-1]}" if self._complaints else ""
         return UpstreamBroke(f"{self._target}: claude {self._child.ending} without an answer{why}")
+
+
+def _goes_on(raw: bytes) -> bool:
+    """Whether it has begun another message, though nobody will hear it."""
+    return b'"message_start"' in raw
 
 
 class _Chunks:
