@@ -1,7 +1,9 @@
 """What the public suite launches to hold our client side against its servers: `client.py URL`.
 
 It is a woollama without surfaces: one tool server, the suite's, over the code that every daemon has. Like a model that
-tries everything it lists and calls every tool; the suite says in its variables where it wants something else.
+tries everything it lists and calls every tool; the suite says in its variables where it wants something else. Where its
+server wants a login, its owner logs in as by `woollama login`: the suite's pages agree at once, so a request that goes
+where it is sent is browser enough.
 """
 
 from __future__ import annotations
@@ -11,7 +13,12 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+import httpx2
 
 from woollama.domain.messages import Answer, Ask
 from woollama.domain.peers import Host, PeerError
@@ -20,10 +27,14 @@ from woollama.domain.turns import INTERNAL
 from woollama.processes.children import Supervisor
 from woollama.processes.environment import private_environment
 from woollama.toolservers.fleet import Fleet
+from woollama.toolservers.logging_in import NotLoggedIn, OwnClient, log_in
+from woollama.toolservers.logins import LoginFile, Logins
 from woollama.toolservers.spec import ServerSpec
 
 NAME = "suite"
 STARTS_WITHIN_S = 20.0
+MOST_LOGINS = 3
+"""So often an owner does what `needs login` asks for, before they give up."""
 FOCAL, ECHO = "json_schema_2020_12_tool", "json_schema_echo"
 SAMPLES: Mapping[str, Any] = {"string": "text", "integer": 3, "number": 5, "boolean": True, "array": [], "object": {}}
 
@@ -85,13 +96,46 @@ async def _read_the_rest(fleet: Fleet) -> None:
             sys.stdout.write(f"{method}: {error}\n")
 
 
-async def drive(url: str, context: Mapping[str, Any]) -> int:
+async def _log_in(file: LoginFile, context: Mapping[str, Any]) -> bool:
+    """What `woollama login` does. Whether that went well."""
+    client = OwnClient(str(context.get("client_id") or ""), context.get("client_secret"))
+    browsers: list[asyncio.Task[None]] = []
+    try:
+        show = lambda url: browsers.append(asyncio.create_task(_browse(url)))  # noqa: E731
+        await log_in(file, client, show, STARTS_WITHIN_S)
+    except NotLoggedIn as error:
+        sys.stdout.write(f"not logged in: {error}\n")
+        return False
+    finally:
+        await asyncio.gather(*browsers)
+    return True
+
+
+async def _browse(url: str) -> None:
+    async with httpx2.AsyncClient(follow_redirects=True, trust_env=False) as browser:
+        sys.stdout.write(f"browser: {(await browser.get(url)).text}\n")
+
+
+async def _owner(fleet: Fleet, file: LoginFile, context: Mapping[str, Any]) -> None:
+    """Logs in as long as the server is waiting for that, but not without end."""
+    for _ in range(MOST_LOGINS):
+        if fleet.health()[0].health != "needs login" or not await _log_in(file, context):
+            return
+        with suppress(PeerError):  # whoever asks for something has the new login looked at
+            await fleet.peers.request(NAME, "tools/list", {}, HOST)
+
+
+async def drive(url: str, context: Mapping[str, Any], directory: Path) -> int:
     spec = ServerSpec(NAME, transport="http", url=url)
+    logins = Logins(directory)
+    file = logins.of(NAME, url)
     async with Supervisor() as supervisor:
-        fleet = Fleet([spec], spawner=supervisor, environment=private_environment(os.environ))
+        environment = private_environment(os.environ)
+        fleet = Fleet([spec], spawner=supervisor, environment=environment, logins=logins)
         fleet.start()
         try:
             await fleet.wait_warm(STARTS_WITHIN_S)
+            await _owner(fleet, file, context)
             for name, arguments in _calls(fleet, context):
                 if (function := fleet.resolve(f"{NAME}.{name}")) is not None:
                     outcome = await fleet.call(function, arguments, ToolContext(INTERNAL, asker=Agreeing()))
@@ -103,5 +147,11 @@ async def drive(url: str, context: Mapping[str, Any]) -> int:
             await fleet.close()
 
 
+def main() -> int:
+    context = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT") or "{}")
+    with TemporaryDirectory() as directory:
+        return asyncio.run(drive(sys.argv[-1], context, Path(directory) / "logins"))
+
+
 if __name__ == "__main__":
-    sys.exit(asyncio.run(drive(sys.argv[-1], json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT") or "{}"))))
+    sys.exit(main())

@@ -103,6 +103,8 @@ class Books:
     tokens: list[Token] = field(default_factory=list)
     asked: list[dict[str, str]] = field(default_factory=list)
     down: bool = False
+    methods: list[str] = field(default_factory=list)
+    """How a client proves who it is, where the server says so."""
 
     def accepts(self, bearer: str) -> bool:
         found = next((token for token in self.tokens if f"Bearer {token.access_token}" == bearer), None)
@@ -242,6 +244,7 @@ def application(books: Books, *, issuer_in_answers: bool = True) -> Any:
                         "registration_endpoint": f"{origin}/register",
                         "revocation_endpoint": f"{origin}/revoke",
                         "response_types_supported": ["code"],
+                        **({"token_endpoint_auth_methods_supported": books.methods} if books.methods else {}),
                         "code_challenge_methods_supported": ["S256"],
                         "authorization_response_iss_parameter_supported": issuer_in_answers,
                     }

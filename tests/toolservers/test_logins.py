@@ -101,11 +101,12 @@ async def browse(url: str) -> None:
 
 
 @asynccontextmanager
-async def place(directory: Path, books: Books | None = None, **more: Any) -> AsyncIterator[Place]:
-    books = books or Books()
+async def place(directory: Path, books: Books | None = None, let_in: int = 0, **more: Any) -> AsyncIterator[Place]:
+    """`let_in`: so many requests are let in without a login."""
+    books, without = books or Books(), iter(range(let_in))
 
     def door(headers: Mapping[str, str]) -> tuple[int, dict[str, str], str] | None:
-        if books.accepts(headers.get("authorization", "")):
+        if next(without, None) is not None or books.accepts(headers.get("authorization", "")):
             return None
         return 401, {"www-authenticate": "Bearer"}, ""
 
@@ -269,9 +270,12 @@ async def test_a_second_login_uses_the_registration_of_the_first(tmp_path: Path)
         assert len(at.books.clients) == 1
 
 
-async def test_a_client_that_is_known_there_is_not_registered(tmp_path: Path) -> None:
-    async with place(tmp_path) as at:
-        metadata = {"redirect_uris": ["*"], "token_endpoint_auth_method": "client_secret_post"}
+@pytest.mark.parametrize(
+    ("methods", "taken"), [(["none", "client_secret_post"], "client_secret_post"), ([], "client_secret_basic")]
+)
+async def test_a_client_that_is_known_there_is_not_registered(tmp_path: Path, methods: list[str], taken: str) -> None:
+    async with place(tmp_path, Books(methods=methods)) as at:
+        metadata = {"redirect_uris": ["*"], "token_endpoint_auth_method": taken}
         at.books.clients["ours"] = Client("ours", "s3cret-of-the-client", metadata)
         at.configure(oauth={"clientId": "ours", "clientSecret": "s3cret-of-the-client"})
         assert await at.log_in_by_program() == (0, "logged in at far\n")
@@ -279,7 +283,15 @@ async def test_a_client_that_is_known_there_is_not_registered(tmp_path: Path) ->
         expire(at)
         async with fleet(at) as servers:
             assert await said(servers, "far.echo", text="hi") == "hi"
-        assert at.books.of_grant("refresh_token")[0]["client_secret"] == "s3cret-of-the-client"
+        in_form = at.books.of_grant("refresh_token")[0].get("client_secret")
+        assert in_form == ("s3cret-of-the-client" if taken == "client_secret_post" else None)
+
+
+async def test_a_server_that_wants_a_login_only_for_its_tools_gets_one(tmp_path: Path) -> None:
+    """It lets everybody begin: what it answers to the first request says nothing yet."""
+    async with place(tmp_path, let_in=2) as at:
+        await at.log_in()
+        assert at.login().tokens["access_token"]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 from mcp import MCPError
 from mcp.client.auth import AuthorizationCodeResult, OAuthClientProvider, OAuthFlowError
+from mcp.client.streamable_http import MCP_SESSION_ID
 from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 from mcp_types.version import LATEST_HANDSHAKE_VERSION
 from pydantic import AnyUrl, ValidationError
@@ -25,6 +26,20 @@ from woollama.toolservers.logins import Login, LoginFile
 REQUEST_TIMEOUT_S = 20.0
 LONGEST_HEAD_BYTES = 16384
 CALLBACK = "/callback"
+QUESTIONS = (
+    {
+        "jsonrpc": "2.0",
+        "id": 0,
+        "method": "initialize",
+        "params": {
+            "protocolVersion": LATEST_HANDSHAKE_VERSION,
+            "capabilities": {},
+            "clientInfo": {"name": "woollama", "version": "login"},
+        },
+    },
+    {"jsonrpc": "2.0", "method": "notifications/initialized"},
+    {"jsonrpc": "2.0", "id": 1, "method": "tools/list"},
+)
 
 
 class NotLoggedIn(Exception):
@@ -56,7 +71,7 @@ async def log_in(file: LoginFile, client: OwnClient, show: Callable[[str], None]
                 token_endpoint_auth_method="none",
             ),
             storage,
-            redirect_handler=lambda url: answers.expect(url, show),
+            redirect_handler=lambda url: _leave(provider, client, answers, url, show),
             callback_handler=answers.answer,
         )
         try:
@@ -104,25 +119,19 @@ async def log_out(file: LoginFile) -> bool:
 
 
 async def _knock(url: str, provider: OAuthClientProvider) -> None:
-    """One request, to be refused and made again. Any answer but a refusal will do."""
-    hello = {
-        "jsonrpc": "2.0",
-        "id": 0,
-        "method": "initialize",
-        "params": {
-            "protocolVersion": LATEST_HANDSHAKE_VERSION,
-            "capabilities": {},
-            "clientInfo": {"name": "woollama", "version": "login"},
-        },
-    }
+    """Asks for its tools, to be refused and to ask again: many a server lets everybody in and wants the login there."""
     headers = {"accept": "application/json, text/event-stream", "mcp-protocol-version": LATEST_HANDSHAKE_VERSION}
-    async with (
-        httpx2.AsyncClient(auth=provider, timeout=REQUEST_TIMEOUT_S) as client,
-        client.stream("POST", url, json=hello, headers=headers) as response,
-    ):
+    async with httpx2.AsyncClient(auth=provider, headers=headers, timeout=REQUEST_TIMEOUT_S) as client:
+        for question in QUESTIONS:
+            async with client.stream("POST", url, json=question) as response:
+                session = response.headers.get(MCP_SESSION_ID)
+            if session is not None:
+                client.headers[MCP_SESSION_ID] = session
+            if provider.context.current_tokens is not None:
+                break  # whatever it says to the question: it may be of another era
         if response.status_code in (401, 403):
             raise NotLoggedIn(f"it refuses the new login: HTTP {response.status_code}")
-        if response.status_code >= 400:
+        if response.status_code >= 400 and provider.context.current_tokens is None:
             raise NotLoggedIn(f"it answers with HTTP {response.status_code} {response.reason_phrase}")
 
 
@@ -218,6 +227,19 @@ async def _listening(port: int, *, strict: bool) -> AsyncIterator[_Answers]:
             answers._given.exception()
 
 
+async def _leave(
+    provider: OAuthClientProvider, client: OwnClient, answers: _Answers, url: str, show: Callable[[str], None]
+) -> None:
+    """The person's turn, when it is known how the authorization server wants a secret of ours: unless it says so, as
+    a password (RFC 8414)."""
+    metadata, known = provider.context.oauth_metadata, provider.context.client_info
+    if client.client_secret and known is not None and metadata is not None:
+        methods = metadata.token_endpoint_auth_methods_supported or ["client_secret_basic"]
+        by_form = "client_secret_basic" not in methods and "client_secret_post" in methods
+        known.token_endpoint_auth_method = "client_secret_post" if by_form else "client_secret_basic"
+    await answers.expect(url, show)
+
+
 def _configured(client: OwnClient, address: str) -> OAuthClientInformationFull | None:
     if not client.client_id:
         return None
@@ -225,7 +247,7 @@ def _configured(client: OwnClient, address: str) -> OAuthClientInformationFull |
         client_id=client.client_id,
         client_secret=client.client_secret,
         redirect_uris=[AnyUrl(address)],
-        token_endpoint_auth_method="client_secret_post" if client.client_secret else "none",
+        token_endpoint_auth_method="client_secret_basic" if client.client_secret else "none",
     )
 
 
