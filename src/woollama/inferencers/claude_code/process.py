@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -120,7 +122,13 @@ class Process:
                     pass
 
     async def stop(self) -> None:
+        """One that waits for results takes the end of its stdin for failures, of which it would tell its model."""
         self._forget()
+        if self.calls and not self._child.closed.is_set():
+            with suppress(ProcessLookupError, TimeoutError):
+                os.kill(self._child.pid, signal.SIGTERM)
+                async with asyncio.timeout(_LAST_WORDS_S):
+                    await self._child.closed.wait()
         await self._child.stop()
 
     def _ours(self, event: Event) -> Event:
