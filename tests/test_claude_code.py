@@ -166,6 +166,26 @@ async def test_a_conversation_with_a_recipe_on_it_is_kept_by_the_store(tmp_path:
     assert all("--no-session-persistence" in start["flags"] for start in given.starts)
 
 
+async def test_a_call_of_a_session_waits_for_a_person_between_two_turns(tmp_path: Path) -> None:
+    tool = {"type": "mcp", "server_label": "tiny", "require_approval": "always", "allowed_tools": ["echo"]}
+    body = {"model": "claude-code/sonnet", "key": "k", "tools": [tool]}
+    async with standing_in(tmp_path) as (_, client, given):
+        asked = (await client.post("/v1/responses", json={**body, "input": "echo x1 and x2"})).json()
+        asks = [item["id"] for item in asked["output"] if item["type"] == "mcp_approval_request"]
+        said: list[Any] = [
+            {"type": "mcp_approval_response", "approval_request_id": ask, "approve": number == 0}
+            for number, ask in enumerate(asks)
+        ]
+        answered = (await client.post("/v1/responses", json={**body, "input": said})).json()
+    calls = [item for item in answered["output"] if item["type"] == "mcp_call"]
+    assert (calls[0]["output"], calls[1]["output"]) == ("x1", None)
+    began, resumed = given.starts
+    assert ("--session-id" in began["flags"], "--resume" in resumed["flags"]) == (True, True)
+    told = given.heard("user")[1]["message"]["content"][0]["text"]
+    assert "<tool_result>\nx1\n</tool_result>" in told
+    assert "echo x1 and x2" not in told
+
+
 # --- the real one
 
 

@@ -180,6 +180,7 @@ async def test_a_clients_own_tool_is_called_in_the_session(tmp_path: Path) -> No
             -1
         ] == "function_call"  # the recorded one calls whatever it is told
         told = texts(given_to(at.directory))
+        assert '<tool_call name="git__status">{"path": "x1"}</tool_call>' in told[1]
         assert "<tool_result>\nrain\n</tool_result>" in told[1]
         assert "status?" not in told[1]
 

@@ -19,6 +19,7 @@ from woollama.domain.sessions import Sessions
 from woollama.domain.state import Handle, Raw, ResponseStatus
 from woollama.domain.turns import Target
 
+_CALLS = frozenset({"function_call", "mcp_call", "mcp_approval_request"})
 _log = logging.getLogger("woollama.state")
 
 
@@ -46,6 +47,7 @@ class SessionClaim(Claim):
             return ()
         await self._take_turn()
         handle = self._handle()
+        open_calls: Sequence[Raw] = ()
         self._check(handle)
         if handle.status == "dead":
             raise Gone(f"{handle.id}: its session is lost", code="session_lost")
@@ -61,8 +63,16 @@ class SessionClaim(Claim):
             )
         else:
             self.session = session_in(handle)[1]
+            open_calls = await self._open_calls(handle) if self._sessions.forgets_calls else ()
         await self._tables.change_response(self._row.id, status="in_progress", handle=self._row.handle)
-        return ()
+        return open_calls
+
+    async def _open_calls(self, handle: Handle) -> Sequence[Raw]:
+        """The calls of the last response, if it ended with one that waits for its result or for a person."""
+        last = await self._tables.response_ending(handle.id, handle.length)
+        output = (last.body.get("output") if last is not None else None) or ()
+        calls = [item for item in output if item["type"] in _CALLS]
+        return calls if calls and output[-1] in calls else ()
 
     async def keep(
         self,

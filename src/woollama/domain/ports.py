@@ -131,6 +131,10 @@ class StateTables(Protocol):
 
     async def responses_in(self, handle_id: str) -> int: ...
 
+    async def response_ending(self, handle_id: str, ends_at: int) -> StoredResponse | None:
+        """The one in the handle that ends there."""
+        ...
+
     async def forget_lost(self, days: float) -> int:
         """Remove the responses in no conversation that are so old; how many."""
         ...

@@ -15,6 +15,8 @@ class Sessions(Protocol):
     """
 
     backend: str
+    forgets_calls: bool
+    """Whether a session does not remember calls that its turn ended with: they are told again, with their results."""
 
     async def open(self, target: Target, system: str) -> str:
         """Begin a session of `target`, with those words for it; the session's name."""

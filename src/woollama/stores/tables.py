@@ -142,6 +142,12 @@ class Tables:
         rows = await self._db.fetch("SELECT count(*) AS number FROM responses WHERE handle = ?", handle_id)
         return int(rows[0]["number"])
 
+    async def response_ending(self, handle_id: str, ends_at: int) -> StoredResponse | None:
+        rows = await self._db.fetch(
+            f"SELECT {_OF_RESPONSE} FROM responses WHERE handle = ? AND ends_at = ?", handle_id, ends_at
+        )
+        return _response(rows[0]) if rows else None
+
     async def forget_lost(self, days: float) -> int:
         return await self._db.execute(
             f"DELETE FROM responses WHERE handle IS NULL AND status NOT IN ({_UNFINISHED}) AND created_at < NOW() - ?",

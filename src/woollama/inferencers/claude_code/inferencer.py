@@ -51,6 +51,7 @@ class ClaudeCodeInferencer:
     """
 
     backend = "claude-resume"
+    forgets_calls = True
 
     def __init__(
         self,

@@ -38,6 +38,7 @@ class ManagedAgentsInferencer:
     """
 
     backend = "managed-agents"
+    forgets_calls = False
 
     def __init__(
         self,
