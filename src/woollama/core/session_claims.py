@@ -70,7 +70,7 @@ class SessionClaim(Claim):
     async def _open_calls(self, handle: Handle) -> Sequence[Raw]:
         """The calls of the last response, if it ended with one that waits for its result or for a person."""
         last = await self._tables.response_ending(handle.id, handle.length)
-        output = (last.body.get("output") if last is not None else None) or ()
+        output: Sequence[Raw] = (last.body.get("output") if last is not None else None) or ()
         calls = [item for item in output if item["type"] in _CALLS]
         return calls if calls and output[-1] in calls else ()
 
