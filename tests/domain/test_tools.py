@@ -136,3 +136,14 @@ def test_a_tool_is_read_through_what_its_server_said() -> None:
 def test_a_function_with_a_tool_is_run_by_us_and_any_other_by_the_client() -> None:
     assert Function("clock__now", tool=Tool("clock", "now", {})).runs == "server"
     assert Function("edit_file").runs == "client"
+
+
+def test_the_servers_examples_stand_beside_what_models_are_shown() -> None:
+    raw = {"properties": {"$zone": {"type": "string", "examples": ["UTC"]}, "n": {"type": "integer"}}}
+    tool = Tool("clock", "now", {"inputSchema": raw})
+    shown = {"type": "object", "properties": {"zone": {"type": "string"}, "n": {"type": "integer"}}}
+    function = Function("clock__now", parameters=shown, tool=tool, renamed={"zone": "$zone"})
+    assert function.exemplified["properties"]["zone"] == {"type": "string", "examples": ["UTC"]}
+    assert function.exemplified["properties"]["n"] == {"type": "integer"}
+    assert Function("own", parameters=shown).exemplified == shown
+    assert Function("none").exemplified == {}

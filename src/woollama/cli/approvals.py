@@ -79,18 +79,10 @@ def _answer(daemon: Daemon, args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(done))
     else:
+        from woollama.cli.asked import told
+
         print(told(ask_id, done["decision"], args.remember, done["remember"]))
     return 0
-
-
-def told(ask_id: str, decision: str, wished: str, kept: str) -> str:
-    """What came of an answer, and how long it counts."""
-    line = f"{ask_id}: {'approved' if decision == 'approve' else 'denied'}"
-    if kept != "once":
-        line += " for good" if kept == "always" else " for this conversation"
-    if kept != wished:
-        line += f" (once only: {'there is no conversation' if wished == 'conversation' else 'it cannot be remembered'})"
-    return line
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from woollama.cli.approvals import told
 from woollama.cli.daemon import Daemon, NotRunning, Refused
 from woollama.cli.screen import complain, shown
 
@@ -22,6 +21,16 @@ KEYS: Mapping[str, tuple[str, str]] = {
     "n": ("deny", "once"),
 }
 """What each key decides, and for how long. A form that a tool asks for takes only y and n."""
+
+
+def told(ask_id: str, decision: str, wished: str, kept: str) -> str:
+    """What came of an answer, and how long it counts."""
+    line = f"{ask_id}: {'approved' if decision == 'approve' else 'denied'}"
+    if kept != "once":
+        line += " for good" if kept == "always" else " for this conversation"
+    if kept != wished:
+        line += f" (once only: {'there is no conversation' if wished == 'conversation' else 'it cannot be remembered'})"
+    return line
 
 
 def question(ask: Mapping[str, Any], hint: str) -> str:

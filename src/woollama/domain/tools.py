@@ -105,6 +105,23 @@ class Function:
         return self.tool.input_schema if self.tool is not None else self.parameters
 
     @property
+    def exemplified(self) -> Mapping[str, Json]:
+        """`parameters` with the examples that the server gives for its arguments: a word that not every API takes."""
+        shown = self.parameters or {}
+        properties, own = shown.get("properties"), (self.schema or {}).get("properties")
+        if not isinstance(properties, dict) or not isinstance(own, dict):
+            return shown
+        given = {name: own.get(self.renamed.get(name, name)) for name in properties}
+        examples = {
+            name: each["examples"] for name, each in given.items() if isinstance(each, dict) and each.get("examples")
+        }
+        told = {
+            name: {**value, "examples": examples[name]} if name in examples else value
+            for name, value in properties.items()
+        }
+        return {**shown, "properties": told}
+
+    @property
     def runs(self) -> Literal["client", "server"]:
         return "client" if self.tool is None else "server"
 

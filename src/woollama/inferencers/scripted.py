@@ -104,7 +104,7 @@ def saying(text: str) -> Sequence[Event]:
 def calling(function: Function, asked: str) -> Sequence[Event]:
     """The events of one call, as in the worked call for `asked` or with arguments out of its words."""
     shown = next((each.arguments for each in function.examples if each.ask and each.ask == asked), None)
-    arguments = json.dumps(instance_of(function.parameters or {}, asked) if shown is None else shown)
+    arguments = json.dumps(instance_of(function.exemplified, asked) if shown is None else shown)
     opened = CallOpened(0, new_id("call_"), function.name)
     return (opened, ArgumentsDelta(0, arguments), CallClosed(0, arguments))
 

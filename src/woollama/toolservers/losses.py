@@ -18,15 +18,16 @@ class ConnectionLost(Exception):
 def why_not_started(error: Exception, start_timeout_s: float, last_words: str) -> str:
     """Why a start failed, in a sentence."""
     cause = leaf(error)
+    words = f": {last_words}" if last_words else ""
     match cause:
         case TimeoutError():
             return f"no answer within {start_timeout_s:g} s of its start"
         case ConnectionError():
-            return f"ended at its start: {cause}" + (f": {last_words}" if last_words else "")
+            return f"ended at its start: {cause}{words}"
         case OSError():
             return f"spawn failed: {cause.strerror}: {cause.filename}" if cause.filename else f"spawn failed: {cause}"
         case _:
-            return f"start failed: {cause}"
+            return f"start failed: {cause}{words}"
 
 
 def leaf(error: BaseException) -> BaseException:

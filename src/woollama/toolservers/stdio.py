@@ -45,7 +45,8 @@ class Outbox:
         writer = self._child.writer
         if writer is None or writer.is_closing() or self._child.closed.is_set():
             if isinstance(item.message, JSONRPCRequest):
-                raise MCPError(CONNECTION_CLOSED, f"its server {self._child.ending}", UNSENT)
+                ending = await _ending(self._child, "has closed its input")
+                raise MCPError(CONNECTION_CLOSED, f"its server {ending}", UNSENT)
             raise anyio.ClosedResourceError
         writer.write(item.message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n")
         try:

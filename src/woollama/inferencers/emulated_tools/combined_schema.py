@@ -46,7 +46,7 @@ def arguments_schema(function: Function) -> Mapping[str, Json]:
 
     JSON Schema would allow everything there, and a model that may write anything does.
     """
-    schema = function.parameters or {}
+    schema = function.exemplified
     return schema if any(schema.get(key) for key in _SHAPES) else NO_ARGUMENTS
 
 
