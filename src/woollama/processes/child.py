@@ -9,11 +9,10 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from io import FileIO
 from typing import Any
 
 from woollama.domain.ports import ProcessKind
-from woollama.processes.plumbing import Plumbing
+from woollama.processes.plumbing import PipeEnd, Plumbing
 
 log = logging.getLogger(__name__)
 
@@ -110,23 +109,24 @@ class Child:
     async def _connect(self, plumbing: Plumbing) -> tuple[asyncio.StreamReader, asyncio.StreamReader]:
         """Streams of the control socket and of stderr, and those of stdin and stdout where there are pipes."""
         loop = asyncio.get_running_loop()
-        events, self._control = await asyncio.open_unix_connection(sock=plumbing.control)
+        events, self._control = await plumbing.connect_control()
         self._transports.append(self._control.transport)
-        stdin, stdout, stderr = plumbing.files()
 
-        async def read(pipe: FileIO) -> tuple[asyncio.ReadTransport, asyncio.StreamReader]:
+        async def read(pipe: PipeEnd) -> tuple[asyncio.ReadTransport, asyncio.StreamReader]:
             reader = asyncio.StreamReader(limit=READER_LIMIT_BYTES)
-            transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+            transport, _ = await loop.connect_read_pipe(
+                lambda: asyncio.StreamReaderProtocol(reader), pipe.taken_by(loop)
+            )
             self._transports.append(transport)
             return transport, reader
 
-        _, errors = await read(stderr)
-        if stdout is not None:
-            self._stdout, self.reader = await read(stdout)
-        if stdin is not None:
+        _, errors = await read(plumbing.stderr)
+        if plumbing.stdout is not None:
+            self._stdout, self.reader = await read(plumbing.stdout)
+        if plumbing.stdin is not None:
             # The only public protocol that lets a StreamWriter drain; its reader sees nothing.
             protocol = asyncio.StreamReaderProtocol(asyncio.StreamReader())
-            self._stdin, _ = await loop.connect_write_pipe(lambda: protocol, stdin)
+            self._stdin, _ = await loop.connect_write_pipe(lambda: protocol, plumbing.stdin.taken_by(loop))
             self.writer = asyncio.StreamWriter(self._stdin, protocol, None, loop)
         return events, errors
 
