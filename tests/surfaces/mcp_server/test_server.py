@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -13,6 +14,7 @@ import mcp_types as types
 import pytest
 from mcp import Client, MCPError
 from mcp.client.subscriptions import ToolsListChanged
+from mcp.server.connection import Connection
 
 from tests.daemon import daemon
 from tests.surfaces.mcp_server.hosts import (
@@ -249,6 +251,31 @@ async def test_a_host_of_the_handshake_era_hears_that_the_tools_have_changed(run
         await _feed_is_open(running)
         await host.call_tool("sure__grow", {})
         await until_async(lambda: told_of(host, person, "sure__grown"))
+
+
+async def test_what_changes_while_a_slow_host_is_told_is_told_as_well(
+    running: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    telling = threading.Event()
+    at_once = Connection.send_tool_list_changed
+
+    async def slowly(connection: Connection, **more: Any) -> None:
+        telling.set()
+        await asyncio.sleep(1)
+        await at_once(connection, **more)
+
+    monkeypatch.setattr(Connection, "send_tool_list_changed", slowly)
+    async with (
+        asyncio.timeout(PATIENCE_S),
+        over_http(running, "legacy"),
+        over_http(running, "auto", Host(ACCEPT)) as host,
+        host.listen(tools_list_changed=True) as changes,
+    ):
+        await host.call_tool("all__grow", {})
+        await anext(changes)
+        assert await asyncio.to_thread(telling.wait, PATIENCE_S)
+        await host.call_tool("all__grow", {})
+        await anext(changes)
 
 
 async def _feed_is_open(running: InProcess) -> None:

@@ -101,6 +101,7 @@ class McpServer:
         self._refs = compression.Refs()
         self._news = News(self._announceable(self._shelves))
         self._news_of_woollamas = News(self._announceable(self._for_woollamas))
+        self._untold = False
         self._announcing: asyncio.Task[None] | None = None
         self._in_flight = 0
         self.idle = asyncio.Event()
@@ -292,19 +293,23 @@ class McpServer:
         self._may_have_changed()
 
     def _may_have_changed(self) -> None:
+        self._untold = True
         if self._announcing is None or self._announcing.done():
             self._announcing = asyncio.create_task(self._announce(), name="announcing what has changed")
 
     async def _announce(self) -> None:
-        await asyncio.sleep(ANNOUNCE_AFTER_S)
-        woollamas = {host for host in self._carrier.hosts if names_woollama(host.client_params)}
-        for news, bus, shelves, hosts in (
-            (self._news, self._relayed.bus, self._shelves, self._carrier.hosts - woollamas),
-            (self._news_of_woollamas, self._relayed.bus_of_woollamas, self._for_woollamas, woollamas),
-        ):
-            for what in news.taken(self._announceable(shelves)):
-                await bus.publish(what)
-                await asyncio.gather(*(self._tell(host, what) for host in hosts))
+        """Until there is nothing left: more may change while a slow host is told."""
+        while self._untold:
+            await asyncio.sleep(ANNOUNCE_AFTER_S)
+            self._untold = False
+            woollamas = {host for host in self._carrier.hosts if names_woollama(host.client_params)}
+            for news, bus, shelves, hosts in (
+                (self._news, self._relayed.bus, self._shelves, self._carrier.hosts - woollamas),
+                (self._news_of_woollamas, self._relayed.bus_of_woollamas, self._for_woollamas, woollamas),
+            ):
+                for what in news.taken(self._announceable(shelves)):
+                    await bus.publish(what)
+                    await asyncio.gather(*(self._tell(host, what) for host in hosts))
 
     def _announceable(self, shelves: Shelves) -> dict[ListChanged, object]:
         """What hosts find, by what they are told when it is another."""
