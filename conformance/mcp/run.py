@@ -83,8 +83,9 @@ class Score:
     @property
     def only_late(self) -> bool:
         """Whether nothing is wrong but that some answers did not come in the suite's time, as on a busy machine."""
-        unmet = [line for line in self.failures.splitlines() if line.startswith(UNMET)]
-        return bool(unmet) and all(line.partition(": ")[2].startswith(NOTHING_CAME) for line in unmet)
+        lines = [line for line in self.failures.splitlines() if line.startswith(UNMET)]
+        late = [line for line in lines if line.partition(": ")[2].startswith(NOTHING_CAME)]
+        return bool(late) and all(line in late for line in lines if line.startswith(UNMET[0]))
 
 
 def node() -> str | None:
