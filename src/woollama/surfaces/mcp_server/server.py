@@ -59,13 +59,8 @@ STDIO = Caller("stdio", "stdio")
 ANNOUNCE_AFTER_S = 0.05
 """Servers come up together: what they change is told once."""
 SLOWEST_HOST_S = 5.0
-CACHED: Sequence[CacheableMethod] = (
-    "tools/list",
-    "prompts/list",
-    "resources/list",
-    "resources/templates/list",
-    "resources/read",
-)
+_LISTS: Sequence[CacheableMethod] = ("tools/list", "prompts/list", "resources/list", "resources/templates/list")
+CACHED: Sequence[CacheableMethod] = (*_LISTS, "resources/read")
 _NOT_IN_NAMES = re.compile(r"[^\w.+-]+")
 _UNCACHED = {"ttlMs": 0, "cacheScope": "private"}
 
