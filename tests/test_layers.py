@@ -12,7 +12,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "woollama"
 
-LEAF: frozenset[str] = frozenset({"platform"})
+LEAF: frozenset[str] = frozenset({"platform", "sqlite_file"})
 DOMAIN = LEAF | {"domain"}
 ALL = frozenset(
     {*DOMAIN, "core", "surfaces", "routes", "inferencers", "toolservers", "stores", "compression", "processes"}
@@ -21,6 +21,7 @@ ALL = frozenset(
 COMPOSITION = frozenset({"compressing", "inferencing", "generation", "found_models", "reloading", "state"})
 MAY_IMPORT: dict[str, frozenset[str]] = {
     "platform": frozenset(),
+    "sqlite_file": frozenset(),
     "domain": LEAF,
     "core": DOMAIN,
     "surfaces": DOMAIN | {"core"},

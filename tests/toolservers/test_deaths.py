@@ -116,6 +116,15 @@ async def test_a_missing_command_is_down_with_its_reason_and_its_neighbours_are_
         )
 
 
+async def test_the_same_reason_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    async with fleet_of(ServerSpec("ghost", command="no-such-command")) as fleet:
+        async with asyncio.timeout(PATIENCE_S):
+            while health(fleet, "ghost").attempts < 3:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+    told = [record for record in caplog.records if record.message.startswith("ghost: ")]
+    assert [record.levelname for record in told if record.levelno >= logging.WARNING] == ["WARNING"]
+
+
 @pytest.mark.parametrize(
     ("source", "reason"),
     [

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from woollama.sqlite_file import open_private
 
 if TYPE_CHECKING:
     import sqlite3
@@ -47,14 +48,8 @@ class Database:
 
 
 def _opened(path: Path | None, schema: str) -> sqlite3.Connection:
-    import sqlite3
-
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        path.chmod(0o600)
-    connection = sqlite3.connect(path or ":memory:", check_same_thread=False, timeout=5.0)
-    connection.execute("pragma journal_mode = wal")
-    connection.execute("pragma synchronous = normal")
+    connection = open_private(path, check_same_thread=False)
     connection.executescript(schema)
     return connection

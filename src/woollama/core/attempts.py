@@ -19,7 +19,7 @@ from woollama.core.lease import Gate, Health, LeasePolicy
 from woollama.core.swap_group import SwapGroup
 from woollama.domain.errors import (
     Backpressure,
-    NoKey,
+    NotSetUp,
     RouterError,
     UpstreamBroke,
     UpstreamRefused,
@@ -50,7 +50,7 @@ def retryable(error: RouterError) -> bool:
     """Whether another try may do better. A `retry-after` longer than we are ready to sleep is the client's to obey."""
     if isinstance(error, UpstreamRefused):
         return error.status_hint in RETRYABLE_STATUS
-    return isinstance(error, UpstreamUnreachable | UpstreamTimeout | UpstreamBroke | Backpressure | NoKey)
+    return isinstance(error, UpstreamUnreachable | UpstreamTimeout | UpstreamBroke | Backpressure | NotSetUp)
 
 
 class Attempts:
@@ -131,7 +131,7 @@ class Attempts:
                     pause_s = _pause_s(error, retry)
                     if entered or not retryable(error) or trial.last:
                         raise
-                    if isinstance(error, Backpressure | NoKey) or pause_s > LONGEST_PAUSE_S:
+                    if isinstance(error, Backpressure | NotSetUp) or pause_s > LONGEST_PAUSE_S:
                         if last_target:
                             raise
                         break  # the next candidate is a better use of the caller's time

@@ -64,8 +64,15 @@ class NotAuthorized(RouterError):
     at_fault: Fault = "client"
 
 
-class NoKey(RouterError):
-    """An inferencer that is asked with a key of ours, and there is none: another candidate may do."""
+class NotSetUp(RouterError):
+    """An inferencer lacks something here, as `code` says: another candidate may do, and this one will not."""
+
+    kind = "not_set_up"
+    status_hint = 502
+
+
+class NoKey(NotSetUp):
+    """It is asked with a key of ours, and there is none."""
 
     kind = "no_key"
     status_hint = 401

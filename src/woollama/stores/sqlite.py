@@ -7,9 +7,7 @@ rollback comes after whatever the thread still does for it.
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -19,12 +17,11 @@ from typing import Any, TypeVar
 
 from woollama.domain.errors import StoreUnreachable
 from woollama.platform import Unsafe, private_dir
+from woollama.sqlite_file import open_private
 from woollama.stores.database import Row
 from woollama.stores.schema import migrations_after, too_new
 
 T = TypeVar("T")
-BUSY_S = 5.0
-"""How long another process may hold the file; its transactions are short."""
 _NOW = "((julianday('now') - 2440587.5) * 86400.0)"
 
 
@@ -98,12 +95,9 @@ class Sqlite:
 
     def _open(self) -> sqlite3.Connection:
         private_dir(self._path.parent)
-        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))  # the files beside it get the same mode
-        connection = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None)
+        connection = open_private(self._path, isolation_level=None)
         try:
             connection.row_factory = sqlite3.Row
-            _write_ahead(connection)
-            connection.execute("PRAGMA synchronous=NORMAL")
             _migrate(connection, str(self._path))
         except BaseException:
             connection.close()
@@ -114,19 +108,6 @@ class Sqlite:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-
-
-def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Turn the write-ahead log on. Two that do so with a new file at once do not wait for each other in SQLite."""
-    give_up_at = time.monotonic() + BUSY_S
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_at:
-                raise
-            time.sleep(0.01)
 
 
 def _migrate(connection: sqlite3.Connection, name: str) -> None:

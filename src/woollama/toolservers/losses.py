@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from woollama.toolservers.spec import ServerSpec
+
 UNSENT = "woollama: not sent"
 BROKEN = "woollama: broken off"
 """Marks in the `data` of a JSON-RPC error that our transports make themselves."""
@@ -15,13 +17,15 @@ class ConnectionLost(Exception):
         self.unsent = unsent
 
 
-def why_not_started(error: Exception, start_timeout_s: float, last_words: str) -> str:
+def why_not_started(error: Exception, spec: ServerSpec, last_words: str) -> str:
     """Why a start failed, in a sentence."""
     cause = leaf(error)
     words = f": {last_words}" if last_words else ""
     match cause:
         case TimeoutError():
-            return f"no answer within {start_timeout_s:g} s of its start"
+            return f"no answer within {spec.start_timeout_s:g} s of its start"
+        case ConnectionError() if spec.url:
+            return str(cause)
         case ConnectionError():
             return f"ended at its start: {cause}{words}"
         case OSError():

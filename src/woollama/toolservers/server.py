@@ -275,7 +275,7 @@ class Server:
                     why = await self._live()
                     was_ready = True
                 except Exception as error:
-                    why = why_not_started(error, self.spec.start_timeout_s, self._last_words)
+                    why = why_not_started(error, self.spec, self._last_words)
                 if not self._closing:
                     await self._fell(why, was_ready, time.monotonic() - began)
 
@@ -283,7 +283,8 @@ class Server:
         """The pause after a life: none after a long one, ever longer ones when lives are short or do not begin."""
         if (login := self._means.login_of(self.spec)) is not None and login.needed:
             why = login.needed
-        log.warning("%s: %s", self.spec.name, why)
+        known = why == self.last_error and not was_ready  # people read the log, and it may be down for days
+        log.log(logging.DEBUG if known else logging.WARNING, "%s: %s", self.spec.name, why)
         self.last_error = why
         if login is not None and login.needed:
             self._become("needs login", why)

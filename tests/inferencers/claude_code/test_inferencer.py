@@ -11,11 +11,11 @@ import pytest
 
 from tests.inferencers.claude_code.stand_in import claude
 from woollama.domain.errors import (
+    NotSetUp,
     UnsupportedField,
     UpstreamBroke,
     UpstreamRefused,
     UpstreamTimeout,
-    UpstreamUnreachable,
 )
 from woollama.domain.events import (
     ArgumentsDelta,
@@ -262,7 +262,7 @@ async def test_without_the_program_there_are_no_models_and_a_word_on_where_it_co
     nowhere = {"WOOLLAMA_CLAUDE_BIN": str(tmp_path / "nowhere")}
     async with claude(tmp_path, "answer", environ=nowhere) as (inferencer, _, _):
         assert await inferencer.list_models() == ()
-        with pytest.raises(UpstreamUnreachable, match=r"npm install -g @anthropic-ai/claude-code") as caught:
+        with pytest.raises(NotSetUp, match=r"npm install -g @anthropic-ai/claude-code") as caught:
             await events_of(inferencer, CALL)
     assert caught.value.code == "not_installed"
     assert list((tmp_path / "work").iterdir()) == []

