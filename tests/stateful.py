@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from openai import AsyncOpenAI
+import pytest
+from openai import APIStatusError, AsyncOpenAI
 
 from tests.daemon import daemon
 from tests.upstream import ScriptedUpstream
@@ -27,6 +28,21 @@ class Table:
     upstream: ScriptedUpstream
     directory: Path
 
+    async def ask(self, text: Any, model: str, *, key: str | None = None, **more: Any) -> Any:
+        """A response. `key` is woollama's own field, which the SDK does not know."""
+        extra = {} if key is None else {"key": key}
+        return await self.client.responses.create(model=model, input=text, extra_body=extra, **more)
+
+    async def shows_nothing_of(self, response: Any, backend: str) -> None:
+        """Items of a conversation and inputs of a response whose backend cannot show them: refused by its name."""
+        for refused in (
+            self.client.conversations.items.list(response.conversation.id),
+            self.client.responses.input_items.list(response.id),
+        ):
+            with pytest.raises(APIStatusError, match=f"kept by {backend}") as caught:
+                await refused
+            assert caught.value.status_code == 501
+
     def asked(self, number: int = -1) -> list[tuple[str, Any]]:
         """What a request to the upstream said: role and content of each message, and the names of called functions."""
         messages = self.upstream.requests[number].json["messages"]
@@ -41,6 +57,15 @@ class Table:
             response = await self.client.responses.retrieve(response_id)
             if response.status not in ("queued", "in_progress"):
                 return response
+
+
+async def with_tools(at: Table, *tools: Any, **asked: Any) -> Any:
+    """A response for which the model has these tools."""
+    return await at.client.responses.create(**{"model": MODEL, "input": "do it", "tools": list(tools), **asked})
+
+
+def kinds(response: Any) -> list[str]:
+    return [item.type for item in response.output]
 
 
 def write_config(directory: Path, base_url: str, mcp: Mapping[str, Any], recipes: str = "", daemon: str = "") -> None:

@@ -24,6 +24,7 @@ from woollama.domain.errors import RouterError, StoreUnreachable, UpstreamRefuse
 from woollama.domain.messages import Message, Text
 from woollama.domain.turns import Call, Target
 from woollama.inferencers.anthropic.inferencer import AnthropicInferencer
+from woollama.inferencers.anthropic.sdk import Sdk
 from woollama.stores.http import HttpStore
 from woollama.toolservers.spec import ServerSpec
 
@@ -101,7 +102,7 @@ def test_every_exception_that_httpx2_can_raise_is_in_the_table() -> None:
 async def test_through_the_sdk_each_is_an_error_of_the_upstream(network: respx.MockRouter, fault: str) -> None:
     happens, kind, word = FAULTS[fault]
     network.route(host="api.maker.test").mock(**_mocked(happens))
-    claude = AnthropicInferencer("maker", base_url=UPSTREAM, key=lambda: "sk-ant-1")
+    claude = AnthropicInferencer(Sdk("maker", base_url=UPSTREAM, key=lambda: "sk-ant-1"))
     with pytest.raises(kind) as caught:
         await claude.answer(CALL).__aenter__()
     await claude.aclose()

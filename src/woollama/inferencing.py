@@ -35,6 +35,7 @@ from woollama.platform import data_dir, secret_of, state_dir
 from woollama.processes.environment import claude_environment, model_environment
 
 if TYPE_CHECKING:
+    from woollama.inferencers.anthropic.sdk import Sdk
     from woollama.inferencers.local.inferencer import LocalInferencer
 
 _SECRET_NAME = re.compile("key|token|secret|pass|auth|credential", re.IGNORECASE)
@@ -190,31 +191,42 @@ class Inferencing:
     def _anthropic(self, entry: Entry, base_url: str) -> Inferencer:
         from woollama.inferencers.anthropic.inferencer import AnthropicInferencer
 
-        inferencer = AnthropicInferencer(entry.name, base_url=base_url, **self._with_sdk(entry))
+        inferencer = AnthropicInferencer(
+            self._sdk(entry, base_url),
+            extra_body=entry.extra_body,
+            first_byte_timeout_s=entry.first_byte_timeout_s,
+            idle_timeout_s=entry.idle_timeout_s,
+        )
         self._closing.append(inferencer.aclose)
         return inferencer
 
     def _managed_agents(self, entry: Entry) -> Inferencer:
         from woollama.inferencers.managed_agents.inferencer import ManagedAgentsInferencer
 
-        inferencer = ManagedAgentsInferencer(entry.name, base_url=entry.base_url, **self._with_sdk(entry))
+        inferencer = ManagedAgentsInferencer(
+            self._sdk(entry, entry.base_url),
+            extra_body=entry.extra_body,
+            first_byte_timeout_s=entry.first_byte_timeout_s,
+            idle_timeout_s=entry.idle_timeout_s,
+        )
         self._closing.append(inferencer.aclose)
         if entry.auth == "key":  # a session that only its client's key opens cannot be looked after
             self.sessions[entry.name] = inferencer
         return inferencer
 
-    def _with_sdk(self, entry: Entry) -> Mapping[str, Any]:
-        """What those that use Anthropic's SDK have in common."""
-        return {
-            "key": self._key_of(entry),
-            "auth": entry.auth,
-            "headers": entry.headers,
-            "extra_body": entry.extra_body,
-            "connect_timeout_s": entry.connect_timeout_s,
-            "first_byte_timeout_s": entry.first_byte_timeout_s,
-            "idle_timeout_s": entry.idle_timeout_s,
-            "frame_limit_bytes": self._frame_limit_bytes,
-        }
+    def _sdk(self, entry: Entry, base_url: str) -> Sdk:
+        from woollama.inferencers.anthropic.sdk import Sdk
+
+        return Sdk(
+            entry.name,
+            key=self._key_of(entry),
+            auth=entry.auth,
+            base_url=base_url,
+            headers=entry.headers,
+            connect_timeout_s=entry.connect_timeout_s,
+            silence_s=max(entry.first_byte_timeout_s, entry.idle_timeout_s),
+            frame_limit_bytes=self._frame_limit_bytes,
+        )
 
     def _claude_code(self, entry: Entry) -> Inferencer:
         inferencer = ClaudeCodeInferencer(

@@ -113,7 +113,7 @@ async def log_out(file: LoginFile) -> bool:
         try:
             async with httpx2.AsyncClient(timeout=REQUEST_TIMEOUT_S) as client:
                 await client.post(str(endpoint), data=data)
-        except httpx2.HTTPError:
+        except (httpx2.HTTPError, httpx2.InvalidURL):
             pass  # it is forgotten here, and ends there by itself
     return True
 

@@ -25,8 +25,10 @@ from woollama.domain.events import Event, Rewrote, RoundBegan, Stopped, TextDelt
 from woollama.domain.messages import Audio, Message, Text
 from woollama.domain.turns import Call, Params, Target
 from woollama.inferencers.anthropic.inferencer import AnthropicInferencer
+from woollama.inferencers.anthropic.sdk import Sdk
 
 CALL = Call(Target("maker", "claude-sonnet"), (Message("user", (Text("Hi"),)),), system="Be brief.")
+TIMEOUTS = ("first_byte_timeout_s", "idle_timeout_s")
 RECORDED = Recording("anthropic", "thinking_and_two_tools")
 
 
@@ -51,8 +53,10 @@ async def server() -> AsyncIterator[ScriptedUpstream]:
 
 
 def inferencer_at(base_url: str, **options: Any) -> AnthropicInferencer:
-    options.setdefault("key", lambda: "sk-ant-1")
-    return AnthropicInferencer("maker", base_url=base_url, **options)
+    own = {name: options.pop(name) for name in ("extra_body", "max_tokens", *TIMEOUTS) if name in options}
+    silence_s = max(own.get(name, 120.0) for name in TIMEOUTS)
+    sdk = Sdk("maker", base_url=base_url, silence_s=silence_s, **{"key": lambda: "sk-ant-1", **options})
+    return AnthropicInferencer(sdk, **own)
 
 
 @pytest.fixture
@@ -120,7 +124,7 @@ async def test_without_a_key_none_is_sent_whatever_the_environment_holds(
 
 
 async def test_anthropics_own_address_is_not_asked_without_a_key() -> None:
-    inferencer = AnthropicInferencer("claude", key=lambda: None)
+    inferencer = AnthropicInferencer(Sdk("claude", key=lambda: None))
     with pytest.raises(UpstreamRefused, match="no key") as caught:
         await answered(inferencer)
     assert caught.value.status_hint == 401
@@ -338,8 +342,9 @@ async def test_a_list_of_models_that_is_none_is_an_error_of_ours(
 
 def test_the_sdk_is_not_loaded_before_the_first_call() -> None:
     program = (
-        "import sys; from woollama.inferencers.anthropic.inferencer import AnthropicInferencer as A; "
-        "A('claude', key=lambda: 'k'); print(sorted({'anthropic', 'httpx2'} & set(sys.modules)))"
+        "import sys; from woollama.inferencers.anthropic.inferencer import AnthropicInferencer;"
+        "from woollama.inferencers.anthropic.sdk import Sdk; "
+        "AnthropicInferencer(Sdk('claude', key=lambda: 'k')); print(sorted({'anthropic', 'httpx2'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -35,6 +35,7 @@ from woollama.domain.events import (
 from woollama.domain.messages import Image, Message, Text, ToolCall, ToolResult
 from woollama.domain.tools import Function, Returned
 from woollama.domain.turns import Call, Params, ResponseFormat, Target
+from woollama.inferencers.anthropic.sdk import Sdk
 from woollama.inferencers.managed_agents import ManagedAgentsInferencer
 
 HELPER = Target("claude-agent", "helper")
@@ -54,7 +55,7 @@ async def service() -> AsyncIterator[Service]:
 
 @pytest.fixture
 async def agents(service: Service) -> AsyncIterator[ManagedAgentsInferencer]:
-    inferencer = ManagedAgentsInferencer("claude-agent", key=lambda: KEY, base_url=service.url)
+    inferencer = ManagedAgentsInferencer(Sdk("claude-agent", key=lambda: KEY, base_url=service.url))
     yield inferencer
     await inferencer.aclose()
     assert service.sessions == {}  # nothing is left behind
@@ -193,14 +194,14 @@ async def test_a_refusal_keeps_its_status(service: Service, agents: ManagedAgent
 
 
 async def test_a_wrong_key_is_refused(service: Service) -> None:
-    inferencer = ManagedAgentsInferencer("claude-agent", key=lambda: "wrong", base_url=service.url)
+    inferencer = ManagedAgentsInferencer(Sdk("claude-agent", key=lambda: "wrong", base_url=service.url))
     with pytest.raises(UpstreamRefused, match="invalid x-api-key"):
         await events_of(inferencer, asked("Hello"))
     await inferencer.aclose()
 
 
 async def test_nobody_listens_where_it_should_be() -> None:
-    inferencer = ManagedAgentsInferencer("claude-agent", key=lambda: KEY, base_url="http://127.0.0.1:9")
+    inferencer = ManagedAgentsInferencer(Sdk("claude-agent", key=lambda: KEY, base_url="http://127.0.0.1:9"))
     with pytest.raises(UpstreamUnreachable):
         await events_of(inferencer, asked("Hello"))
     await inferencer.aclose()
@@ -228,7 +229,7 @@ async def test_the_session_of_a_client_that_leaves_is_interrupted_and_deleted(
 
 async def test_a_long_silence_is_no_failure_while_the_agent_is_at_work(service: Service) -> None:
     inferencer = ManagedAgentsInferencer(
-        "claude-agent", key=lambda: KEY, base_url=service.url, idle_timeout_s=0.05, first_byte_timeout_s=5
+        Sdk("claude-agent", key=lambda: KEY, base_url=service.url), idle_timeout_s=0.05, first_byte_timeout_s=5
     )
     reading = asyncio.create_task(events_of(inferencer, asked("@hang")))
     await service.until(lambda: sum(each == "GET /v1/sessions/sesn_1" for each in service.requests) > 2)
@@ -265,11 +266,11 @@ async def test_those_that_a_name_is_enough_for_are_listed(agents: ManagedAgentsI
 
 async def test_of_several_environments_one_must_be_named(service: Service) -> None:
     service.environments.append(environment("other", "env_2"))
-    one = ManagedAgentsInferencer("claude-agent", key=lambda: KEY, base_url=service.url)
+    one = ManagedAgentsInferencer(Sdk("claude-agent", key=lambda: KEY, base_url=service.url))
     with pytest.raises(UpstreamRefused, match=r'extra_body = \{ environment_id = "env_1" \}'):
         await events_of(one, asked("Hello"))
     more = {"environment_id": "env_2", "metadata": {"team": "owls"}}
-    other = ManagedAgentsInferencer("claude-agent", key=lambda: KEY, base_url=service.url, extra_body=more)
+    other = ManagedAgentsInferencer(Sdk("claude-agent", key=lambda: KEY, base_url=service.url), extra_body=more)
     assert words(await events_of(other, asked("Hello"))) == "You said: Hello"
     assert service.created[-1]["environment_id"] == "env_2"
     assert service.created[-1]["metadata"] == {"team": "owls"}
@@ -299,7 +300,8 @@ async def test_what_it_cannot_take_is_refused_by_name(agents: ManagedAgentsInfer
 
 def test_the_sdk_is_not_loaded_before_the_first_call() -> None:
     code = (
-        "import sys; from woollama.inferencers.managed_agents import ManagedAgentsInferencer;"
-        "ManagedAgentsInferencer('x', key=lambda: None); sys.exit('anthropic' in sys.modules)"
+        "import sys; from woollama.inferencers.anthropic.sdk import Sdk;"
+        "from woollama.inferencers.managed_agents import ManagedAgentsInferencer;"
+        "ManagedAgentsInferencer(Sdk('x', key=lambda: None)); sys.exit('anthropic' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

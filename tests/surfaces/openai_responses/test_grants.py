@@ -12,7 +12,7 @@ import pytest
 from tests.chat_wire import USAGE
 from tests.convstores import EXAMPLES
 from tests.dialects.responses_wire import check_stream
-from tests.stateful import MODEL, Table, table
+from tests.stateful import MODEL, kinds, table, with_tools
 from tests.upstream import chat, chat_stream, chat_tool_call
 
 
@@ -32,18 +32,10 @@ def grant(label: str, approval: Any = "never", **more: Any) -> Any:
     return {"type": "mcp", "server_label": label, "require_approval": approval, **more}
 
 
-async def ask(at: Table, *tools: Any, **asked: Any) -> Any:
-    return await at.client.responses.create(model=MODEL, **{"input": "do it", "tools": list(tools), **asked})
-
-
-def kinds(response: Any) -> list[str]:
-    return [item.type for item in response.output]
-
-
 async def test_a_read_only_tool_is_listed_called_and_answered_with(tmp_path: Path) -> None:
     async with table(tmp_path, mcpServers=servers(tmp_path)) as at:
         at.upstream.answers(chat_tool_call("textops__uppercase", {"text": "abc"}), chat("ABC it is"))
-        answered = await ask(at, grant("textops"))
+        answered = await with_tools(at, grant("textops"))
         assert kinds(answered) == ["mcp_list_tools", "mcp_call", "message"]
         listed, call, _ = answered.output
         assert {tool.name for tool in listed.tools} >= {"uppercase", "word_count"}
@@ -103,7 +95,7 @@ async def test_going_on_after_tools_of_ours_finds_every_call_with_its_result(tmp
 async def test_only_what_was_allowed_is_there(tmp_path: Path) -> None:
     async with table(tmp_path, mcpServers=servers(tmp_path)) as at:
         at.upstream.answers(chat_tool_call("textops__reverse_text", {"text": "abc"}), chat("no"))
-        answered = await ask(at, grant("textops", allowed_tools=["uppercase"]))
+        answered = await with_tools(at, grant("textops", allowed_tools=["uppercase"]))
         assert [tool.name for tool in answered.output[0].tools] == ["uppercase"]
         assert answered.output[1].status == "failed"
         assert [each["function"]["name"] for each in at.upstream.requests[0].json["tools"]] == ["textops__uppercase"]
@@ -114,7 +106,7 @@ async def test_what_the_owner_denies_is_neither_listed_nor_offered_nor_called(tm
     tools = servers(tmp_path, deny=["delete_thread"], trusted=True)
     async with table(tmp_path, mcpServers=tools, daemon_toml=rules) as at:
         at.upstream.answers(chat_tool_call("notes__delete_thread", {"thread_id": "x"}), chat("no"))
-        answered = await ask(at, grant("notes"))
+        answered = await with_tools(at, grant("notes"))
         assert sorted(tool.name for tool in answered.output[0].tools) == ["create_thread", "get_thread"]
         offered = [each["function"]["name"] for each in at.upstream.requests[0].json["tools"]]
         assert sorted(offered) == ["notes__create_thread", "notes__get_thread"]
@@ -126,7 +118,7 @@ async def test_a_call_waits_for_a_yes_over_a_restart(tmp_path: Path, approve: bo
     wanted = grant("textops", "always")
     async with table(tmp_path, mcpServers=servers(tmp_path)) as at:
         at.upstream.answers(chat_tool_call("textops__uppercase", {"text": "abc"}))
-        paused = await ask(at, wanted)
+        paused = await with_tools(at, wanted)
         assert kinds(paused)[-1] == "mcp_approval_request"
         assert paused.status == "completed"
         request = paused.output[-1]
@@ -136,7 +128,7 @@ async def test_a_call_waits_for_a_yes_over_a_restart(tmp_path: Path, approve: bo
     async with table(tmp_path, mcpServers=servers(tmp_path)) as at:
         at.upstream.answers(chat("and so"), chat("later"))
         said = [{"type": "mcp_approval_response", "approval_request_id": request.id, "approve": approve}]
-        answered = await ask(at, wanted, input=said, previous_response_id=paused.id)
+        answered = await with_tools(at, wanted, input=said, previous_response_id=paused.id)
         (call,) = [item for item in answered.output if item.type == "mcp_call"]
         assert call.approval_request_id == request.id
         assert (call.status, call.output) == (("completed", "ABC") if approve else ("failed", None))
@@ -144,7 +136,7 @@ async def test_a_call_waits_for_a_yes_over_a_restart(tmp_path: Path, approve: bo
         told = [message for message in at.upstream.requests[0].json["messages"] if message["role"] == "tool"]
         assert len(told) == 1
         assert ("ABC" in told[0]["content"]) is approve
-        later = await ask(at, wanted, input="go on", previous_response_id=answered.id)
+        later = await with_tools(at, wanted, input="go on", previous_response_id=answered.id)
         assert later.output_text == "later"
         assert [role for role, _ in at.asked()] == ["user", "assistant", "tool", "assistant", "user"]
 
@@ -153,10 +145,10 @@ async def test_a_client_that_keeps_its_own_history_can_approve_too(tmp_path: Pat
     wanted = grant("textops", "always")
     async with table(tmp_path, mcpServers=servers(tmp_path)) as at:
         at.upstream.answers(chat_tool_call("textops__uppercase", {"text": "abc"}), chat("done"))
-        paused = await ask(at, wanted, store=False)
+        paused = await with_tools(at, wanted, store=False)
         history = [{"role": "user", "content": "do it"}, *(item.model_dump() for item in paused.output)]
         yes = {"type": "mcp_approval_response", "approval_request_id": paused.output[-1].id, "approve": True}
-        answered = await ask(at, wanted, input=[*history, yes], store=False)
+        answered = await with_tools(at, wanted, input=[*history, yes], store=False)
         assert answered.output_text == "done"
         assert [item.output for item in answered.output if item.type == "mcp_call"] == ["ABC"]
 
@@ -165,8 +157,8 @@ async def test_going_on_without_an_answer_is_a_no(tmp_path: Path) -> None:
     wanted = grant("textops", "always")
     async with table(tmp_path, mcpServers=servers(tmp_path)) as at:
         at.upstream.answers(chat_tool_call("textops__uppercase", {"text": "abc"}), chat("never mind"))
-        paused = await ask(at, wanted)
-        answered = await ask(at, wanted, input="forget it", previous_response_id=paused.id)
+        paused = await with_tools(at, wanted)
+        answered = await with_tools(at, wanted, input="forget it", previous_response_id=paused.id)
         assert [item.status for item in answered.output if item.type == "mcp_call"] == ["failed"]
         assert (await at.http.get("/w1/approvals")).json()["data"] == []
 
@@ -174,11 +166,11 @@ async def test_going_on_without_an_answer_is_a_no(tmp_path: Path) -> None:
 async def test_what_may_change_things_needs_a_yes_whatever_the_request_says(tmp_path: Path) -> None:
     async with table(tmp_path, mcpServers=servers(tmp_path)) as at:
         at.upstream.answers(chat_tool_call("notes__create_thread", {}), chat("made"))
-        paused = await ask(at, grant("notes", "never"))
+        paused = await with_tools(at, grant("notes", "never"))
         assert kinds(paused)[-1] == "mcp_approval_request"
         assert not (tmp_path / "threads").exists()
         yes = [{"type": "mcp_approval_response", "approval_request_id": paused.output[-1].id, "approve": True}]
-        answered = await ask(at, grant("notes", "never"), input=yes, previous_response_id=paused.id)
+        answered = await with_tools(at, grant("notes", "never"), input=yes, previous_response_id=paused.id)
         assert answered.output_text == "made"
         assert len(list((tmp_path / "threads").iterdir())) == 1
 
@@ -186,9 +178,9 @@ async def test_what_may_change_things_needs_a_yes_whatever_the_request_says(tmp_
 async def test_a_clients_own_yes_is_none_where_the_owner_wants_to_be_asked(tmp_path: Path) -> None:
     async with table(tmp_path, mcpServers=servers(tmp_path, confirm=["create_thread"])) as at:
         at.upstream.answers(chat_tool_call("notes__create_thread", {}))
-        paused = await ask(at, grant("notes"))
+        paused = await with_tools(at, grant("notes"))
         yes = [{"type": "mcp_approval_response", "approval_request_id": paused.output[-1].id, "approve": True}]
-        again = await ask(at, grant("notes"), input=yes, previous_response_id=paused.id)
+        again = await with_tools(at, grant("notes"), input=yes, previous_response_id=paused.id)
         assert kinds(again)[-1] == "mcp_approval_request"
         assert not (tmp_path / "threads").exists()
 
@@ -198,11 +190,11 @@ async def test_the_clients_own_tools_and_ours_in_one_turn(tmp_path: Path) -> Non
     async with table(tmp_path, mcpServers=servers(tmp_path)) as at:
         both = [("textops__uppercase", {"text": "abc"}), ("mine", {})]
         at.upstream.answers(chat(calls=both), chat("both"))
-        called = await ask(at, grant("textops"), own)
+        called = await with_tools(at, grant("textops"), own)
         assert sorted(kinds(called)) == ["function_call", "mcp_call", "mcp_list_tools"]
         (mine,) = [item for item in called.output if item.type == "function_call"]
         output = [{"type": "function_call_output", "call_id": mine.call_id, "output": "done"}]
-        answered = await ask(at, grant("textops"), own, input=output, previous_response_id=called.id)
+        answered = await with_tools(at, grant("textops"), own, input=output, previous_response_id=called.id)
         assert answered.output_text == "both"
         tools = [m["content"] for m in at.upstream.requests[-1].json["messages"] if m["role"] == "tool"]
         assert sorted(tools) == ["ABC", "done"]
@@ -221,4 +213,4 @@ async def test_the_clients_own_tools_and_ours_in_one_turn(tmp_path: Path) -> Non
 async def test_what_is_not_there_is_refused_by_name(tmp_path: Path, tool: Any, told: str) -> None:
     async with table(tmp_path, mcpServers=servers(tmp_path)) as at:
         with pytest.raises(openai.BadRequestError, match=told):
-            await ask(at, tool)
+            await with_tools(at, tool)

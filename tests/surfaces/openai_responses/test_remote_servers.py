@@ -12,7 +12,7 @@ import openai
 import pytest
 
 from tests.dialects.responses_wire import check_stream
-from tests.stateful import MODEL, Table, table
+from tests.stateful import MODEL, kinds, table, with_tools
 from tests.toolservers.guarded import bearer, guarded
 from tests.upstream import chat, chat_tool_call
 from woollama.observe import Scrubber, configure
@@ -25,19 +25,11 @@ def grant(url: str, approval: Any = "never", **more: Any) -> Any:
     return {"type": "mcp", "server_label": "far", "server_url": url, "require_approval": approval, **more}
 
 
-async def ask(at: Table, *tools: Any, **asked: Any) -> Any:
-    return await at.client.responses.create(**{"model": MODEL, "input": "do it", "tools": list(tools), **asked})
-
-
-def kinds(response: Any) -> list[str]:
-    return [item.type for item in response.output]
-
-
 async def test_it_is_listed_called_and_left_again(tmp_path: Path) -> None:
     async with guarded(bearer(TOKEN)) as far, table(tmp_path, daemon_toml=HERE) as at:
         at.upstream.answers(chat_tool_call("far__echo", {"text": "abc"}), chat("it says abc"))
         wanted = grant(far.url, authorization=TOKEN, headers={"X-Extra": "more"}, allowed_tools=["echo", "pid"])
-        answered = await ask(at, wanted)
+        answered = await with_tools(at, wanted)
         assert kinds(answered) == ["mcp_list_tools", "mcp_call", "message"]
         listed, call, _ = answered.output
         assert (listed.server_label, [tool.name for tool in listed.tools]) == ("far", ["echo", "pid"])
@@ -49,7 +41,7 @@ async def test_it_is_listed_called_and_left_again(tmp_path: Path) -> None:
         assert not any("far" in str(tool) for tool in tools)
         before = len(far.requests)
         at.upstream.answers(chat("nothing else"))
-        await ask(at)
+        await with_tools(at)
         assert len(far.requests) == before
 
 
@@ -58,14 +50,14 @@ async def test_it_is_asked_about_like_every_other_and_found_again_after_a_restar
         wanted = grant(far.url, "always", authorization=TOKEN)
         async with table(tmp_path, daemon_toml=HERE) as at:
             at.upstream.answers(chat_tool_call("far__echo", {"text": "abc"}))
-            paused = await ask(at, wanted)
+            paused = await with_tools(at, wanted)
             assert kinds(paused)[-1] == "mcp_approval_request"
         yes = {"type": "mcp_approval_response", "approval_request_id": paused.output[-1].id, "approve": True}
         async with table(tmp_path, daemon_toml=HERE) as at:
             at.upstream.answers(chat("and so"), chat("without it"))
-            answered = await ask(at, wanted, input=[yes], previous_response_id=paused.id)
+            answered = await with_tools(at, wanted, input=[yes], previous_response_id=paused.id)
             assert [item.output for item in answered.output if item.type == "mcp_call"] == ["abc"]
-            forgotten = await ask(at, input=[yes], previous_response_id=paused.id)
+            forgotten = await with_tools(at, input=[yes], previous_response_id=paused.id)
             (call,) = [item for item in forgotten.output if item.type == "mcp_call"]
             assert "there is no tool" in str(call.error)
 
@@ -74,8 +66,8 @@ async def test_what_may_change_things_is_asked_about_whatever_the_request_says(t
     recipes = '[recipes.all]\ninferencer = "mock/m"\ntools = ["*"]\n'
     async with guarded() as far, table(tmp_path, daemon_toml=HERE, recipes=recipes) as at:
         at.upstream.answers(chat_tool_call("far__release", {"key": "k"}), chat_tool_call("far__release", {"key": "k"}))
-        assert kinds(await ask(at, grant(far.url)))[-1] == "mcp_approval_request"
-        assert kinds(await ask(at, grant(far.url), model="woollama/all"))[-1] == "mcp_approval_request"
+        assert kinds(await with_tools(at, grant(far.url)))[-1] == "mcp_approval_request"
+        assert kinds(await with_tools(at, grant(far.url), model="woollama/all"))[-1] == "mcp_approval_request"
 
 
 @pytest.fixture
@@ -98,8 +90,8 @@ async def test_nothing_that_it_was_sent_is_kept_or_told(tmp_path: Path, logged: 
         wanted = grant(f"{far.url}?key={IN_URL}", "always", authorization=TOKEN, headers={"X-Key": KEY})
         refused = {**wanted, "authorization": f"{TOKEN}-wrong"}
         at.upstream.answers(chat_tool_call("far__echo", {"text": "abc"}), chat("I cannot"))
-        paused = await ask(at, wanted, background=True)
-        told = [(await at.ended(paused.id)).to_json(), (await ask(at, refused)).to_json()]
+        paused = await with_tools(at, wanted, background=True)
+        told = [(await at.ended(paused.id)).to_json(), (await with_tools(at, refused)).to_json()]
         told += [(await at.http.get("/w1/approvals")).text, lines.getvalue()]
         assert "no entrance with" in lines.getvalue()
         kept = [file.read_bytes() for file in (tmp_path / "state").rglob("*") if file.is_file()]
@@ -130,7 +122,7 @@ async def test_what_is_not_allowed_is_refused_before_anything_is_asked(
     shipped = {"shipped": {"command": "true"}}
     async with table(tmp_path, daemon_toml=rules, mcpServers=shipped) as at:
         with pytest.raises(openai.BadRequestError) as refused:
-            await ask(at, {**grant("http://127.0.0.1:9/mcp"), **changed}, stream=stream)
+            await with_tools(at, {**grant("http://127.0.0.1:9/mcp"), **changed}, stream=stream)
         assert expected in refused.value.message
         assert at.upstream.requests == []
 
@@ -139,7 +131,7 @@ async def test_what_is_not_allowed_is_refused_before_anything_is_asked(
 async def test_where_all_are_allowed_none_may_lead_into_this_machine_or_its_network(tmp_path: Path, host: str) -> None:
     async with table(tmp_path, daemon_toml="[mcp]\nallow_remote_servers = true\n") as at:
         at.upstream.answers(chat("I cannot"))
-        answered = await ask(at, grant(f"https://{host}:9/mcp"))
+        answered = await with_tools(at, grant(f"https://{host}:9/mcp"))
         assert answered.output_text == "I cannot"
         assert "leads into this machine or its network" in answered.output[0].error
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Self, cast
 
@@ -20,9 +20,7 @@ from woollama.domain.turns import Call, Target
 from woollama.inferencers.anthropic.decode import MessagesStreamDecoder
 from woollama.inferencers.anthropic.encode import DEFAULT_MAX_TOKENS, encode
 from woollama.inferencers.anthropic.errors import mapped
-from woollama.inferencers.anthropic.sdk import BASE_URL, Sdk
-from woollama.inferencers.http.endpoint import Auth
-from woollama.inferencers.http.frames import FRAME_LIMIT_BYTES
+from woollama.inferencers.anthropic.sdk import Sdk
 
 _MODELS_A_PAGE = 1000
 _LINGER_S = 0.25
@@ -32,43 +30,23 @@ _COUNTED = frozenset({"model", "messages", "system", "tools", "tool_choice", "th
 
 
 class AnthropicInferencer:
-    """`key` is asked at each call and gives the key, or `None` for an upstream that wants none.
-
-    With `auth="client"` the caller's own is used instead.
-
-    Timeouts are in seconds; `idle_timeout_s` is the longest silence inside an answer. `aclose` when no more is asked.
-    """
+    """Timeouts are in seconds; `idle_timeout_s` is the longest silence inside an answer. `aclose` closes `sdk`, too."""
 
     def __init__(
         self,
-        name: str,
+        sdk: Sdk,
         *,
-        key: Callable[[], str | None],
-        auth: Auth = "key",
-        base_url: str = BASE_URL,
-        headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, Json] | None = None,
         max_tokens: int = DEFAULT_MAX_TOKENS,
-        connect_timeout_s: float = 5.0,
         first_byte_timeout_s: float = 120.0,
         idle_timeout_s: float = 120.0,
-        frame_limit_bytes: int = FRAME_LIMIT_BYTES,
     ) -> None:
-        self.name = name
+        self.name = sdk.name
+        self._sdk = sdk
         self._extra_body = dict(extra_body or {})
         self._max_tokens = max_tokens
         self._first_byte_timeout_s = first_byte_timeout_s
         self._idle_timeout_s = idle_timeout_s
-        self._sdk = Sdk(
-            name,
-            key=key,
-            auth=auth,
-            base_url=base_url,
-            headers=headers,
-            connect_timeout_s=connect_timeout_s,
-            silence_s=max(first_byte_timeout_s, idle_timeout_s),
-            frame_limit_bytes=frame_limit_bytes,
-        )
 
     def __repr__(self) -> str:
         return f"<AnthropicInferencer {self.name!r} at {self._sdk.base_url}>"

@@ -41,7 +41,7 @@ class Sdk:
         frame_limit_bytes: int = FRAME_LIMIT_BYTES,
     ) -> None:
         self.base_url = base_url.rstrip("/").removesuffix("/v1")
-        self._name = name
+        self.name = name
         self._key = key
         self._auth: Auth = auth
         self._headers = dict(headers or {})
@@ -65,9 +65,9 @@ class Sdk:
             http = self._http
         import anthropic
 
-        key = key_for(self._name, self._auth, self._key, callers_key)
+        key = key_for(self.name, self._auth, self._key, callers_key)
         if key is None and self.base_url == BASE_URL:
-            what = f"there is no key for {self._name}; `woollama check` names the variable that it is read from"
+            what = f"there is no key for {self.name}; `woollama check` names the variable that it is read from"
             raise UpstreamRefused(what, status=401, code="authentication_error")
         headers: dict[str, Any] = {}
         if key is None:

@@ -7,7 +7,7 @@ next round's results go back to it. `extra_body` is added to the session's creat
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,9 +16,7 @@ from woollama.domain.events import Event
 from woollama.domain.messages import Json
 from woollama.domain.turns import Call, Target
 from woollama.inferencers.anthropic.errors import mapped
-from woollama.inferencers.anthropic.sdk import BASE_URL, Sdk
-from woollama.inferencers.http.endpoint import Auth
-from woollama.inferencers.http.frames import FRAME_LIMIT_BYTES
+from woollama.inferencers.anthropic.sdk import Sdk
 from woollama.inferencers.managed_agents.account import Agent, agent_of, agents_of, environment_of
 from woollama.inferencers.managed_agents.conversation import at_rest, lend, told_of, waited_for
 from woollama.inferencers.managed_agents.encode import custom_tool, encode, result_event
@@ -34,7 +32,7 @@ TITLE = "woollama"
 class ManagedAgentsInferencer:
     """Implements `domain.sessions.Sessions`, too: a conversation with an agent is one session, which it keeps.
 
-    `key` is asked at each call; with `auth="client"` the caller's own is used. Timeouts are in seconds.
+    Timeouts are in seconds. `aclose` closes `sdk`, too.
     """
 
     backend = "managed-agents"
@@ -42,33 +40,18 @@ class ManagedAgentsInferencer:
 
     def __init__(
         self,
-        name: str,
+        sdk: Sdk,
         *,
-        key: Callable[[], str | None],
-        auth: Auth = "key",
-        base_url: str = BASE_URL,
-        headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, Json] | None = None,
-        connect_timeout_s: float = 5.0,
         first_byte_timeout_s: float = 120.0,
         idle_timeout_s: float = 120.0,
-        frame_limit_bytes: int = FRAME_LIMIT_BYTES,
     ) -> None:
-        self.name = name
+        self.name = sdk.name
+        self._sdk = sdk
         self._extra_body = dict(extra_body or {})
         self._first_byte_timeout_s = first_byte_timeout_s
         self._idle_timeout_s = idle_timeout_s
         self._parked = Parked(Session.stop)
-        self._sdk = Sdk(
-            name,
-            key=key,
-            auth=auth,
-            base_url=base_url,
-            headers=headers,
-            connect_timeout_s=connect_timeout_s,
-            silence_s=max(first_byte_timeout_s, idle_timeout_s),
-            frame_limit_bytes=frame_limit_bytes,
-        )
 
     def __repr__(self) -> str:
         return f"<ManagedAgentsInferencer {self.name!r} at {self._sdk.base_url}>"
