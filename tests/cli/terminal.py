@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Self
 
 from tests.cli.conftest import Home
@@ -53,7 +54,23 @@ class Terminal:
         os.close(self._master)
 
     def type(self, keys: str) -> None:
+        """As a person types: when nothing moves any more.
+
+        A Ctrl-C after a prompt has been written and before Python's readline waits for keys is noticed only at the
+        next key.
+        """
+        deadline = time.monotonic() + PATIENCE_S
+        while not self._is_waiting() and time.monotonic() < deadline:
+            time.sleep(0.005)
         os.write(self._master, keys.encode())
+
+    def _is_waiting(self) -> bool:
+        """Whether the command sleeps; true where a system does not tell."""
+        try:
+            status = Path(f"/proc/{self.process.pid}/stat").read_text()
+        except OSError:
+            return True
+        return status.rpartition(")")[2].split()[0] in "SZ"
 
     def until(self, text: str) -> str:
         """All that appeared since the last time, up to and with `text`."""

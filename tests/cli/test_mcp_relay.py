@@ -115,6 +115,7 @@ def test_a_question_that_is_withdrawn_is_withdrawn_under_the_id_that_the_host_kn
     pipe = PlayedPipe()
     with Played(pipe) as played:
         played.host({"id": 1, "method": "tools/call"})
+        assert got(pipe)["id"] == 1
         pipe.says({"id": 7, "method": "elicitation/create"})
         shown = played.wire.next()["id"]
         pipe.says({"method": "notifications/cancelled", "params": {"requestId": 7}})
@@ -125,6 +126,7 @@ def test_an_answer_to_a_dead_daemon_is_none_to_the_next_ones_question() -> None:
     dead, alive = PlayedPipe(), PlayedPipe()
     with Played(dead, alive) as played:
         played.host({"id": 1, "method": "tools/call"})
+        assert got(dead)["id"] == 1
         dead.says({"id": 7, "method": "elicitation/create"})
         old = played.wire.next()["id"]
         dead.die()
