@@ -64,6 +64,7 @@ class Reloading:
         self._tell = tell
         self._config = loaded.config
         self._started_on = loaded.config
+        self._by_owner = loaded.config
         self._watched = loaded.watched
         self._seen = signature(loaded.watched)
         self._turn = asyncio.Lock()
@@ -114,7 +115,7 @@ class Reloading:
         wanted = loaded.config
         pending: tuple[Pending, ...] = ()
         if asked_by == "file":
-            wanted, pending = cautious(self._config, wanted)
+            wanted, pending = cautious(self._config, wanted, self._by_owner)
         changed = tuple(changes(self._config, wanted))
         if changed:
             self._put_in_force(wanted)
@@ -122,6 +123,8 @@ class Reloading:
             for tell in self.listeners:
                 tell(wanted)
             self.since = time.time()
+        if asked_by == "owner":
+            self._by_owner = wanted
         self.pending = pending
         return Outcome(True, changed, pending, loaded.problems, self._restart(wanted))
 

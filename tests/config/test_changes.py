@@ -17,10 +17,13 @@ BOX = Inferencer("box", base_url="http://127.0.0.1:1/v1", api_key_env="BOX_KEY")
 FREE = Inferencer("free", base_url="http://127.0.0.1:2/v1")
 CLERK = Recipe("clerk", "box/m", tools=("git.log",), private=True)
 NEAR = Inferencer("near", base_url="http://127.0.0.1:4/v1", local=True)
+CLAUDE = Inferencer("claude", api="claude-code")
+PLAIN = Recipe("plain", "box/m", system="You have no tools.")
+QUIET = Recipe("quiet", "woollama/clerk", tools=(), written=frozenset({"tools"}))
 BEFORE = Config(
-    aliases={"fast": "box/m"},
-    recipes={"clerk": CLERK},
-    inferencers={"box": BOX, "free": FREE, "near": NEAR},
+    aliases={"fast": "box/m", "office": "woollama/clerk"},
+    recipes={"clerk": CLERK, "plain": PLAIN, "quiet": QUIET},
+    inferencers={"box": BOX, "free": FREE, "near": NEAR, "claude": CLAUDE},
     servers={"git": GIT, "web": WEB, "open": OPEN},
 )
 
@@ -32,7 +35,8 @@ def with_entry(entry: Any) -> Config:
 
 
 def test_changes_are_told_by_entry_in_the_order_of_the_tables() -> None:
-    after = replace(BEFORE, aliases={"slow": "box/m"}, limits=Limits(1), recipes={"clerk": replace(CLERK, system="x")})
+    recipes = {**BEFORE.recipes, "clerk": replace(CLERK, system="x")}
+    after = replace(BEFORE, aliases={"office": "woollama/clerk", "slow": "box/m"}, limits=Limits(1), recipes=recipes)
     assert changes(BEFORE, after) == [
         Change("alias", "fast", "removed"),
         Change("alias", "slow", "added"),
@@ -48,6 +52,10 @@ HARMLESS = [
     Recipe("new", "box/m", system="You are new."),
     replace(FREE, base_url="http://127.0.0.1:3/v1"),
     replace(BOX, retries=5, model_patterns=("a*",)),
+    replace(CLAUDE, queue_max=5),
+    Inferencer("new", api="claude-code"),
+    replace(PLAIN, inferencer="quiet"),
+    replace(QUIET, inferencer="box/m", private=True),
     replace(GIT, timeout_s=5.0),
     replace(GIT, disabled=True),
     replace(OPEN, url="https://elsewhere.example"),
@@ -76,7 +84,18 @@ RISKY = [
     (replace(FREE, api_key_env="BOX_KEY"), "would send a key to another address"),
     (replace(FREE, local=True), "would get what private recipes say"),
     (replace(NEAR, base_url="http://127.0.0.1:5/v1"), "would get what private recipes say"),
+    (replace(CLAUDE, env={"PATH": "/elsewhere"}), "would start its program with other variables"),
+    (Inferencer("new", api="claude-code", env={"ANTHROPIC_BASE_URL": "https://elsewhere.example"}), "would start its"),
+    (
+        replace(FREE, api="claude-code", base_url="", env={"NODE_OPTIONS": "--require evil.js"}),
+        "would start its program",
+    ),
     (replace(CLERK, tools=("git.log", "git.push")), "would be allowed further tools"),
+    (Recipe("new", "woollama/clerk"), "would be allowed further tools"),
+    (replace(PLAIN, inferencer="clerk"), "would be allowed further tools"),
+    (replace(PLAIN, inferencer="office"), "would be allowed further tools"),
+    (replace(CLERK, confirm_by="client"), "would change what is asked before"),
+    (replace(QUIET, inferencer="box/m"), "would not be private any more"),
     (Recipe("new", "box/m", tools=("*",)), "would be allowed further tools"),
     (replace(CLERK, private=False), "would not be private any more"),
 ]
@@ -99,3 +118,20 @@ def test_who_may_connect_waits_and_limits_do_not() -> None:
 def test_what_is_taken_out_is_gone_at_once() -> None:
     after = Config(inferencers={"box": BOX})
     assert cautious(BEFORE, after) == (after, ())
+
+
+def test_what_was_taken_out_and_comes_back_is_held_against_what_the_owner_has_said() -> None:
+    """Else two changes would do what one may not."""
+    guarded = replace(OPEN, deny=("wipe",))
+    owners = replace(BEFORE, servers={"open": guarded})
+    without = replace(owners, servers={}, recipes={})
+    assert cautious(owners, without, owners) == (without, ())
+    back = replace(owners, servers={"open": OPEN}, recipes={"clerk": replace(CLERK, private=False)})
+    in_force, pending = cautious(without, back, owners)
+    assert in_force == without
+    assert [str(each) for each in pending] == [
+        "recipe 'clerk' would not be private any more",
+        "tool server 'open' would change what may be called without asking",
+    ]
+    again = replace(owners, recipes={"clerk": CLERK})
+    assert cautious(without, again, owners) == (again, ())
