@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from woollama.core.recipes import Recipe, Variable, render, variables_in
+from woollama.core.recipes import Recipe, Variable, laid_over, render, variables_in
 from woollama.domain.errors import BadRequest
 from woollama.domain.tools import Example
 from woollama.domain.turns import Params
@@ -91,6 +91,15 @@ def test_params_are_laid_over_one_by_one_but_for_what_the_inner_recipe_locks() -
     both = outer.over(INNER)
     assert both.params == Params(temperature=0.9, top_p=0.5, seed=7)
     assert both.locked == {"seed", "top_p"}
+
+
+def test_options_are_laid_over_one_by_one_too() -> None:
+    under, over = Params(options={"num_ctx": 16384, "num_thread": 2}), Params(seed=1, options={"num_thread": 8})
+    both = Params(seed=1, options={"num_ctx": 16384, "num_thread": 8})
+    assert laid_over(under, over, frozenset()) == both
+    assert laid_over(under, over, frozenset({"options"})) == Params(seed=1, options=under.options)
+    assert laid_over(under, Params(), frozenset()) == under
+    assert laid_over(Params(), over, frozenset()) == over
 
 
 def test_a_private_recipe_stays_private_under_another() -> None:

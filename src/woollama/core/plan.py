@@ -15,7 +15,7 @@ from woollama.core.grants import Both, Tightened, globs_of
 from woollama.core.names import Route
 from woollama.core.policy import NO_POLICY, Policy
 from woollama.core.prefixes import in_one_order
-from woollama.core.recipes import Recipe
+from woollama.core.recipes import Recipe, laid_over
 from woollama.core.toolboxes import Filtered, NoTools, Paced, Validated, WithExamples
 from woollama.domain import retrieve_tool
 from woollama.domain.errors import Backpressure, BadRequest
@@ -103,7 +103,7 @@ def plan_of(
     return Plan(
         targets=route.targets,
         system=recipe.render(turn.variables),
-        params=_merged(recipe, turn.params),
+        params=laid_over(recipe.params, turn.params, recipe.locked),
         toolbox=found,
         functions=functions,
         hidden=found.hidden,
@@ -157,11 +157,6 @@ def _choice_of(recipe: Recipe, functions: Sequence[Function]) -> ToolChoice:
 
 def _without_force(choice: ToolChoice | None) -> ToolChoice:
     return choice if choice is not None and choice.mode == "none" else AUTO
-
-
-def _merged(recipe: Recipe, wished: Params) -> Params:
-    """The client's settings over the recipe's, but for those that the recipe locks; `options` one by one."""
-    return replace(recipe.params, **{name: value for name, value in wished.given() if name not in recipe.locked})
 
 
 def _locked_out(recipe: Recipe, wished: Params) -> Iterator[str]:

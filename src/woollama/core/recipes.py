@@ -95,7 +95,7 @@ class Recipe:
             fallbacks=(*inner.fallbacks, *self.fallbacks),
             system="\n\n".join(filter(None, (inner.system, self.system))),
             variables={**inner.variables, **self.variables},
-            params=_laid_over(inner.params, self.params, inner.locked),
+            params=laid_over(inner.params, self.params, inner.locked),
             locked=inner.locked | self.locked,
             private=inner.private or self.private,
             confirm=(*inner.confirm, *self.confirm),
@@ -146,5 +146,9 @@ def _plain(value: Any) -> Any:
     return sorted(value) if isinstance(value, frozenset) else dict(value) if isinstance(value, Mapping) else str(value)
 
 
-def _laid_over(inner: Params, outer: Params, locked: frozenset[str]) -> Params:
-    return replace(inner, **{name: value for name, value in outer.given() if name not in locked})
+def laid_over(under: Params, over: Params, locked: frozenset[str]) -> Params:
+    """The settings of `over` where it has some, `options` one by one; of what is `locked` those of `under`."""
+    given = {name: value for name, value in over.given() if name not in locked}
+    if under.options and "options" in given:
+        given["options"] = {**under.options, **given["options"]}
+    return replace(under, **given)
