@@ -47,6 +47,21 @@ def test_a_call_that_only_has_the_same_id_is_another_one() -> None:
     assert kept.splice(CALLER, [ASKED, rewritten, THEIR_RESULT]) == (ASKED, *WHOLE, THEIR_RESULT)
 
 
+def test_large_results_do_not_fill_the_memory() -> None:
+    now = 0.0
+    kept = Continuations(most_bytes=250, keep_s=10, clock=lambda: now)
+    large = replace(OUR_RESULT, outcome=Returned.of_text("x" * 100))
+    for name in ("a", "b", "b", "c"):
+        kept.keep(CALLER, [ASKED], [OURS, large, replace(THEIRS, id=name)])
+    assert repr(kept) == "<Continuations 2 kept>"
+    kept.keep(CALLER, [ASKED], [OURS, replace(large, outcome=Returned.of_text("x" * 300)), THEIRS])
+    assert repr(kept) == "<Continuations 0 kept>"
+    kept.keep(CALLER, [ASKED], WHOLE)
+    now = 11.0
+    kept.keep(CALLER, [ASKED], [replace(THEIRS, id="later")])
+    assert repr(kept) == "<Continuations 1 kept>"
+
+
 def test_a_history_that_is_not_ours_is_left_alone() -> None:
     history = (ASKED, SPOKEN, THEIRS, THEIR_RESULT)
     assert Continuations().splice(CALLER, history) == history
