@@ -105,6 +105,16 @@ def test_it_is_installed_once_changed_when_it_must_and_removed(home: Home, syste
     assert home.woollama("service", "status").returncode == 1
 
 
+def test_a_name_is_written_as_the_address_that_it_stands_for(home: Home) -> None:
+    """systemd looks no names up, and refuses a unit that has one."""
+    home.write("woollama.toml", '[server]\naddress = "localhost:4711"\n')
+    printed = home.woollama("service", "install", "--print").stdout
+    assert {"ListenStream=127.0.0.1:4711", "ListenStream=[::1]:4711"} & set(printed.splitlines())
+    home.write("woollama.toml", '[server]\naddress = "no-such-host.invalid:4711"\n')
+    done = home.woollama("service", "install", "--print")
+    assert (done.returncode, "is no address that this machine knows" in done.stderr) == (1, True)
+
+
 def test_what_systemd_says_is_told(home: Home, systemd: Path) -> None:
     (systemd / "taken").touch()
     done = home.woollama("service", "install")

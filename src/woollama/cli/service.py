@@ -135,15 +135,21 @@ def _status(environ: Mapping[str, str]) -> int:
 
 
 def _address(environ: Mapping[str, str]) -> str:
-    """Where TCP listens, as the configuration says."""
+    """Where TCP listens, as the configuration says; a name as the address that it stands for, as systemd wants it."""
+    import socket
+
     from woollama.config import load
     from woollama.server.listening import DEFAULT_HOST, DEFAULT_PORT, AddressUnusable, join_address, parse_address
 
     try:
         configured = load(None, environ).config.door.address
-        return join_address(parse_address(configured or f"{DEFAULT_HOST}:{DEFAULT_PORT}"))
+        host, port = parse_address(configured or f"{DEFAULT_HOST}:{DEFAULT_PORT}")
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4]
+        return join_address((str(found[0]), port))
     except AddressUnusable as error:
         raise Failed(str(error)) from None
+    except OSError as error:
+        raise Failed(f"{configured} is no address that this machine knows: {error.strerror}") from None
 
 
 def _running(environ: Mapping[str, str]) -> Path | None:
