@@ -36,7 +36,7 @@ INFERENCERS = """
 [inferencers.mock]
 base_url = "{url}"
 api_key_env = "MOCK_KEY"
-headers = { x-extra = "Bearer ${EXTRA_HEADER}" }
+headers = { x-extra = "Bearer ${EXTRA_HEADER}", x-title = "woollama" }
 discover = false
 retries = 1
 
@@ -198,6 +198,7 @@ async def test_what_a_tool_server_writes_and_dies_of_is_told_without_its_secrets
     for path in ("/w1/servers", "/v1/tools", "/metrics", "/readyz"):
         await table.ask("GET", path)
     assert table.leaks() == []
+    assert "woollama_info{" in "".join(table.said)  # a header with the name of a program makes that no secret
 
 
 async def test_a_refused_caller_does_not_get_the_token_back(table: Table):

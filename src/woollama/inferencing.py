@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 from urllib.parse import urlsplit
 
+from woollama.config.masking import HARMLESS_HEADERS
 from woollama.config.model import Config
 from woollama.config.model import Inferencer as Entry
 from woollama.core.route_of import Traits
@@ -101,7 +102,7 @@ class Inferencing:
     def secrets(self) -> Iterator[str]:
         """What must never be seen in a log or an error."""
         for entry in self._entries.values():
-            yield from entry.headers.values()
+            yield from (value for name, value in entry.headers.items() if name.lower() not in HARMLESS_HEADERS)
             yield from (value for name, value in entry.env.items() if _SECRET_NAME.search(name))
             if entry.api_key_env and (key := self._key(entry.api_key_env)):
                 yield key

@@ -22,7 +22,13 @@ _KEY_SHAPED = re.compile(
 )
 _NAMES = frozenset({"api_key_env", "auth"})
 """Keys that are named like a secret and hold none."""
-_HARMLESS_HEADERS = frozenset({"accept", "content-type", "user-agent", "anthropic-version", "anthropic-beta"})
+HARMLESS_HEADERS = frozenset(
+    {
+        *("accept", "content-type", "user-agent", "http-referer", "referer", "origin", "x-title"),
+        *("anthropic-version", "anthropic-beta", "openai-beta"),
+    }
+)
+"""They say who asks, and how, in words that also stand elsewhere."""
 
 
 def masked(path: KeyPath, value: Any) -> Any:
@@ -59,7 +65,7 @@ def _list(path: KeyPath, values: list[Any] | tuple[Any, ...]) -> list[Any]:
 def _secret_by_place(path: KeyPath) -> bool:
     name = next((str(step) for step in reversed(path) if not isinstance(step, int)), "")
     if "headers" in path[:-1]:
-        return name.lower() not in _HARMLESS_HEADERS
+        return name.lower() not in HARMLESS_HEADERS
     if "env" in path[:-1]:
         return _SECRET_NAME.search(name) is not None
     return name not in _NAMES and not name.endswith("_env") and _SECRET_NAME.search(name) is not None
