@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from tests.cli.conftest import Home
@@ -61,6 +65,24 @@ def test_a_mistake_exits_with_2_and_a_hint_and_starts_nothing(home: Home, words:
     assert hint in finished.stderr
     assert finished.stdout == ""
     assert list(home.runtime.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [["check"], ["completion", "bash"]])
+def test_output_that_cannot_be_written_is_told_and_no_defect(home: Home, command: list[str]) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    with open("/dev/full", "w") as full:
+        words = [sys.executable, "-m", "woollama", *command]
+        done = subprocess.run(words, env=home.environ, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (1, "woollama: the output cannot be written: No space left on device\n")
+
+
+def test_a_parent_may_have_closed_the_standard_streams(home: Home) -> None:
+    """What is opened then would get their numbers, and what is meant for them."""
+    for closed in ("<&-", ">&-", "<&- >&- 2>&-"):
+        words = ["sh", "-c", f'"{sys.executable}" -m woollama check {closed}']
+        done = subprocess.run(words, env=home.environ, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_woollamad_is_woollama_serve(home: Home) -> None:

@@ -6,6 +6,7 @@ was found, 2 the arguments make no sense, 3 the daemon runs already, 4 refused f
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from importlib import import_module
 from woollama import __version__
 from woollama.cli.arguments import Parser
 
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 COMMANDS = (
     "serve",
     "mcp",
@@ -47,6 +49,7 @@ COMMANDS = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    _have_standard_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or (words[0].startswith("-") and words[0] not in ("-h", "--help", "-V", "--version")):
         words.insert(0, "serve")
@@ -55,13 +58,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as over:
         return over.code if isinstance(over.code, int) else 2
     try:
-        return int(args.run(args))
+        code = int(args.run(args))
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # Whoever read our output has left. Python would complain again when it flushes at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read our output has left
+        _forget_output()
         return 0
+    except OSError as error:
+        if error.errno not in _NO_ROOM or error.filename is not None:
+            raise
+        _forget_output()
+        sys.stderr.write(f"woollama: the output cannot be written: {error.strerror}\n")
+        return 1
+
+
+def _have_standard_streams() -> None:
+    """A parent may have closed them: what is opened next would take their place, and get what is meant for them."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            stream = open(number, "w" if number else "r", encoding="utf-8", closefd=False)  # noqa: SIM115  (stays open)
+            setattr(sys, name, stream)
+
+
+def _forget_output() -> None:
+    """Python would complain again when it flushes at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def serve_main(argv: Sequence[str] | None = None) -> int:
