@@ -219,6 +219,25 @@ def test_a_full_store_means_that_nothing_is_left_out() -> None:
     assert restore(result.text) == sample.text
 
 
+@pytest.mark.parametrize(
+    ("own", "asked", "level"),
+    [
+        *[("aggressive", asked, level) for asked, level in (("off", "off"), ("lossless", "lossless"))],
+        *[("lossless", asked, level) for asked, level in (("off", "off"), ("aggressive", "lossless"))],
+        *[("off", asked, "off") for asked in ("lossless", "auto", "aggressive")],
+        *[("aggressive", "auto", "aggressive"), ("auto", "aggressive", "auto")],
+    ],
+)
+def test_a_tool_has_its_own_level_but_never_more_than_who_asks_can_have_back(
+    own: Level, asked: Level, level: Level
+) -> None:
+    router = ContentRouter(Policy(tools={"*": own}), SqlOriginals())
+    sample = next(sample for sample in SAMPLES if sample.name == "build")
+    result = router.compress(sample.text, query=sample.query, level=asked)
+    assert result.level == level
+    assert bool(result.refs) is (level in ("auto", "aggressive"))
+
+
 def test_switched_off_nothing_is_touched() -> None:
     router = ContentRouter(Policy(enabled=False), SqlOriginals())
     for sample in SAMPLES:

@@ -158,6 +158,13 @@ def test_levels_by_tool(running: Desk, settings: Set) -> None:
     assert running.use("log")[0].startswith("[woollama: ")
 
 
+def test_no_level_of_a_tool_leaves_out_what_a_recipe_cannot_have_back(running: Desk, settings: Set) -> None:
+    settings('tools = { "desk.*" = "aggressive" }')
+    (result,) = running.use("report", recipe="exact")
+    assert restore(result) == TEXTS["report"] != result
+    assert running.use("report", recipe="desk")[0].startswith("[woollama: ")
+
+
 @pytest.mark.parametrize(("tokens", "most"), [(400, 3000), (8000, 30_000)])
 def test_auto_tokens(tokens: int, most: int, running: Desk, settings: Set) -> None:
     settings(f"auto_tokens = {tokens}")

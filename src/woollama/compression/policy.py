@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from woollama.compression.block import Level
+from woollama.compression.block import LEVELS, Level
 
 EXCLUDED_TOOLS = (
     "read", "read_file", "readfile", "view", "open_file", "get_file_contents", "read_text_file", "read_multiple_files",
@@ -36,7 +36,7 @@ AGGRESSIVE = Budget(above_tokens=500, share=0.07, least_tokens=350, most_tokens=
 class Policy:
     """`enabled` false: nothing is touched. Without `inject_retrieval_marker` nothing is left out, because what is left
     out could not be had back. `use_feedback_hints`: what was looked up before stays in line. `tools` are levels by
-    globs over tool names, and win over the level that was asked for. Blocks below `min_tokens` are not worth it."""
+    globs over tool names. Blocks below `min_tokens` are not worth it."""
 
     enabled: bool = True
     inject_retrieval_marker: bool = True
@@ -52,7 +52,10 @@ class Policy:
         return {"auto": self.auto, "aggressive": self.aggressive}.get(level)
 
     def level_for(self, tool: str, asked: Level) -> Level:
-        return next((level for glob, level in self.tools.items() if fnmatchcase(tool, glob)), asked)
+        """The level of the tool's own, where it has one. Who asked for `lossless` could have nothing back of what was
+        left out, so that no tool's level goes beyond that, or beyond `off`."""
+        own = next((level for glob, level in self.tools.items() if fnmatchcase(tool, glob)), asked)
+        return own if asked in ("auto", "aggressive") else min(own, asked, key=LEVELS.index)
 
     def excludes(self, tool: str) -> bool:
         plain = tool.lower()
