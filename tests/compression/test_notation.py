@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import tracemalloc
+
 import pytest
 
 from woollama.compression import ContentRouter, NotOurs, restore
@@ -30,11 +33,42 @@ def test_it_is_what_it_was() -> None:
         MADE.replace("@rows 60", "@cols 60"),
         "[woollama lossless 00000000] x\n@rows 999999999999\n|a\n^999999999998\n@end",
         "[woollama lossless 00000000] x\n@text 999999\nabc\n@end",
+        "[woollama lossless 00000000] x\n@rows 2 5\n|a\n|b\n@end",
+        "[woollama lossless 00000000] x\n@rows 2 " + "[" * 9999 + "\n|a\n|b\n@end",
     ],
 )
 def test_what_was_changed_is_told(changed: str) -> None:
     with pytest.raises(NotOurs):
         restore(changed)
+
+
+MUCH = 60_000
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        f"@rows 999999999\n|{'a' * MUCH}\n" + "^900\n" * 9000,
+        f"@rows 999999999\n|{'a' * MUCH}\n" + "^900\n^-9999999\n" * 9000,
+        '@rows 9999999999 ""\n|\n^9999999998',
+        f"@rows {MUCH} {json.dumps('a' * MUCH)}\n" + "|\n" * MUCH,
+        f"@rows {MUCH}\nA: {'a' * MUCH}<>\n--\n" + "b\n" * MUCH,
+        f"@rows {MUCH}\nA: <>b\n--\n{'a' * MUCH}\n" + '"\n' * MUCH,
+        f"@rows {MUCH}\nA: <+{MUCH}>\n--\n" + "b\n" * MUCH,
+        f"@rows {MUCH}\nA: {f'<+{MUCH}>' * MUCH}\n--\n" + "b\n" * MUCH,
+        f"@paths {MUCH}\n={'a' * MUCH}\n" + "b\n" * MUCH,
+    ],
+    ids=["again", "minus", "empty", "joined", "template", "ditto", "width", "widths", "paths"],
+)
+def test_a_small_text_cannot_come_to_fill_the_memory(parts: str) -> None:
+    """Each would be gigabytes."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(NotOurs):
+            restore(f"[woollama lossless 00000000] x\n{parts}\n@end")
+        assert tracemalloc.get_traced_memory()[1] < 2**30
+    finally:
+        tracemalloc.stop()
 
 
 def test_any_other_text_restores_to_itself() -> None:

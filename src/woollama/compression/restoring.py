@@ -13,7 +13,7 @@ from woollama.compression.notation import BRACKETS, BREAKS, DITTO, HEAD, LABELS,
 from woollama.compression.templates import Slot, Template
 
 LARGEST = 2**26
-"""Characters that repeated rows may come to: a text that only looks like ours must not fill the memory."""
+"""Characters that a result may come to: a text that only looks like ours must not fill the memory."""
 
 
 class NotOurs(ValueError):
@@ -32,7 +32,7 @@ def restore(text: str) -> str:
     signs = (head[2] or f" {BRACKETS[0]}{BREAKS[0]}")[1:]
     try:
         original = "".join(_segments(_Reader(text, head.end()), signs))
-    except (IndexError, ValueError, KeyError, StopIteration, RuntimeError) as problem:
+    except (IndexError, ValueError, KeyError, RecursionError) as problem:
         raise NotOurs("this lossless result is damaged and cannot be restored") from problem
     if hashlib.sha256(encoded(original)).hexdigest()[:8] != head[1]:
         raise NotOurs("this lossless result was changed: what it restores to is not what was written")
@@ -43,6 +43,13 @@ class _Reader:
     def __init__(self, text: str, at: int) -> None:
         self._text = text
         self.at = at
+        self._left = LARGEST
+
+    def makes(self, chars: int, times: int = 1) -> None:
+        """To be told of what becomes of what was read. Raises `ValueError` where that is too much."""
+        self._left -= max(1, chars) * times
+        if self._left < 0:
+            raise ValueError(f"it comes to more than {LARGEST} characters")
 
     def line(self) -> str:
         end = self._text.find("\n", self.at)
@@ -69,7 +76,7 @@ def _segments(reader: _Reader, signs: str) -> Iterator[str]:
             yield reader.take(int(rest))
         elif kind == "@rows":
             count, _, joined_by = rest.partition(" ")
-            yield _rows(reader, int(count), json.loads(joined_by) if joined_by else "\n", signs)
+            yield _rows(reader, int(count), str(json.loads(joined_by)) if joined_by else "\n", signs)
         elif kind == "@paths":
             yield _paths(reader, int(rest))
         elif kind == "@diff":
@@ -98,12 +105,14 @@ def _rows(reader: _Reader, count: int, joined_by: str, signs: str) -> str:
         first = line[:1]
         if first == "|":
             rows.append(_broken(line[1:], sign))
+            reader.makes(len(rows[-1]) + len(joined_by))
         elif first == "=":
             current = templates[line[1:]]
         elif first == "^":
             again = int(line[1:])
-            if again > min(count - len(rows), LARGEST // (len(rows[-1]) + 1)):
-                raise ValueError("more rows than were announced")
+            if not 0 < again <= count - len(rows):
+                raise ValueError("not as many rows as were announced")
+            reader.makes(len(rows[-1]) + len(joined_by), again)
             rows += [rows[-1]] * again
         elif first != "#":
             if current is None:
@@ -114,12 +123,15 @@ def _rows(reader: _Reader, count: int, joined_by: str, signs: str) -> str:
                 cells = [above[i] if cell == DITTO and above else cell for i, cell in enumerate(cells)]
             last[id(current)] = cells
             rows.append(current.fill(cells))
+            reader.makes(len(rows[-1]) + len(joined_by))
     return joined_by.join(rows)
 
 
 def _template(shown: str, slot: re.Pattern[str]) -> Template:
     pieces = slot.split(shown)
     slots = [Slot(int(width or 0), sign == "+") for sign, width in zip(pieces[1::3], pieces[2::3], strict=True)]
+    if sum(slot.width for slot in slots) > LARGEST:
+        raise ValueError("a row wider than any that was written")
     return Template(tuple(pieces[0::3]), tuple(slots))
 
 
@@ -132,6 +144,7 @@ def _paths(reader: _Reader, count: int) -> str:
             beginning = line[1:]
         else:
             lines.append(beginning + line.removeprefix("|"))
+            reader.makes(len(lines[-1]) + 1)
     return "\n".join(lines)
 
 
