@@ -25,14 +25,14 @@ def shrinking_of(
     settings: CompressionSettings, directory: Path, spawner: Spawner, environment: Mapping[str, str]
 ) -> Shrinking:
     """`environment` is for the process of large texts. Raises `UnusableScorer`."""
-    return Shrinking(_policy(settings), directory, **_rest(settings), apart=Apart(spawner, environment))
+    return Shrinking(policy_of(settings), directory, **_rest(settings), apart=Apart(spawner, environment))
 
 
 def reconfigured(shrinking: Shrinking, settings: CompressionSettings) -> None:
-    shrinking.reconfigure(_policy(settings), **_rest(settings))
+    shrinking.reconfigure(policy_of(settings), **_rest(settings))
 
 
-def _policy(settings: CompressionSettings) -> Policy:
+def policy_of(settings: CompressionSettings) -> Policy:
     auto, aggressive = settings.auto_tokens, settings.aggressive_tokens
     return Policy(
         enabled=settings.enabled,

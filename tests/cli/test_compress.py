@@ -25,7 +25,11 @@ def shell(tmp_path: Path) -> Shell:
 class Shell:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.environ = {**os.environ, "WOOLLAMA_STATE_DIR": str(directory / "state")}
+        own = {"WOOLLAMA_STATE_DIR": str(directory / "state"), "WOOLLAMA_CONFIG_DIR": str(directory)}
+        self.environ = {**os.environ, **own}
+
+    def settings(self, text: str) -> None:
+        (self.directory / "woollama.toml").write_text(f"[compression]\n{text}\n")
 
     def __call__(self, *words: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         command = [sys.executable, "-m", "woollama", "compress", *words]
@@ -59,6 +63,35 @@ def test_a_ref_that_was_never_given_out_is_told(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize(
+    ("setting", "reason"),
+    [
+        ("enabled = false", "off: disabled"),
+        ("inject_retrieval_marker = false", "lossless, nothing may be left out"),
+        ("originals = 1", "lossless, the original could not be stored"),
+        ('exclude_tools = ["ci.*"]', "off: excluded tool"),
+        ('tools = { "ci.log" = "lossless" }', "lossless by log_compressor: lossless, "),
+        ("auto_above_tokens = 1000000", "lossless by log_compressor: lossless, "),
+    ],
+)
+def test_it_is_done_as_the_configuration_says(shell: Shell, setting: str, reason: str) -> None:
+    shell.settings(setting)
+    made = shell("--stats", "--tool", "ci.log", given=TEXT.encode())
+    assert reason in made.stderr.decode()
+    assert shell("--restore", given=made.stdout).stdout == TEXT.encode()
+
+
+def test_a_setting_that_cannot_be_read_is_told(shell: Shell) -> None:
+    shell.settings('enabled = "perhaps"')
+    made = shell(given=TEXT.encode())
+    assert made.returncode == 0
+    assert "compression.enabled" in made.stderr.decode()
+    shell.settings("enabled = ")
+    unread = shell(given=TEXT.encode())
+    assert (unread.returncode, unread.stdout) == (1, b"")
+    assert "woollama.toml:2" in unread.stderr.decode()
+
+
+@pytest.mark.parametrize(
     ("words", "code", "said"),
     [
         (["--level", "most"], 2, "invalid choice: 'most'"),
@@ -74,8 +107,8 @@ def test_wrong_arguments_are_told(shell: Shell, words: list[str], code: int, sai
 
 
 def test_a_scorer_that_is_not_there_is_told_at_the_start(shell: Shell) -> None:
-    (shell.directory / "woollama.toml").write_text('[compression]\nscorer = "nowhere:Scorer"\n')
-    environ = {**shell.environ, "WOOLLAMA_CONFIG_DIR": str(shell.directory), "XDG_RUNTIME_DIR": str(shell.directory)}
+    shell.settings('scorer = "nowhere:Scorer"')
+    environ = {**shell.environ, "XDG_RUNTIME_DIR": str(shell.directory)}
     command = [sys.executable, "-m", "woollama", "serve"]
     found = subprocess.run(command, capture_output=True, env=environ, text=True, check=False)
     assert found.returncode == 1

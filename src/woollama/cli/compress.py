@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from woollama.cli.arguments import SubParsers
 from woollama.cli.screen import complain
@@ -39,24 +41,48 @@ def add_parser(subparsers: SubParsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from woollama.compression import NothingThere, NotOurs, UnknownRef, compress, restore, retrieve
+    from woollama.compression import NothingThere, NotOurs, UnknownRef, restore
 
     parts = {name: value for name in _PARTS if (value := getattr(args, name)) is not None}
     if args.retrieve is None and parts:
         complain(f"--{next(iter(parts)).replace('_', '-')} asks for a part of what --retrieve gives")
         return 2
     try:
-        if args.retrieve is not None:
-            _write(retrieve(args.retrieve, query=args.query, **parts))
-            return 0
-        text = _read(args.file)
         if args.restore:
-            _write(restore(text))
+            _write(restore(_read(args.file)))
             return 0
-        result = compress(text, query=args.query or "", tool=args.tool, level=args.level)
+        return _by_settings(args, parts)
     except (OSError, NotOurs, NothingThere, UnknownRef, ValueError) as problem:
         complain(f"{args.file}: {problem.strerror}" if isinstance(problem, OSError) else problem)
         return 1
+
+
+def _by_settings(args: argparse.Namespace, parts: Mapping[str, Any]) -> int:
+    """As `[compression]` of woollama.toml says."""
+    from woollama.compressing import policy_of, scorer_of
+    from woollama.compression.library import compress, opened_originals, retrieve
+    from woollama.config import load
+
+    loaded = load(None, os.environ)
+    for problem in loaded.problems:
+        if loaded.fatal or problem.key.startswith("compression"):
+            complain(problem)
+    if loaded.fatal:
+        return 1
+    settings = loaded.config.compression
+    with opened_originals(max_bytes=settings.originals_bytes, max_age_s=settings.keep_s) as originals:
+        if args.retrieve is not None:
+            _write(retrieve(args.retrieve, query=args.query, originals=originals, **parts))
+            return 0
+        result = compress(
+            _read(args.file),
+            query=args.query or "",
+            tool=args.tool,
+            level=args.level,
+            config=policy_of(settings),
+            scorer=scorer_of(settings.scorer),
+            originals=originals,
+        )
     _write(result.text)
     if args.stats:
         print(told(result), file=sys.stderr)

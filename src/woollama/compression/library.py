@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from woollama.compression.block import LEVELS, Level
 from woollama.compression.marker import REF
-from woollama.compression.originals import SqlOriginals
+from woollama.compression.originals import Originals, SqlOriginals
 from woollama.compression.policy import Policy
 from woollama.compression.relevance import Scorer
 from woollama.compression.retrieval import part_of
@@ -41,15 +41,17 @@ def compress(
     model: str | None = None,
     config: Policy | None = None,
     scorer: Scorer | None = None,
+    originals: Originals | None = None,
 ) -> Compressed:
-    """`text`, smaller. `query` is what it was fetched for, `tool` what fetched it, `model` who will read it.
+    """`text`, smaller. `query` is what it was fetched for, `tool` what fetched it, `model` who will read it. What is
+    left out goes to `originals`, by default to those of this user.
 
     Raises `ValueError` for a level that there is not; for no text.
     """
     if level not in LEVELS:
         raise ValueError(f"level must be one of {', '.join(LEVELS)}, not {level!r}")
-    with opened_originals() as originals:
-        router = ContentRouter(config, originals, scorer=scorer)
+    with _store(originals) as store:
+        router = ContentRouter(config, store, scorer=scorer)
         return router.compress(text, query=query, tool=tool, level=level, counter=counter_for(model))
 
 
@@ -60,16 +62,21 @@ def retrieve(
     rows: str | None = None,
     path: str | None = None,
     max_tokens: int | None = None,
+    originals: Originals | None = None,
 ) -> str:
     """What was left out under `ref`: all of it, byte for byte, or a part.
 
     Raises `UnknownRef`, `NothingThere` where it has no such part, and `ValueError` for a wish that makes no sense.
     """
-    with opened_originals() as originals:
-        text = originals.get(ref) if REF.fullmatch(ref) else None
+    with _store(originals) as store:
+        text = store.get(ref) if REF.fullmatch(ref) else None
     if text is None:
         raise UnknownRef(f"nothing is stored under {ref!r}: it was never given out here, or it is too old")
     return part_of(text, query=query, lines=lines, rows=rows, path=path, max_tokens=max_tokens)
+
+
+def _store(given: Originals | None) -> AbstractContextManager[Originals]:
+    return opened_originals() if given is None else nullcontext(given)
 
 
 @contextmanager
