@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from woollama.compression.records import Records, array_at, json_lines
+from woollama.compression.records import Records, array_at, in_a_row, json_lines
 
 MOST_TRIES = 200
 SMALLEST_CHARS = 200
@@ -29,8 +29,8 @@ class Passages:
 
 def passages_of(text: str, smallest_chars: int = SMALLEST_CHARS) -> Passages:
     """Every array of at least a few records. The search reads each record once and gives up after many brackets."""
-    if text[:1] in "{[" and (lines := json_lines(text)) is not None:
-        return Passages(("", text[lines.end :]), (lines,))
+    if text[:1] in "{[" and (rows := json_lines(text) or in_a_row(text)) is not None:
+        return Passages(("", text[rows.end :]), (rows,))
     texts: list[str] = []
     arrays: list[Records] = []
     read = 0

@@ -20,6 +20,7 @@ from woollama.compression.templates import Fitting, is_constant
 
 FEWEST_RECORDS = 4
 _NEXT = re.compile(r"([ \t\r\n]*,[ \t\r\n]*)")
+_APART = re.compile(r"([ \t\r\n]+)")
 _OPENING = re.compile(r"\[[ \t\r\n]*(?=[{\[\"\-0-9tfnNI])")
 _PIECES = re.compile(
     r'("[^"\\]*+(?:\\.[^"\\]*+)*+"[ \t\r\n]*+:[ \t\r\n]*+)?'
@@ -44,13 +45,21 @@ def array_at(text: str, at: int) -> tuple[Records | None, int]:
     """The elements of the array whose bracket stands at `at`, of a truncated one those that are whole; and how far the
     text was read to find out."""
     opening = _OPENING.match(text, at)
-    if opening is None:
-        return None, at
+    return (None, at) if opening is None else _records(text, opening.end(), _NEXT)
+
+
+def in_a_row(text: str) -> Records | None:
+    """JSON objects one after the other, each in as many lines as it likes, as `jq` prints them."""
+    found, _ = _records(text, 0, _APART) if text[:1] == "{" else (None, 0)
+    return found if found is not None and not text[found.end :].strip() else None
+
+
+def _records(text: str, position: int, between: re.Pattern[str]) -> tuple[Records | None, int]:
+    """The values from `position` on, as long as the same stands between them."""
     raw: list[str] = []
     values: list[Any] = []
     joined_by: str | None = None
-    position = start = end = opening.end()
-    read = position
+    read = start = end = position
     while True:
         try:
             value, end_of = _DECODER.raw_decode(text, position)
@@ -63,7 +72,7 @@ def array_at(text: str, at: int) -> tuple[Records | None, int]:
         raw.append(text[position:end_of])
         values.append(value)
         read = end = end_of
-        following = _NEXT.match(text, end_of)
+        following = between.match(text, end_of)
         if following is None:
             break
         if joined_by is None:

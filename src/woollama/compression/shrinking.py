@@ -182,9 +182,9 @@ class Shrinking:
         """Entered at once and written soon: one writing takes along whatever was entered until it begins."""
         enter(*entry, **more)
         if not self._writing:
+            self._writing = True  # before the thread can have done it: it would be taken for waiting for ever
             with suppress(RuntimeError):  # closed: whatever is entered now, nobody reads it
                 self._thread.submit(self._write)
-                self._writing = True
 
     def _write(self) -> None:
         self._writing = False

@@ -8,13 +8,17 @@ cached. Only refs that stand in this conversation are honoured, and what was ret
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 
 from woollama.domain import retrieve_tool
 from woollama.domain.messages import Item, Json, Message, ToolResult
 from woollama.domain.ports import Shrinker, ShrinkLevel, Toolbox, ToolContext
 from woollama.domain.tools import Function, Invalid, Returned, ToolOutcome
+
+Block = Mapping[str, Json]
+"""One of MCP's content blocks."""
 
 
 class Compressed:
@@ -48,13 +52,14 @@ class Compressed:
         return await self._smaller(outcome, tool)
 
     async def _smaller(self, outcome: Returned, tool: str) -> Returned:
-        content = []
-        blocks: Sequence[Mapping[str, Json]] = outcome.content
+        blocks = outcome.content
         if not blocks and outcome.structured is not None:
-            blocks = [{"type": "text", "text": json.dumps(outcome.structured, ensure_ascii=False)}]
-        for block in blocks:
-            text = block.get("text")
-            content.append({**block, "text": await self._shrunk(text, tool)} if isinstance(text, str) else block)
+            blocks = ({"type": "text", "text": json.dumps(outcome.structured, ensure_ascii=False)},)
+        content: list[Block] = []
+        for run in _runs(blocks):
+            text = "\n".join(map(_text_of, run))
+            shrunk = await self._shrunk(text, tool) if text else text
+            content += run if shrunk == text else (_with_text(run[0], shrunk),)
         return outcome if content == list(blocks) else replace(outcome, content=tuple(content))
 
     async def _shrunk(self, text: str, tool: str) -> str:
@@ -91,5 +96,30 @@ def _refs_in(items: Sequence[Item], shrinker: Shrinker) -> Iterable[str]:
     for item in items:
         if isinstance(item, ToolResult) and isinstance(item.outcome, Returned):
             for block in item.outcome.content:
-                if isinstance(text := block.get("text"), str) and (ref := shrinker.ref_in(text)):
+                if ref := shrinker.ref_in(_text_of(block)):
                     yield ref
+
+
+def _runs(blocks: Iterable[Block]) -> Iterator[tuple[Block, ...]]:
+    """Texts side by side are one to the model, and so they are here: many servers put each record of a list into a
+    block of its own. Where one of them is most of it, it stays a text that a path can lead into."""
+    for are_texts, found in groupby(blocks, lambda block: block.get("type") == "text" and bool(_text_of(block))):
+        run = tuple(found)
+        sizes = [len(_text_of(block)) for block in run]
+        if are_texts and 2 * max(sizes) <= sum(sizes):
+            yield run
+        else:
+            yield from ((block,) for block in run)
+
+
+def _text_of(block: Block) -> str:
+    """The text of a block, or of the resource in it."""
+    holder = block.get("resource") if block.get("type") == "resource" else block
+    text = holder.get("text") if isinstance(holder, Mapping) else None
+    return text if isinstance(text, str) else ""
+
+
+def _with_text(block: Block, text: str) -> Block:
+    if block.get("type") == "resource":
+        return {**block, "resource": {**block["resource"], "text": text}}
+    return {**block, "text": text}
