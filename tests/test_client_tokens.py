@@ -283,7 +283,6 @@ async def test_what_a_token_made_is_nothing_to_the_others_and_everything_to_the_
             ("POST", place, {"metadata": {"a": "b"}}),
             ("POST", f"{place}/items", {"items": [{"role": "user", "content": "mine"}]}),
             ("DELETE", f"{place}/items/{item['id']}", None),
-            ("DELETE", place, None),
             ("POST", f"/v1/responses/{waiting['id']}/cancel", {}),
             ("DELETE", said, None),
             ("POST", "/v1/responses", {"model": model, "input": "x", "conversation": talk["id"]}),
@@ -297,7 +296,10 @@ async def test_what_a_token_made_is_nothing_to_the_others_and_everything_to_the_
         assert (await respond(aider, input=[{"type": "item_reference", "id": item["id"]}])).status_code == 200
         assert (await editor.get("/v1/conversations")).json()["data"] == []
         assert (await editor.get("/v1/conversations", params={"after": talk["id"]})).status_code == 404
-        assert (await editor.delete("/v1/conversations/conv_never")).status_code == 200
+        never = await editor.delete("/v1/conversations/conv_never")
+        others = await editor.delete(place)  # nothing tells that it is there, and it stays
+        assert others.status_code == never.status_code == 200
+        assert others.json() == {**never.json(), "id": talk["id"]}
         for client in (owner, person):
             for path in reads:
                 assert (await client.get(path)).status_code == 200, path

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import openai
 import pytest
 
@@ -65,6 +67,21 @@ async def test_everything_that_does_not_need_more_works(tmp_path: Path, kind: st
             assert (await at.http.get("/v1/conversations")).json()["data"] == []
         files = b"".join(file.read_bytes() for file in (tmp_path / "state").iterdir() if file.is_file())
         assert b"five" not in files
+
+
+async def test_what_another_program_wrote_into_a_thread_is_heard_and_nothing_is_mixed_up(tmp_path: Path) -> None:
+    with configured("http", tmp_path) as lines:
+        async with table(tmp_path, **lines) as at, httpx2.AsyncClient(trust_env=False) as others:
+            at.upstream.answers(chat("1"), chat("2"))
+            one = await at.client.responses.create(model=MODEL, input="one", extra_body={"key": "k"})
+            with sqlite3.connect(tmp_path / "threads.db") as database:
+                (thread,) = next(database.execute("SELECT DISTINCT id FROM threads"))
+            address = f"{lines['conversationStore']['url']}/threads/{thread}"
+            note = {"messages": [{"role": "user", "content": "a note"}]}
+            assert (await others.patch(address, json=note)).is_success
+            two = await at.client.responses.create(model=MODEL, input="two", extra_body={"key": "k"})
+            assert [text for _, text in at.asked()] == ["one", "1", "a note", "two"]
+            assert [(await at.client.responses.retrieve(each.id)).output_text for each in (one, two)] == ["1", "2"]
 
 
 @BOTH

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,11 @@ from openai import AsyncOpenAI
 
 from tests.postgres import needs_postgres, postgres
 from tests.stateful import MODEL, PATIENCE_S, table, write_config
-from tests.upstream import STALL, ScriptedUpstream, chat, raw
+from tests.upstream import STALL, ScriptedUpstream, chat, chat_stream, raw
+from woollama.core.unstored import Held, Unstored
+from woollama.domain.state import Handle, StoredResponse
+from woollama.stores.database import open_database
+from woollama.stores.tables import Tables
 
 
 @contextmanager
@@ -134,6 +139,19 @@ async def test_two_daemons_on_one_postgresql_continue_each_others_conversations(
                 assert (await one.responses.retrieve(running.id)).status == "cancelled"
                 assert await listening == (await streamed(other, running.id))[1:]
 
+                # what is said in the background is heard at the other instance while it is said
+                may_end = asyncio.Event()
+                said = chat_stream("one two three").steps
+                upstream.answers(raw(*said[:3], may_end, *said[3:]))
+                told = await other.responses.create(model=MODEL, input="tell", background=True)
+                heard = []
+                async for event in await one.responses.retrieve(told.id, stream=True):
+                    heard.append(event)
+                    if event.type == "response.output_text.delta":
+                        may_end.set()  # it would never end if this were heard at its end only
+                assert heard == [event async for event in await other.responses.retrieve(told.id, stream=True)]
+                assert heard[-1].type == "response.completed"
+
                 # many writers at once: every turn is whole, none is lost
                 upstream.always(chat("ok"))
                 await asyncio.gather(
@@ -180,6 +198,49 @@ async def test_an_answer_whose_store_fails_is_given_and_marked(tmp_path: Path) -
         told = answered.model_dump()
         assert told["store"] is False
         assert any("not stored" in each for each in told["x_woollama"]["rewrites"])
+
+
+async def test_a_background_answer_whose_store_fails_is_read_from_memory_and_ends(tmp_path: Path) -> None:
+    async with table(tmp_path) as at:
+        at.upstream.answers(chat("warm"))
+        await at.client.responses.create(model=MODEL, input="x")
+
+        def break_it(request: Any) -> Any:
+            with sqlite3.connect(tmp_path / "state" / "state.db") as database:
+                database.execute("DROP TABLE items")
+            return chat("precious")(request)  # type: ignore[operator]
+
+        at.upstream.answers(break_it)
+        asked = await at.client.responses.create(model=MODEL, input="1", background=True, extra_body={"key": "k"})
+        answered = await at.ended(asked.id)
+        assert (answered.status, answered.output_text) == ("completed", "precious")
+        assert answered.model_dump()["store"] is False
+        assert [event.type for event in [e async for e in await at.client.responses.retrieve(asked.id, stream=True)]][
+            -1
+        ] == "response.completed"
+        assert [i.content[0].text async for i in at.client.responses.input_items.list(asked.id)] == ["1"]  # type: ignore[union-attr]
+        with pytest.raises(openai.BadRequestError, match="could not be stored"):
+            await at.client.responses.create(model=MODEL, input="2", previous_response_id=asked.id)
+    async with table(tmp_path) as at:  # what was in memory is gone, and nothing says that it still runs
+        assert (await at.client.responses.retrieve(asked.id)).status == "failed"
+
+
+async def test_rows_that_could_not_be_ended_are_mended_later(tmp_path: Path) -> None:
+    database = open_database(f"sqlite://{tmp_path / 'state' / 'state.db'}")
+    tables = Tables(database)
+    row = StoredResponse("resp_1", "m", "in_progress", handle="conv_1", background=True, body={"id": "resp_1"})
+    await tables.add_handle(Handle("conv_1", "store", listed=True, key="k", status="opening"))
+    await tables.add_response(row)
+    unstored = Unstored(tables)
+    unstored.hold(Held(replace(row, status="completed"), (), None), "conv_1")
+    await unstored.mend()
+    await unstored.mend()
+    told = await tables.response("resp_1")
+    assert told is not None
+    assert (told.status, told.body["status"], told.handle) == ("failed", "failed", None)
+    assert await tables.handle("conv_1") is None
+    assert unstored.get("resp_1") is not None
+    await database.close()
 
 
 async def test_a_state_directory_that_cannot_be_written_stops_only_what_needs_it(tmp_path: Path) -> None:

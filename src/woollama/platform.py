@@ -222,6 +222,14 @@ def runtime_dir(environ: Mapping[str, str]) -> Path:
     return _absolute(environ.get("XDG_RUNTIME_DIR")) or state_dir(environ) / "run"
 
 
+def machine_id() -> str:
+    """What tells this machine from others of its name, where the system says such a thing; else nothing."""
+    try:
+        return Path("/etc/machine-id").read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
 def secret_of(environ: Mapping[str, str], name: str) -> str | None:
     """A secret by the name of its variable: from the environment, or from systemd's credentials."""
     if value := environ.get(name):

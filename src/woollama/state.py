@@ -12,10 +12,11 @@ from woollama.config.model import Config, ConversationStore
 from woollama.core.conversations import Conversations
 from woollama.domain.ids import new_id
 from woollama.domain.messages import Json
-from woollama.domain.ports import ToolContext, TranscriptStore
+from woollama.domain.ports import ToolContext
+from woollama.domain.stores import TranscriptStore
 from woollama.domain.tools import Offline, ToolOutcome
 from woollama.domain.turns import INTERNAL
-from woollama.platform import config_dir, runtime_dir, state_dir
+from woollama.platform import config_dir, machine_id, runtime_dir, state_dir
 from woollama.stores.database import Database, open_database, password_in
 from woollama.stores.http import HttpStore
 from woollama.stores.mcp import McpStore
@@ -47,7 +48,7 @@ class State:
             Tables(self._database(self._url)),
             self._store_of(config.conversation_store),
             instance=new_id("inst_"),
-            place=f"{socket.gethostname()}:{runtime_dir(environ)}",
+            place=f"{socket.gethostname()}:{machine_id()}:{runtime_dir(environ)}",
             how_to_keep=_how_to_keep(config_dir(environ)),
         )
 

@@ -13,8 +13,8 @@ from mcp import Client, StdioServerParameters
 
 from tests.convstores import EXAMPLES, rest_convstore
 from woollama.domain.errors import Gone, StoreUnreachable
-from woollama.domain.ports import TranscriptStore
 from woollama.domain.state import Page, Raw
+from woollama.domain.stores import TranscriptStore
 from woollama.domain.tools import Offline, Returned, ToolOutcome
 from woollama.stores.database import Database
 from woollama.stores.http import HttpStore
@@ -110,6 +110,15 @@ async def test_pages_follow_one_another_in_both_directions(database: Database) -
     assert await store.page(thread, Page("msg_1", 2, newest_first=False)) == items(2, 3)
     assert await store.page(thread, Page(limit=2)) == items(4, 3)
     assert await store.page(thread, Page("msg_3", 9)) == items(2, 1, 0)
+
+
+async def test_an_id_that_stands_there_twice_leads_no_page_back(database: Database) -> None:
+    store = SqlStore(database)
+    thread = await store.create()
+    await store.append(thread, 0, items(0, 1, 0, 2))
+    assert await store.page(thread, Page("msg_0", 9, newest_first=False)) == items(2)
+    assert await store.page(thread, Page("msg_0", 9)) == []
+    assert set(await store.known(thread, ["msg_1", "msg_2", "msg_9"])) == {"msg_1", "msg_2"}
 
 
 async def test_an_item_is_found_and_taken_out(database: Database) -> None:

@@ -17,11 +17,13 @@ from dataclasses import replace
 from typing import Any
 
 from woollama.core.conversations import NATIVE, STORE, Conversations, is_editable
+from woollama.core.unstored import Held
+from woollama.core.writers import LOCK_S
 from woollama.domain.errors import BadRequest, Conflict, StoreUnreachable, UnknownConversation, UnknownResponse
 from woollama.domain.ids import new_id
 from woollama.domain.messages import Json
-from woollama.domain.ports import TranscriptStore
 from woollama.domain.state import UNFINISHED, Handle, Raw, ResponseStatus, StoredResponse, is_open_to
+from woollama.domain.stores import TranscriptStore
 from woollama.domain.turns import StateWish
 
 PARENT_POLL_S = 0.2
@@ -47,6 +49,10 @@ class Claim:
         self.parent: StoredResponse | None = None
         self._entered = False
         self._held: str | None = None
+        self._is_free = False
+        """Whether the row of what is held was given back with what was written."""
+        self._has_moved = False
+        """Whether the row of the response names another handle than this turn goes on in."""
         self._fork_of: tuple[Handle, int] | None = None
 
     def __repr__(self) -> str:
@@ -61,6 +67,7 @@ class Claim:
         """What the wish refers to; raises for what is not there, cannot be continued, or does not agree."""
         wish = self._wish
         if wish.previous_response_id is not None:
+            self._refuse_unstored(wish.previous_response_id)
             self.parent = await self._tables.response(wish.previous_response_id)
             if self.parent is None or not is_open_to(self._row.token, self.parent):
                 raise nothing_to_continue(wish.previous_response_id)
@@ -70,12 +77,11 @@ class Claim:
             if self.parent is not None and (
                 self.parent.handle != self.handle.id or self.parent.ends_at != self.handle.length
             ):
-                raise BadRequest(
-                    f"{self.parent.id!r} is not the last response of the conversation {self.handle.id!r}; name one",
-                    param="previous_response_id",
-                )
+                raise not_the_last(self.parent, self.handle)
         elif self.parent is not None:
             self.handle = await self._tables.handle(self.parent.handle or "")
+            if self.handle is None:  # deleted just now, or its first turn has failed just now
+                raise nothing_to_continue(self.parent.id)
         elif wish.key is not None:
             self.handle = await self._tables.handle_of_key(wish.key)
             if self.handle is not None and not is_open_to(self._row.token, self.handle):
@@ -92,6 +98,8 @@ class Claim:
                 self._row = replace(self._row, handle=self.handle.id)
                 await self._tables.add_response(self._row)
         except BaseException:
+            if self._held is not None:  # no row says so any more
+                self._is_free = True
             await self.release()
             raise
 
@@ -101,7 +109,7 @@ class Claim:
             return await self._history()
         await self._take_turn()
         history = await self._history()
-        await self._tables.change_response(self._row.id, status="in_progress", handle=self._row.handle)
+        await self._say_that_it_runs()
         return history
 
     async def keep(
@@ -131,6 +139,7 @@ class Claim:
                     status="active",
                     length=ends_at,
                     updated_at=self._all.now(),
+                    freed_by=self._all.instance,
                 )
                 await self._tables.change_response(
                     self._row.id,
@@ -141,6 +150,7 @@ class Claim:
                     ends_at=ends_at,
                     **given_frames(frames),
                 )
+        self._is_free = True
 
     async def drop(self, *, status: ResponseStatus, body: Mapping[str, Json], frames: bytes | None = None) -> None:
         """The turn failed or was cancelled: its response says so, and the transcript does not know of it."""
@@ -148,6 +158,15 @@ class Claim:
             await self._tables.change_response(self._row.id, status=status, body=body, **given_frames(frames))
             if self.handle is not None:
                 await self._tables.drop_opening(self.handle.id)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other instances can hear what this turn says, while it goes on."""
+        return self.kept and self._tables.is_shared
+
+    async def share(self, begins_at: int, frames: Sequence[bytes]) -> None:
+        """Let other instances hear these frames of the turn's stream."""
+        await self._tables.add_part(self._row.id, begins_at, begins_at + len(frames), b"".join(frames))
 
     async def lose(self) -> None:
         """The backend does not have the conversation any more."""
@@ -163,19 +182,32 @@ class Claim:
     async def _step_aside(self) -> None:
         if self._held is not None:
             held, self._held = self._held, None
-            await self._all.writers.release(held)
+            if self._is_free:
+                self._is_free = False
+                self._all.writers.leave(held)
+            else:
+                await self._all.writers.release(held)
 
     def give_up(self, error: StoreUnreachable) -> None:
         """Nothing of this turn will be kept after all."""
         self.kept, self.why_not = False, f"not stored: {error.message}"
 
+    def hold(
+        self, inputs: Sequence[Raw], *, status: ResponseStatus, body: Mapping[str, Json], frames: bytes | None
+    ) -> None:
+        """Keep in memory what was given up at its end, for who asks for it by its id."""
+        response = replace(self._row, handle=None, status=status, body=body)
+        self._all.unstored.hold(Held(response, inputs, frames), self._row.handle)
+
     # --- the way to one's turn
 
     async def _take_turn(self) -> None:
-        while True:
+        while self._held is None:  # a handle that this turn has made is held from its first instant
             handle = self._handle()
             await self._all.writers.acquire(handle.id)
             self._held = handle.id
+            if self.parent is not None:
+                self._refuse_unstored(self.parent.id)
             parent = self.parent and await self._tables.response(self.parent.id)
             if self.parent is not None and parent is None:
                 raise UnknownResponse(f"{self.parent.id!r} was deleted meanwhile", param="previous_response_id")
@@ -195,8 +227,11 @@ class Claim:
             if parent is not None and parent.handle == now.id and parent.ends_at < now.length:
                 await self._step_aside()
                 await self._make_fork()
-                continue
-            return
+
+    async def _say_that_it_runs(self) -> None:
+        """In the row of the response, and where; one in the foreground has said so from its beginning."""
+        if self._has_moved or self._row.status == "queued":
+            await self._tables.change_response(self._row.id, status="in_progress", handle=self._row.handle)
 
     async def _make_anew(self) -> None:
         wish = self._wish
@@ -204,14 +239,20 @@ class Claim:
             raise UnknownConversation("the conversation was deleted meanwhile", param="conversation")
         async with self._tables.transaction():
             self.handle = (wish.key and await self._tables.handle_of_key(wish.key)) or await self._new_handle(wish.key)
-        self._row = replace(self._row, handle=self.handle.id)
+        self._move()
 
     async def _make_fork(self) -> None:
         assert self.handle is not None
         assert self.parent is not None
+        if self._wish.conversation is not None:
+            raise not_the_last(self.parent, self.handle)
         self._fork_of = (self.handle, self.parent.ends_at)
         self.handle = await self._new_handle(None)
-        self._row = replace(self._row, handle=self.handle.id)
+        self._move()
+
+    def _move(self) -> None:
+        self._row = replace(self._row, handle=self._handle().id)
+        self._has_moved = True
 
     async def _new_handle(self, key: str | None) -> Handle:
         now = self._all.now()
@@ -226,9 +267,11 @@ class Claim:
             updated_at=now,
             token=self._row.token,
         )
-        if not await self._tables.add_handle(handle):  # another turn was faster
-            handle = await self._tables.handle_of_key(key or "") or handle
-        return handle
+        if await self._tables.add_handle(handle, self._all.instance, LOCK_S):
+            self._held = handle.id
+            await self._all.writers.hold_new(handle.id)
+            return handle
+        return await self._tables.handle_of_key(key or "") or handle  # another turn was faster
 
     # --- reading and writing
 
@@ -240,14 +283,27 @@ class Claim:
             return ()
         store, thread = self._all.thread_of(source)
         async with self._all.noting_loss(source):
-            return await store.read(thread, 0, end)
+            if is_editable(store) or not self.kept or self._fork_of is not None:
+                return await store.read(thread, 0, end)
+            # others may write there, too, and so has a turn of ours that was killed: it is gone on with where it ends
+            items = await store.read(thread)
+        self.handle = replace(source, length=len(items))
+        return items
 
     async def _finished(self, parent: StoredResponse) -> StoredResponse:
         while parent.status in UNFINISHED:
             await asyncio.sleep(PARENT_POLL_S)
+            self._refuse_unstored(parent.id)
             parent = await self._all.response(parent.id)
         _refuse_unusable(parent)
         return parent
+
+    def _refuse_unstored(self, response_id: str) -> None:
+        held = self._all.unstored.get(response_id)
+        if held is not None and is_open_to(self._row.token, held.response):
+            raise BadRequest(
+                f"{response_id!r} could not be stored, so nothing can go on from it", param="previous_response_id"
+            )
 
     async def _thread(self, handle: Handle, store: TranscriptStore) -> tuple[str, int]:
         """The thread to write to and the place in it; a fork's is a copy of the beginning that it shares."""
@@ -266,6 +322,13 @@ class Claim:
     def _handle(self) -> Handle:
         assert self.handle is not None, "a claim that is kept has a handle from `enter` on"
         return self.handle
+
+
+def not_the_last(parent: StoredResponse, handle: Handle) -> BadRequest:
+    return BadRequest(
+        f"{parent.id!r} is not the last response of the conversation {handle.id!r}; name one",
+        param="previous_response_id",
+    )
 
 
 def nothing_to_continue(response_id: str) -> UnknownResponse:

@@ -14,8 +14,10 @@ from dataclasses import dataclass, replace
 from typing import TypeGuard
 
 from woollama.core.presence import Presence
+from woollama.core.unstored import Unstored
 from woollama.core.writers import Writers
 from woollama.domain.errors import (
+    BadRequest,
     Conflict,
     ConversationBusy,
     Gone,
@@ -27,9 +29,9 @@ from woollama.domain.errors import (
 )
 from woollama.domain.ids import new_id
 from woollama.domain.messages import Json
-from woollama.domain.ports import EditableStore, StateTables, TranscriptStore
 from woollama.domain.sessions import Sessions
 from woollama.domain.state import UNFINISHED, Handle, Page, Raw, StoredResponse, is_open_to
+from woollama.domain.stores import EditableStore, StateTables, TranscriptStore
 
 _log = logging.getLogger("woollama.state")
 STORE = "store"
@@ -68,7 +70,8 @@ class Conversations:
         """Of those inferencers that keep their conversations themselves, by name."""
         self.instance = instance
         self.writers = Writers(tables, instance)
-        self.presence = Presence(tables, instance, place)
+        self.unstored = Unstored(tables)
+        self.presence = Presence(tables, instance, place, self.unstored.mend)
         self.now = now
         self._how_to_keep = how_to_keep
 
@@ -138,8 +141,14 @@ class Conversations:
         await self.tables.change_handle(handle_id, **changes, updated_at=self.now())
         return await self.conversation(handle_id)
 
-    async def delete(self, handle_id: str) -> None:
-        """The transcript first: if its backend cannot be reached the handle stays. One that is not there is deleted."""
+    async def delete(self, handle_id: str, token: str | None = None) -> None:
+        """The transcript first: if its backend cannot be reached the handle stays.
+
+        One that is not there has been deleted, and so has one that the bearer of `token` may not know of.
+        """
+        handle = await self.tables.handle(handle_id)
+        if handle is None or not is_open_to(token, handle):
+            return
         async with self.writing(handle_id):
             if (handle := await self.tables.handle(handle_id)) is None:
                 return
@@ -186,6 +195,8 @@ class Conversations:
         async with self.writing(handle_id):
             handle = await self.conversation(handle_id)
             store, thread = await self.opened(handle)
+            if handle.native_id is not None:
+                await _refuse_known(store, thread, [str(item["id"]) for item in items])
             async with self.together(store):
                 await store.append(thread, handle.length, items)
                 await self.tables.change_handle(
@@ -225,6 +236,8 @@ class Conversations:
     # --- responses
 
     async def response(self, response_id: str) -> StoredResponse:
+        if (held := self.unstored.get(response_id)) is not None:
+            return held.response
         response = await self.tables.response(response_id)
         if response is None:
             raise UnknownResponse(f"there is no response {response_id!r}", param="response_id")
@@ -248,15 +261,23 @@ class Conversations:
 
     async def inputs(self, response_id: str) -> Sequence[Raw]:
         """What a response was asked with. Raises `NoStateOwner` where its backend does not show it."""
+        if (held := self.unstored.get(response_id)) is not None:
+            return held.inputs
         response = await self.response(response_id)
         if response.backend != STORE:
             raise NoStateOwner(f"what {response_id!r} was asked is kept by {response.backend}, which does not show it")
         return (await self.transcript(response_id)).inputs
 
+    async def frames(self, response_id: str) -> bytes | None:
+        """What the stream of a response in the background has said, once that has ended."""
+        held = self.unstored.get(response_id)
+        return held.frames if held is not None else await self.tables.frames(response_id)
+
     async def delete_response(self, response_id: str) -> None:
         """A chain that has no response left goes with its last one; a conversation stays."""
         response = await self.response(response_id)
         await self.tables.remove_response(response_id)
+        self.unstored.forget(response_id)
         handle = await self.tables.handle(response.handle) if response.handle else None
         if handle is not None and not handle.listed and not await self.tables.responses_in(handle.id):
             await self.delete(handle.id)
@@ -341,6 +362,17 @@ class Conversations:
 
 def _unknown(handle_id: str) -> UnknownConversation:
     return UnknownConversation(f"there is no conversation {handle_id!r}", param="conversation")
+
+
+async def _refuse_known(store: TranscriptStore, thread: str, ids: Sequence[str]) -> None:
+    """Raises `BadRequest` for an item that is there already: an id that stands there twice is none."""
+    if is_editable(store):
+        known = set(await store.known(thread, ids))
+    else:
+        known = {str(item["id"]) for item in await store.read(thread)}
+    for index, item_id in enumerate(ids):
+        if item_id in known:
+            raise BadRequest(f"the conversation has an item {item_id!r} already", param=f"items[{index}].id")
 
 
 def session_in(handle: Handle) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from woollama.core.writers import LOCK_S
 from woollama.domain.errors import StoreUnreachable
 from woollama.domain.messages import Json
-from woollama.domain.ports import StateTables
+from woollama.domain.stores import StateTables
 
 BEAT_S = 5.0
 IDLE_S = 60.0
@@ -34,8 +34,10 @@ class Presence:
     It beats only while turns are entered and not left, so that a daemon with nothing to do leaves the disk alone.
     """
 
-    def __init__(self, tables: StateTables, instance: str, place: str) -> None:
+    def __init__(self, tables: StateTables, instance: str, place: str, mend: Callable[[], Awaitable[None]]) -> None:
+        """`mend` writes down what this instance could not write when it was time."""
         self._tables = tables
+        self._mend = mend
         self._instance = instance
         self._place = place
         self._turns = 0
@@ -79,7 +81,8 @@ class Presence:
                 await self._tables.leave(self._instance)
 
     async def look_around(self) -> None:
-        """Fail what instances that are gone have left."""
+        """Fail what instances that are gone have left, and what this one owes."""
+        await self._mend()
         if ended := await self._tables.end_dead(self._instance, self._place, SILENT_S, LOST):
             _log.warning("%d responses of an instance that is gone are marked as failed", ended)
 
@@ -110,6 +113,8 @@ class Presence:
                 if error.message != self._complaint:
                     _log.warning("%s", error.message)
                 self._complaint = error.message
+            except Exception:  # whoever does not beat is taken for dead by the others
+                _log.exception("a defect in looking after what is remembered")
             with contextlib.suppress(TimeoutError):
                 if self._turns:
                     await asyncio.sleep(BEAT_S)

@@ -64,7 +64,7 @@ class SessionClaim(Claim):
         else:
             self.session = session_in(handle)[1]
             open_calls = await self._open_calls(handle) if self._sessions.forgets_calls else ()
-        await self._tables.change_response(self._row.id, status="in_progress", handle=self._row.handle)
+        await self._say_that_it_runs()
         return open_calls
 
     async def _open_calls(self, handle: Handle) -> Sequence[Raw]:

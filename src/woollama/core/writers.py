@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from woollama.domain.ports import StateTables
+from woollama.domain.stores import StateTables
 
 LOCK_S = 30.0
 FIRST_POLL_S = 0.05
@@ -58,12 +58,22 @@ class Writers:
             raise
         return True
 
+    async def hold_new(self, handle_id: str) -> None:
+        """One's turn to write to a handle that nobody else knows yet, and whose row says already that it is held."""
+        queue = self._queues.setdefault(handle_id, _Queue())
+        queue.places += 1
+        await queue.lock.acquire()  # at once: nobody can have been faster
+
     async def release(self, handle_id: str) -> None:
         """Let the next one write. The row is set free before a writer of this process takes it anew."""
         try:
             await self._tables.unlock(handle_id, self._instance)
         finally:
-            self._leave(handle_id, True)
+            self.leave(handle_id)
+
+    def leave(self, handle_id: str) -> None:
+        """Let the next one write, where the row is free already, or never was written."""
+        self._leave(handle_id, True)
 
     async def _acquire_row(self, handle_id: str) -> None:
         poll_s = FIRST_POLL_S

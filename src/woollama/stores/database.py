@@ -20,14 +20,21 @@ class Statements(Protocol):
         """How many rows it changed."""
         ...
 
+    async def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """The same statement with each row of values: all of them, or none."""
+        ...
+
     async def fetch(self, sql: str, *values: Any) -> Sequence[Row]: ...
 
 
 class Database(Statements, Protocol):
     """Opened by its first use. Every failure of it is a `StoreUnreachable`.
 
-    `transaction` may be entered inside another one of the same task, which it then is a part of.
+    `transaction` may be entered inside another one of the same task, which it then is a part of. `is_shared` where
+    other instances can be at it.
     """
+
+    is_shared: bool
 
     def transaction(self) -> AbstractAsyncContextManager[Statements]: ...
 

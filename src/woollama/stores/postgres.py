@@ -23,6 +23,8 @@ _MIGRATING = 0x776F6F6C
 
 
 class Postgres:
+    is_shared = True
+
     def __init__(self, url: str) -> None:
         self._url = url
         parts = urlsplit(url)
@@ -40,6 +42,11 @@ class Postgres:
                 done = await connection.execute(_spelt(sql), *values)
         last = done.rpartition(" ")[2]
         return int(last) if last.isdigit() else 0
+
+    async def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        async with self._held() as connection:
+            with self._translated():
+                await connection.executemany(_spelt(sql), rows)
 
     async def fetch(self, sql: str, *values: Any) -> Sequence[Row]:
         async with self._held() as connection:
@@ -104,6 +111,7 @@ class Postgres:
                         max_size=MOST_CONNECTIONS,
                         timeout=CONNECT_TIMEOUT_S,
                         command_timeout=STATEMENT_TIMEOUT_S,
+                        reset=_nothing_to_reset,
                     )
                 try:
                     with self._translated():
@@ -136,6 +144,11 @@ class Postgres:
             raise StoreUnreachable(f"{self._name} refused: {error}") from error
         except (OSError, TimeoutError) as error:
             raise StoreUnreachable(f"{self._name} cannot be reached: {error or 'no answer'}") from error
+
+
+async def _nothing_to_reset(connection: object) -> None:
+    """A connection has no settings, cursors or listeners of a session here: asking the server to drop them, which is
+    the pool's habit, would be one more round trip for each statement. What is open is rolled back before this."""
 
 
 @cache

@@ -59,7 +59,18 @@ _TOKENS = (
 )
 """What was there before is the owner's."""
 
-MIGRATIONS: Sequence[Sequence[str]] = (_FIRST, _TOKENS)
+_PARTS = (
+    """CREATE TABLE stream_parts (
+        response TEXT NOT NULL,
+        begins_at BIGINT NOT NULL,
+        ends_at BIGINT NOT NULL,
+        frames BYTEA NOT NULL,
+        PRIMARY KEY (response, begins_at))""",
+    "CREATE INDEX responses_by_status ON responses (status)",
+)
+"""What streams in the background say is heard on other instances, too; and what runs is found without a long search."""
+
+MIGRATIONS: Sequence[Sequence[str]] = (_FIRST, _TOKENS, _PARTS)
 
 
 def migrations_after(version: int) -> Iterator[tuple[int, Sequence[str]]]:

@@ -36,15 +36,9 @@ class SqlStore:
         return [_item(row) for row in await self._db.fetch(f"{sql} ORDER BY position", *values)]
 
     async def append(self, thread: str, at: int, items: Sequence[Raw]) -> None:
-        async with self._db.transaction():
-            for position, item in enumerate(items, at):
-                await self._db.execute(
-                    "INSERT INTO items (thread, position, id, body) VALUES (?, ?, ?, ?)",
-                    thread,
-                    position,
-                    item["id"],
-                    dumps(item).decode(),
-                )
+        rows = [(thread, position, item["id"], dumps(item).decode()) for position, item in enumerate(items, at)]
+        if rows:
+            await self._db.execute_many("INSERT INTO items (thread, position, id, body) VALUES (?, ?, ?, ?)", rows)
 
     async def delete(self, thread: str) -> None:
         await self._db.execute("DELETE FROM items WHERE thread = ?", thread)
@@ -68,14 +62,19 @@ class SqlStore:
         rows = await self._db.fetch(f"{sql} LIMIT 1", *values)
         return _item(rows[0]) if rows else None
 
+    async def known(self, thread: str, ids: Sequence[str]) -> Sequence[str]:
+        places = ", ".join("?" * len(ids))
+        found = await self._db.fetch(f"SELECT id FROM items WHERE thread = ? AND id IN ({places})", thread, *ids)
+        return [row["id"] for row in found]
+
     async def threads_of(self, item_id: str) -> Sequence[str]:
         return [row["thread"] for row in await self._db.fetch("SELECT thread FROM items WHERE id = ?", item_id)]
 
     async def page(self, thread: str, page: Page) -> Sequence[Raw]:
-        direction, beyond = ("DESC", "<") if page.newest_first else ("ASC", ">")
+        direction, beyond = ("DESC", "< (SELECT min") if page.newest_first else ("ASC", "> (SELECT max")
         sql, values = "SELECT body FROM items WHERE thread = ?", [thread]
-        if page.after is not None:
-            sql += f" AND position {beyond} (SELECT position FROM items WHERE thread = ? AND id = ?)"
+        if page.after is not None:  # an id that stands there twice must not lead back
+            sql += f" AND position {beyond}(position) FROM items WHERE thread = ? AND id = ?)"
             values += [thread, page.after]
         found = await self._db.fetch(f"{sql} ORDER BY position {direction} LIMIT ?", *values, page.limit)
         return [_item(row) for row in found]

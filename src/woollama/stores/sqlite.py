@@ -26,6 +26,8 @@ _NOW = "((julianday('now') - 2440587.5) * 86400.0)"
 
 
 class Sqlite:
+    is_shared = False
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._thread: ThreadPoolExecutor | None = None
@@ -41,6 +43,10 @@ class Sqlite:
             return await self._run(lambda connection: connection.execute(_spelt(sql), values).rowcount)
         async with self.transaction():
             return await self.execute(sql, *values)
+
+    async def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        async with self.transaction():
+            await self._run(lambda connection: connection.executemany(_spelt(sql), rows))
 
     async def fetch(self, sql: str, *values: Any) -> Sequence[Row]:
         def rows(connection: sqlite3.Connection) -> Sequence[Row]:

@@ -53,16 +53,21 @@ class Tables:
         rows = await self._db.fetch(f"SELECT {_OF_HANDLE} FROM handles WHERE native_id = ?", native_id)
         return _handle(rows[0]) if rows else None
 
-    async def add_handle(self, handle: Handle) -> bool:
+    async def add_handle(self, handle: Handle, held_by: str | None = None, for_s: float = 0.0) -> bool:
         places = ", ".join("?" * len(_HANDLE))
         added = await self._db.execute(
-            f"INSERT INTO handles ({_OF_HANDLE}, locked_until) VALUES ({places}, 0) ON CONFLICT (key) DO NOTHING",
+            f"INSERT INTO handles ({_OF_HANDLE}, locked_by, locked_until) VALUES ({places}, ?, NOW() + ?)"
+            " ON CONFLICT (key) DO NOTHING",
             *(_written(name, getattr(handle, name)) for name in _HANDLE),
+            held_by,
+            for_s,
         )
         return added > 0
 
-    async def change_handle(self, handle_id: str, **changes: Json) -> bool:
-        return await self._change("handles", handle_id, changes)
+    async def change_handle(self, handle_id: str, *, freed_by: str | None = None, **changes: Json) -> bool:
+        if freed_by is None:
+            return await self._change("handles", handle_id, changes)
+        return await self._change("handles", handle_id, changes, ", locked_by = NULLIF(locked_by, ?)", freed_by)
 
     async def remove_handle(self, handle_id: str) -> None:
         async with self._db.transaction():
@@ -133,6 +138,8 @@ class Tables:
         )
 
     async def change_response(self, response_id: str, **changes: Json) -> bool:
+        if "frames" in changes and self.is_shared:
+            await self._db.execute("DELETE FROM stream_parts WHERE response = ?", response_id)
         return await self._change("responses", response_id, changes)
 
     async def remove_response(self, response_id: str) -> bool:
@@ -157,6 +164,28 @@ class Tables:
     async def frames(self, response_id: str) -> bytes | None:
         rows = await self._db.fetch("SELECT frames FROM responses WHERE id = ?", response_id)
         return zlib.decompress(rows[0]["frames"]) if rows and rows[0]["frames"] is not None else None
+
+    @property
+    def is_shared(self) -> bool:
+        return self._db.is_shared
+
+    async def add_part(self, response_id: str, begins_at: int, ends_at: int, frames: bytes) -> None:
+        await self._db.execute(
+            "INSERT INTO stream_parts (response, begins_at, ends_at, frames) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            response_id,
+            begins_at,
+            ends_at,
+            frames,
+        )
+
+    async def parts(self, response_id: str, begin: int) -> Sequence[tuple[int, bytes]]:
+        rows = await self._db.fetch(
+            "SELECT begins_at, frames FROM stream_parts WHERE response = ? AND ends_at > ? ORDER BY begins_at",
+            response_id,
+            begin,
+        )
+        return [(row["begins_at"], row["frames"]) for row in rows]
 
     # --- instances
 
@@ -190,6 +219,9 @@ class Tables:
                 await self.change_response(response.id, status="failed", body=body)
                 if response.handle is not None:
                     await self._release(response.handle)
+            if self.is_shared:
+                running = f"SELECT id FROM responses WHERE status IN ({_UNFINISHED})"
+                await self._db.execute(f"DELETE FROM stream_parts WHERE response NOT IN ({running})")
             await self._db.execute(
                 "DELETE FROM instances WHERE id <> ? AND (beat_at < NOW() - ? OR place = ?)", instance, silent_s, place
             )
@@ -203,10 +235,12 @@ class Tables:
         await self._db.execute("UPDATE handles SET locked_by = NULL, locked_until = 0 WHERE id = ?", handle_id)
         await self.drop_opening(handle_id)
 
-    async def _change(self, table: str, row_id: str, changes: Mapping[str, Json]) -> bool:
-        sets = ", ".join(f"{name} = ?" for name in changes)
+    async def _change(
+        self, table: str, row_id: str, changes: Mapping[str, Json], more: str = "", *of_more: str
+    ) -> bool:
+        sets = ", ".join(f"{name} = ?" for name in changes) + more
         values = (_written(name, value) for name, value in changes.items())
-        return await self._db.execute(f"UPDATE {table} SET {sets} WHERE id = ?", *values, row_id) > 0
+        return await self._db.execute(f"UPDATE {table} SET {sets} WHERE id = ?", *values, *of_more, row_id) > 0
 
 
 def _written(name: str, value: Any) -> Any:

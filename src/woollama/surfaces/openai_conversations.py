@@ -71,8 +71,8 @@ class ConversationsApi:
         await send_json(send, 200, shown(await self._all.update(await self._own(scope), **changes)))
 
     async def delete(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """What is not there has been deleted."""
-        await self._all.delete(await self._own(scope))
+        """What is not there has been deleted; of what others have, nobody learns whether it is there."""
+        await self._all.delete(_id(scope), _caller(scope).scope.token)
         await send_json(send, 200, {"id": _id(scope), "object": "conversation.deleted", "deleted": True})
 
     # --- items
@@ -144,7 +144,11 @@ def _items(body: Fields) -> list[Raw]:
     if len(given) > MOST_ITEMS:
         raise BadRequest(f"at most {MOST_ITEMS} items can be added at a time", param="items")
     decode_items(body, "items")
-    return stored_items(given)
+    items = stored_items(given)
+    for index, item in enumerate(items):
+        if any(item["id"] == earlier["id"] for earlier in items[:index]):
+            raise BadRequest(f"two items have the id {item['id']!r}", param=f"items[{index}].id")
+    return items
 
 
 def _metadata(body: Fields) -> Mapping[str, Any]:

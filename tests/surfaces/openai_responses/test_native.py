@@ -9,7 +9,7 @@ import openai
 import pytest
 
 from tests.stateful import MODEL, Table, table
-from tests.upstream import Answer, chat, json, sse
+from tests.upstream import Answer, ScriptedUpstream, chat, json, sse
 from woollama.domain.wire_json import dumps
 
 KEEPS_STATE = 'keeps_state = true\ndialects = ["chat", "responses"]\n'
@@ -104,3 +104,18 @@ async def test_what_a_token_made_there_is_nothing_to_another_token(tmp_path: Pat
                 await refused
         assert len(at.upstream.requests) == 1
         await one.responses.create(model=MODEL, input="2", previous_response_id="resp_theirs")
+
+
+async def test_one_whose_inferencer_is_not_configured_any_more_says_so(tmp_path: Path) -> None:
+    async with ScriptedUpstream() as upstream:
+        gone = f'[inferencers.gone]\nbase_url = "{upstream.base_url}"\nmodels = ["m"]\ndiscover = false\n{KEEPS_STATE}'
+        async with table(tmp_path, upstream=upstream, inferencer=gone) as at:
+            upstream.answers(json(response("resp_theirs", "one")))
+            await at.client.responses.create(model="gone/m", input="1")
+        async with table(tmp_path) as at:
+            for asked in (at.client.responses.retrieve("resp_theirs"), at.client.responses.delete("resp_theirs")):
+                with pytest.raises(
+                    openai.InternalServerError, match="'gone', which is not configured any more"
+                ) as told:
+                    await asked
+                assert told.value.status_code == 503

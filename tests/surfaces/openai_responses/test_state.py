@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from tests.dialects.responses_wire import check_response
 from tests.stateful import MODEL, Table, table
 from tests.upstream import chat, chat_json, chat_stream, chat_tool_call, error
+from woollama.sqlite_file import open_private
 
 FUNCTION: Any = {"type": "function", "name": "now", "parameters": {"type": "object", "properties": {}}, "strict": False}
 
@@ -247,3 +249,50 @@ async def test_without_a_store_models_are_stateless_and_the_error_says_what_woul
             assert '"conversationStore": {"type": "sql"}' in str(refused.value)
             assert str(tmp_path / "config" / "mcp.json") in str(refused.value) or "mcp.json" in str(refused.value)
     assert not (tmp_path / "state" / "state.db").exists()
+
+
+async def test_every_item_of_a_conversation_has_an_id_of_its_own(tmp_path: Path) -> None:
+    said: Any = {"type": "message", "role": "user", "id": "msg_mine"}
+    async with table(tmp_path) as at:
+        talk = await at.client.conversations.create(items=[{**said, "content": "one"}])
+        add = at.client.conversations.items.create
+        with pytest.raises(openai.BadRequestError, match="has an item 'msg_mine' already") as refused:
+            await add(talk.id, items=[{"role": "user", "content": "zero"}, {**said, "content": "one"}])
+        assert refused.value.param == "items[1].id"
+        with pytest.raises(openai.BadRequestError, match="two items have the id"):
+            await add(talk.id, items=[{**said, "content": "x"}, {**said, "content": "y"}])
+        at.upstream.answers(chat("1"))
+        # sent again, and then something else by the same id: nothing is said twice, and nothing is lost
+        given: Any = [{**said, "content": "one"}, {**said, "content": "two"}]
+        await at.client.responses.create(model=MODEL, input=given, conversation=talk.id)
+        assert at.asked() == [("user", "one"), ("user", "two")]
+        listed = [item.id async for item in at.client.conversations.items.list(talk.id, limit=1)]
+        assert len(set(listed)) == len(listed) == 3
+        assert listed[-1] == "msg_mine"
+
+
+async def test_a_stored_turn_is_two_transactions_and_one_more_where_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+
+    def traced(path: Path, **how: Any) -> sqlite3.Connection:
+        connection = open_private(path, **how)
+        connection.set_trace_callback(said.append)
+        return connection
+
+    def transactions() -> int:
+        """But for the heartbeat and the looking after what is old, which come when they come."""
+        each = " ".join(said).split("BEGIN IMMEDIATE")[1:]
+        said.clear()
+        return sum("instances" not in one and "handle IS NULL" not in one for one in each)
+
+    monkeypatch.setattr("woollama.stores.sqlite.open_private", traced)
+    async with table(tmp_path) as at:
+        at.upstream.always(chat("fine"))
+        await at.client.responses.create(model=MODEL, input="x")
+        transactions()
+        first = await at.client.responses.create(model=MODEL, input="x")
+        assert transactions() == 2
+        await at.client.responses.create(model=MODEL, input="x", previous_response_id=first.id)
+        assert transactions() == 3

@@ -7,7 +7,7 @@ rounds is one response; the calls that we ran stand in it as `mcp_call` items, w
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar, assert_never
 
@@ -74,6 +74,7 @@ class ResponseBuilder:
         self._answer = Answer()
         self._items: list[OutputItem] = []
         self._ids: set[str] = set()
+        self._taken: set[str] = set()
         self._message: MessageItem | None = None
         self._reasoning: ReasoningItem | None = None
         self._calls: dict[int, CallItem] = {}
@@ -93,6 +94,10 @@ class ResponseBuilder:
     def offer(self, tools: Sequence[Tool]) -> None:
         """What the tool servers have by now."""
         self._tools = tools
+
+    def avoid(self, ids: Iterable[str]) -> None:
+        """Items of the conversation have these already: there are upstreams that give each answer the same ones."""
+        self._taken.update(ids)
 
     def resume(self, paused: Sequence[PausedCall]) -> None:
         """These calls of an earlier turn go on in this one."""
@@ -320,7 +325,8 @@ class ResponseBuilder:
 
     def _fresh(self, given: str | None, prefix: str) -> str:
         """The upstream's own id for an item, unless it has used that before."""
-        item_id = given if given and given not in self._ids else new_id(prefix)
+        is_free = given not in self._ids and given not in self._taken
+        item_id = given if given and is_free else new_id(prefix)
         self._ids.add(item_id)
         return item_id
 

@@ -325,18 +325,23 @@ class Responses(Exchange):
         await self._stream_kept(wanted, begin, receive, send)
 
     async def _stream_kept(self, wanted: str, begin: int, receive: Receive, send: Send) -> None:
-        """The stream of a response that has ended. One that another instance runs is sent when it has."""
+        """The stream of a response that has ended, or that another instance runs: what that has told so far, too."""
         response = await self._all.response(wanted)
         if not response.background:
             raise BadRequest(f"{wanted!r} was not made in the background: only such can be streamed", param="stream")
         async with Departure(receive), self._stream(send) as stream:
-            while (frames := await self._all.tables.frames(wanted)) is None and response.status in UNFINISHED:
+            while response.status in UNFINISHED:
+                for begins_at, part in await self._all.tables.parts(wanted, begin):
+                    told = _split(part)[max(0, begin - begins_at) :]
+                    begin += len(told)
+                    await stream.write(b"".join(told))
                 await asyncio.sleep(ELSEWHERE_POLL_S)
                 response = await self._all.response(wanted)
-            if frames is None:  # whoever ran it is gone, and has left no stream
-                frames = frame_of({"type": "response.failed", "response": await self._response(wanted)}, begin)
-                begin = 0
-            await stream.write(b"".join([*_split(frames)[begin:], *_ending(response)]))
+            if (whole := await self._all.frames(wanted)) is not None:
+                rest = _split(whole)[begin:]
+            else:  # whoever ran it is gone, and has left no stream
+                rest = [frame_of({"type": "response.failed", "response": await self._response(wanted)}, begin)]
+            await stream.write(b"".join([*rest, *_ending(response)]))
             await stream.end()
 
     def _run(self, wanted: str) -> Run | None:

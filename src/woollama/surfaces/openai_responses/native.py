@@ -56,6 +56,8 @@ class NativeResponses:
         """What is remembered of a response, if that can be told."""
         if not isinstance(response_id, str) or (self._all.store is None and not self._any_keeps_state):
             return None
+        if (held := self._all.unstored.get(response_id)) is not None:
+            return held.response
         with contextlib.suppress(StoreUnreachable):
             return await self._all.tables.response(response_id)
         return None
@@ -91,7 +93,13 @@ class NativeResponses:
         path = f"/responses/{quote(row.id, safe='')}{suffix}" + (f"?{query}" if query else "")
         target = Target(inferencer_of(row), row.model)
         head = RequestHead(target, scope["method"], path, _without_length(scope["headers"]), key=caller.key)
-        async with self._forwarder.forward(head, b"") as answer:
+        try:
+            forwarding = self._forwarder.forward(head, b"")
+        except KeyError:
+            raise StoreUnreachable(
+                f"{row.id!r} is kept by the inferencer {target.inferencer!r}, which is not configured any more"
+            ) from None
+        async with forwarding as answer:
             await send({"type": "http.response.start", "status": answer.status, "headers": list(answer.headers)})
             async for piece in answer.frames:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})

@@ -6,6 +6,8 @@ week later see the same ids, the same numbers and the same object.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -22,10 +24,12 @@ from woollama.surfaces.openai_responses.builder import ResponseBuilder
 from woollama.surfaces.openai_responses.frames import frame_of
 from woollama.surfaces.openai_responses.parts import Wire
 from woollama.surfaces.openai_responses.resuming import Collect, resumed
-from woollama.surfaces.openai_responses.stored_items import replayed, title_of
+from woollama.surfaces.openai_responses.stored_items import new_items, replayed, title_of
 
 ToolsOf = Callable[[Sequence[str]], Awaitable[Sequence[Tool]]]
 """The tools of these servers, once they have started."""
+SHARE_EVERY_S = 0.5
+"""How often other instances get to read what a turn in the background says."""
 _log = logging.getLogger("woollama.state")
 
 
@@ -57,6 +61,7 @@ class Recording:
         self._scrub = scrub
         self._collect = collect
         self._before = before
+        self._sharing: asyncio.Task[None] | None = None
         self._place()
 
     def __repr__(self) -> str:
@@ -68,8 +73,8 @@ class Recording:
     async def prepare(self, turn: Turn) -> Turn:
         history = await self._claim.begin() if self._claim is not None else self._before
         self._place()
-        known = {item["id"] for item in history}
-        self.inputs = [item for item in self.inputs if item["id"] not in known]  # sent again, or referred to
+        self.inputs = new_items(history, self.inputs)
+        self._builder.avoid(item["id"] for item in (*history, *self.inputs))
         past = [*replayed(history), *replayed(self.inputs)]
         if history or not _continues(turn):  # what a backend keeps to itself cannot be looked at
             _refuse_strays(past)
@@ -81,12 +86,28 @@ class Recording:
         items, paused = resumed(past, self._collect)
         self._builder.resume(paused)
         session = self._claim.session if self._claim is not None else None
+        if self._claim is not None and self._claim.is_shared and turn.state.background:
+            self._sharing = asyncio.create_task(self._share(self._claim), name=f"shared {turn.id}")
         return replace(turn, items=(*instructions, *items), resumes=paused, session=session)
 
     def see(self, event: Event) -> None:
         self._tell(self._builder.see(event))
 
+    async def _share(self, claim: Claim) -> None:
+        """Who listens at another instance reads there what was said here, a moment later."""
+        shared = 0
+        while True:
+            frames = self.frames[shared:]
+            with contextlib.suppress(StoreUnreachable):  # the next time, then
+                if frames:
+                    await claim.share(shared, frames)
+                shared += len(frames)
+            await asyncio.sleep(SHARE_EVERY_S)
+
     async def settle(self, ending: Terminal) -> None:
+        if self._sharing is not None:
+            self._sharing.cancel()
+            await asyncio.wait([self._sharing])
         if isinstance(ending, Failed):
             ending = Failed(self._scrub(ending.error))
         wires = self._builder.see(ending)
@@ -106,14 +127,14 @@ class Recording:
             _log.warning("%s was answered and is not stored: %s", self.response()["id"], error.message)
             claim.give_up(error)
             self._place()
-            wires[-1]["response"] = self.response()
+            wires[-1]["response"] = response = self.response()
+            claim.hold(self.inputs, status=response["status"], body=response, frames=self._again(wires))
         finally:
             await claim.release()
 
     async def _write(self, claim: Claim, ending: Terminal, wires: Sequence[Wire]) -> None:
         response = self.response()
-        frames = b"".join([*self.frames, *(frame_of(w, n) for n, w in enumerate(wires, len(self.frames)))])
-        again = frames if self.turn.state.background else None
+        again = self._again(wires)
         if isinstance(ending, Stopped) and ending.reason != "cancelled":
             outputs = response.pop("output")
             title = title_of(self.inputs)
@@ -122,6 +143,14 @@ class Recording:
             if isinstance(ending, Failed) and isinstance(ending.error, Gone):
                 await claim.lose()
             await claim.drop(status=response["status"], body=response, frames=again)
+
+    def _again(self, wires: Sequence[Wire]) -> bytes | None:
+        """The whole stream that ends with these, if it can be listened to again."""
+        if not self.turn.state.background:
+            return None
+        return b"".join(
+            [*self.frames, *(frame_of(wire, number) for number, wire in enumerate(wires, len(self.frames)))]
+        )
 
     def _place(self) -> None:
         claim = self._claim

@@ -42,6 +42,24 @@ def replayed(items: Sequence[Raw]) -> tuple[Item, ...]:
     return decode_items(Fields({"history": list(items)}), "history")
 
 
+def new_items(history: Sequence[Raw], given: Sequence[Raw]) -> list[Raw]:
+    """Those of `given` that are not in the history: what was sent again, or referred to, is left out.
+
+    Another item by the id of one that is there is no repetition, and gets an id of its own.
+    """
+    known = {item["id"]: item for item in history}
+    new: list[Raw] = []
+    for item in given:
+        earlier = known.get(item["id"])
+        if earlier is not None:
+            if replayed([item]) == replayed([earlier]):
+                continue
+            item = {**item, "id": _new_id(item["type"])}
+        known[item["id"]] = item
+        new.append(item)
+    return new
+
+
 def title_of(items: Sequence[Raw]) -> str | None:
     """The first words of the first user."""
     for item in items:
@@ -55,7 +73,7 @@ def title_of(items: Sequence[Raw]) -> str | None:
 
 def _whole(item: Mapping[str, Any]) -> Raw:
     kind = item.get("type") or "message"
-    whole: dict[str, Any] = {**item, "id": item.get("id") or new_id(_PREFIXES.get(kind, "it_")), "type": kind}
+    whole: dict[str, Any] = {**item, "id": item.get("id") or _new_id(kind), "type": kind}
     if kind in _WITH_STATUS and not item.get("status"):
         whole["status"] = "completed"
     if kind == "message":
@@ -64,6 +82,10 @@ def _whole(item: Mapping[str, Any]) -> Raw:
         whole = {key: value for key, value in whole.items() if value is not None}
         whole.setdefault("summary", [])
     return whole
+
+
+def _new_id(kind: str) -> str:
+    return new_id(_PREFIXES.get(kind, "it_"))
 
 
 def _parts(message: Mapping[str, Any]) -> list[Any]:
