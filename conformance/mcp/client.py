@@ -26,15 +26,16 @@ from woollama.domain.ports import ToolContext
 from woollama.domain.turns import INTERNAL
 from woollama.processes.children import Supervisor
 from woollama.processes.environment import private_environment
+from woollama.toolservers.browser import NotLoggedIn
 from woollama.toolservers.fleet import Fleet
-from woollama.toolservers.logging_in import NotLoggedIn, OwnClient, log_in
+from woollama.toolservers.logging_in import OwnClient, log_in
 from woollama.toolservers.logins import LoginFile, Logins
 from woollama.toolservers.spec import ServerSpec
 
 NAME = "suite"
 STARTS_WITHIN_S = 20.0
 MOST_LOGINS = 3
-"""So often an owner does what `needs login` asks for, before they give up."""
+"""So often an owner does what `needs login` and `login wanted` ask for, before they give up."""
 FOCAL, ECHO = "json_schema_2020_12_tool", "json_schema_echo"
 SAMPLES: Mapping[str, Any] = {"string": "text", "integer": 3, "number": 5, "boolean": True, "array": [], "object": {}}
 
@@ -116,13 +117,37 @@ async def _browse(url: str) -> None:
         sys.stdout.write(f"browser: {(await browser.get(url)).text}\n")
 
 
-async def _owner(fleet: Fleet, file: LoginFile, context: Mapping[str, Any]) -> None:
+class Owner:
     """Logs in as long as the server is waiting for that, but not without end."""
-    for _ in range(MOST_LOGINS):
-        if fleet.health()[0].health != "needs login" or not await _log_in(file, context):
-            return
-        with suppress(PeerError):  # whoever asks for something has the new login looked at
-            await fleet.peers.request(NAME, "tools/list", {}, HOST)
+
+    def __init__(self, fleet: Fleet, file: LoginFile, context: Mapping[str, Any]) -> None:
+        self._fleet = fleet
+        self._file = file
+        self._context = context
+        self._more = MOST_LOGINS
+
+    async def looks_after_it(self) -> bool:
+        """Whether they have logged in."""
+        has_logged_in = False
+        while self._more and self._is_wanted:
+            self._more -= 1
+            if not await _log_in(self._file, self._context):
+                break
+            has_logged_in = True
+            with suppress(PeerError):  # whoever asks for something has the new login looked at
+                await self._fleet.peers.request(NAME, "tools/list", {}, HOST)
+        return has_logged_in
+
+    @property
+    def _is_wanted(self) -> bool:
+        (server,) = self._fleet.health()
+        return server.health == "needs login" or server.login_wanted is not None
+
+
+async def _call(fleet: Fleet, name: str, arguments: Mapping[str, Any]) -> None:
+    if (function := fleet.resolve(f"{NAME}.{name}")) is not None:
+        outcome = await fleet.call(function, arguments, ToolContext(INTERNAL, asker=Agreeing()))
+        sys.stdout.write(f"{name}: {outcome.for_model()}\n")
 
 
 async def drive(url: str, context: Mapping[str, Any], directory: Path) -> int:
@@ -135,11 +160,12 @@ async def drive(url: str, context: Mapping[str, Any], directory: Path) -> int:
         fleet.start()
         try:
             await fleet.wait_warm(STARTS_WITHIN_S)
-            await _owner(fleet, file, context)
+            owner = Owner(fleet, file, context)
+            await owner.looks_after_it()
             for name, arguments in _calls(fleet, context):
-                if (function := fleet.resolve(f"{NAME}.{name}")) is not None:
-                    outcome = await fleet.call(function, arguments, ToolContext(INTERNAL, asker=Agreeing()))
-                    sys.stdout.write(f"{name}: {outcome.for_model()}\n")
+                await _call(fleet, name, arguments)
+                if await owner.looks_after_it():
+                    await _call(fleet, name, arguments)
             await _read_the_rest(fleet)
             sys.stdout.write(f"{fleet!r}\n")
             return 0 if fleet.health()[0].health == "ready" else 1

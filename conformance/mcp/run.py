@@ -40,12 +40,8 @@ WAITS_FOR = {
     "auth/wif-jwt-bearer": "logins of workloads, an extension",
     "auth/2025-03-26-": "servers of a revision that is older than those that woollama is held to",
     "auth/basic-cimd": "a public page that says who woollama is",
-    "auth/scope-step-up": "a login that is asked to allow more in the middle of a call",
-    "auth/authorization-server-migration": "a server of 2026-07-28 that wants the login only for its tools",
 }
 """How the names of those begin that nothing is run for, and what for."""
-WAITS_IN_2026_07_28 = ("auth/scope-retry-limit",)
-"""The same as for the last of these; in 2025-11-25 the login comes."""
 SUPERSEDED = ("conformance-2025", "sse-retry")
 """Measures how late a client is, which on a busy machine it is. The next release asks the same without that."""
 UNMET = ("FAILURE", "WARNING")
@@ -138,8 +134,6 @@ class Scenario:
 
     @property
     def waits_for(self) -> str | None:
-        if self.revision == "2026-07-28" and self.name in WAITS_IN_2026_07_28:
-            return WAITS_FOR["auth/authorization-server-migration"]
         return next((what for start, what in WAITS_FOR.items() if self.name.startswith(start)), None)
 
 

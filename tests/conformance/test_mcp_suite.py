@@ -170,12 +170,14 @@ LOGIN_CHECKS = {
     "auth/iss-unexpected": 8,
     "auth/iss-normalized": 8,
     "auth/metadata-issuer-mismatch": 3,
+    "auth/scope-step-up": 33,
+    "auth/scope-retry-limit": 11,
+    "auth/authorization-server-migration": 34,
 }
 """With a login on the way. The earlier revisions ask for the same: `run.py client` has them all."""
 WAITING = {
     "auth/2025-03-26-oauth-endpoint-fallback",
     "auth/2025-03-26-oauth-metadata-backcompat",
-    "auth/authorization-server-migration",
     "auth/basic-cimd",
     "auth/client-credentials-basic",
     "auth/client-credentials-jwt",
@@ -183,8 +185,6 @@ WAITING = {
     "auth/dpop",
     "auth/dpop-nonce",
     "auth/enterprise-managed-authorization",
-    "auth/scope-retry-limit",
-    "auth/scope-step-up",
     "auth/wif-jwt-bearer",
 }
 """`WAITS_FOR` says what for."""

@@ -25,8 +25,9 @@ from tests.toolservers.guarded import Guarded, guarded
 from woollama.domain.tools import Offline
 from woollama.observe import Scrubber, configure
 from woollama.processes.children import Supervisor
+from woollama.toolservers.browser import NotLoggedIn
 from woollama.toolservers.fleet import Fleet
-from woollama.toolservers.logging_in import NotLoggedIn, OwnClient, log_in, log_out
+from woollama.toolservers.logging_in import OwnClient, log_in, log_out
 from woollama.toolservers.logins import Login, Logins
 from woollama.toolservers.spec import ServerSpec
 

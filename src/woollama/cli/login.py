@@ -40,7 +40,8 @@ def run(args: argparse.Namespace) -> int:
     import webbrowser
 
     from woollama.platform import Unsafe
-    from woollama.toolservers.logging_in import NotLoggedIn, OwnClient, log_in
+    from woollama.toolservers.browser import NotLoggedIn
+    from woollama.toolservers.logging_in import OwnClient, log_in
 
     def show(url: str) -> None:
         opened = not args.no_browser and webbrowser.open(url)
@@ -51,11 +52,12 @@ def run(args: argparse.Namespace) -> int:
     own = server.oauth
     client = OwnClient(own.client_id, own.client_secret, own.callback_port) if own else OwnClient()
     try:
-        asyncio.run(log_in(file, client, show, args.timeout))
+        missing = asyncio.run(log_in(file, client, show, args.timeout))
     except (NotLoggedIn, OSError, Unsafe) as error:
         complain(f"not logged in at {server.name}: {error}")
         return 1
-    print(f"logged in at {shown(server.name)}")
+    without = f", but it was not given {', '.join(missing)}, which the server has wanted" if missing else ""
+    print(shown(f"logged in at {server.name}{without}"))
     return 0
 
 

@@ -28,12 +28,13 @@ def run(args: argparse.Namespace) -> int:
         return 1
     import asyncio
 
+    from woollama.toolservers.browser import NotLoggedIn
     from woollama.toolservers.logging_in import log_out
 
     logging.disable()
     try:
         was_logged_in = asyncio.run(log_out(found[1]))
-    except OSError as error:
+    except (NotLoggedIn, OSError) as error:
         complain(f"the login at {args.server} cannot be forgotten: {error}")
         return 1
     print(f"logged out of {shown(args.server)}" if was_logged_in else f"there was no login at {shown(args.server)}")

@@ -105,6 +105,9 @@ def _attention(told: Mapping[str, Any]) -> Iterator[str]:
     if changed := [server for server in told["servers"] if server.get("changed")]:
         yield "\n" + styled("not what they were when first seen; `woollama trust SERVER` shows how", "yellow")
         yield table(_changed(server, name) for server in changed for name in server["changed"])
+    if wishes := [server for server in told["servers"] if server.get("login_wanted")]:
+        yield "\n" + styled("login wanted", "yellow")
+        yield table((f"  {server['name']}", server["login_wanted"]) for server in wishes)
     if pending := told.get("pending"):
         yield "\n" + styled("pending: `woollama reload` puts these into force", "yellow")
         yield from (f"  {_pending(each)}" for each in pending)

@@ -82,4 +82,6 @@ def health_line(server: Mapping[str, Any]) -> str:
         line += f" after {server['attempts']} attempts, because {server['last_error']}"
     elif server["health"] == "needs login":
         line += f", {server['last_error']}"
+    elif server.get("login_wanted"):
+        line += f", but {server['login_wanted']}"
     return shown(line)

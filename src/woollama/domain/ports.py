@@ -121,9 +121,10 @@ class Shrinker(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ServerHealth:
-    """How a tool server is. `health` is one of `starting, ready, down, disabled`.
+    """How a tool server is. `health` is one of `starting, ready, down, needs login, disabled`.
 
-    `changed` are its tools that are not what they were when first seen; those in quarantine are not called.
+    `login_wanted` says for what a server that is ready wants a login, or one that allows more. `changed` are its tools
+    that are not what they were when first seen; those in quarantine are not called.
     """
 
     name: str
@@ -134,6 +135,7 @@ class ServerHealth:
     last_error: str | None = None
     changed: Sequence[str] = ()
     quarantined: Sequence[str] = ()
+    login_wanted: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

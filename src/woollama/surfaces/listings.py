@@ -124,6 +124,7 @@ class Tools:
                 "last_error": server.last_error and self._scrub(server.last_error),
                 "changed": list(server.changed),
                 "quarantined": list(server.quarantined),
+                "login_wanted": server.login_wanted,
             }
             for server in self._servers.health()
             if allowed.allows_server(server.name)

@@ -6,12 +6,21 @@ an error would end the session. Nobody can be asked to log in here; that is `woo
 
 from __future__ import annotations
 
+import asyncio
+import re
 import time
 from dataclasses import replace
 
 import anyio
 import httpx2
+from mcp.client.auth.exceptions import OAuthFlowError
 from mcp.client.auth.oauth2 import OAuthContext
+from mcp.client.auth.utils import (
+    extract_field_from_www_auth,
+    extract_resource_metadata_from_www_auth,
+    extract_scope_from_www_auth,
+    union_scopes,
+)
 from mcp.shared.auth import (
     OAuthClientInformationFull,
     OAuthClientMetadata,
@@ -22,74 +31,104 @@ from mcp.shared.auth import (
 from pydantic import ValidationError
 
 from woollama.platform import Unsafe
-from woollama.toolservers.logins import Login, LoginFile, log
+from woollama.toolservers.logins import Login, LoginFile, Wanted, log, wants
 
 EARLY_S = 10.0
 """A token that is good for less than this is renewed before it is used."""
 TOKEN_TIMEOUT_S = 20.0
+FAREWELL_S = 3.0
+MOST_SCOPES = 64
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,200}")
+_URL = re.compile(r"[\x21\x23-\x7e]{1,2000}")
 
 
 class LoginNeeded(httpx2.RequestError):
-    """Without a login there is nothing to be done."""
+    """Nothing is to be done without another login. `is_over`: with this one nothing can be done at all; else it, or
+    that there is none, is enough for other requests. `is_news`: the server wants something that it did not want before.
+    """
+
+    def __init__(self, file: LoginFile, why: str, request: httpx2.Request, *, is_over: bool, is_news: bool) -> None:
+        super().__init__(file.complain(why), request=request)
+        self.server = file.server
+        self.is_over = is_over
+        self.is_news = is_news
 
 
 class Authorised(httpx2.AsyncBaseTransport):
     def __init__(self, inner: httpx2.AsyncBaseTransport, file: LoginFile) -> None:
         self._inner = inner
         self._file = file
-        self._stamp: object = None
-        self._login: Login | None = None
-        self._renewing = anyio.Lock()
+        self._has_login = False
+        self._renewal: asyncio.Task[str | None] | None = None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         token = await self._token(request, refused=None)
         response = await self._sent(request, token)
         if response.status_code == 401 and token is not None:
             await response.aclose()
-            response = await self._sent(request, await self._token(request, refused=token))
+            token = await self._token(request, refused=token)
+            response = await self._sent(request, token)
         if response.status_code == 401:
             await response.aclose()
-            raise self._needed("it refuses the login" if token else "it wants a login", request)
-        self._file.needed = None
+            why = "it refuses the login" if token else "it wants a login"
+            # What began with a login ends without one; what began without may be served to everybody but for this.
+            raise self._needed(why, request, is_over=self._has_login, is_news=self._note(request, response))
+        if response.status_code == 403 and extract_field_from_www_auth(response, "error") == "insufficient_scope":
+            await response.aclose()
+            why = wants(scopes(extract_scope_from_www_auth(response)).split())
+            raise self._needed(why, request, is_over=False, is_news=self._note(request, response))
         return response
 
     async def aclose(self) -> None:
+        if self._renewal is not None and not self._renewal.done():
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait({self._renewal}, timeout=FAREWELL_S)
+                self._renewal.cancel()
         await self._inner.aclose()
 
     async def _sent(self, request: httpx2.Request, token: str | None) -> httpx2.Response:
         if token is not None:
+            self._has_login = True
             request.headers["authorization"] = f"Bearer {token}"
+        else:
+            request.headers.pop("authorization", None)
         return await self._inner.handle_async_request(request)
 
     async def _token(self, request: httpx2.Request, refused: str | None) -> str | None:
         """A token that was not `refused` and is still good; none where nobody has ever logged in."""
-        async with self._renewing:
-            login = self._read()
-            if login is None:
-                return None
-            token = str(login.tokens["access_token"])
-            is_over = login.expires_at is not None and login.expires_at - EARLY_S < time.time()
-            if token != refused and not is_over:
-                return token
-            return await self._renewed(login, request)
+        if (login := self._file.read()) is None or (token := _good(login, refused)) is not None:
+            return None if login is None else token
+        if self._renewal is None or self._renewal.done():
+            self._renewal = asyncio.create_task(self._renewed(request, refused))
+            self._renewal.add_done_callback(lambda task: task.cancelled() or task.exception())
+        # Whoever asked may leave: what comes is the only one of its kind, for the old one is used up.
+        return await asyncio.shield(self._renewal)
 
-    def _read(self) -> Login | None:
-        if (stamp := self._file.stamp()) != self._stamp:
-            self._stamp, self._login = stamp, self._file.read()
-        return self._login
+    async def _renewed(self, request: httpx2.Request, refused: str | None) -> str | None:
+        try:
+            async with self._file.alone():
+                if (login := self._file.read()) is None or (token := _good(login, refused)) is not None:
+                    return None if login is None else token  # somebody else was faster
+                return await self._renewed_alone(login, request)
+        except TimeoutError:
+            raise httpx2.ConnectTimeout("its login is being renewed elsewhere, and that does not end") from None
 
-    async def _renewed(self, login: Login, request: httpx2.Request) -> str:
+    async def _renewed_alone(self, login: Login, request: httpx2.Request) -> str:
         if not login.tokens.get("refresh_token") or not login.metadata:
             raise self._needed("its login has expired", request)
+        try:
+            asked = _refresh(login)
+        except (ValidationError, OAuthFlowError):
+            raise self._needed("its login cannot be renewed", request) from None
         with anyio.move_on_after(TOKEN_TIMEOUT_S):
-            response = await self._inner.handle_async_request(_refresh(login))
+            response = await self._inner.handle_async_request(asked)
             try:
                 await response.aread()
             finally:
                 await response.aclose()
             if response.status_code in (400, 401, 403):
-                if (now := self._read()) is not None and now is not login:  # another process was faster
-                    return str(now.tokens["access_token"])
+                if (now := self._file.read()) is not None and now is not login:
+                    return str(now.tokens["access_token"])  # of somebody who does not lock
                 raise self._needed("its login has expired and is not renewed", request)
             if response.status_code != 200:
                 raise httpx2.ConnectError(f"its login cannot be renewed now: HTTP {response.status_code}")
@@ -99,8 +138,9 @@ class Authorised(httpx2.AsyncBaseTransport):
     def _kept(self, login: Login, response: httpx2.Response, request: httpx2.Request) -> str:
         try:
             tokens = OAuthToken.model_validate_json(response.content)
-        except ValidationError as error:
-            raise httpx2.ConnectError("its login cannot be renewed: the answer is no token", request=request) from error
+        except ValidationError:  # which repeats what it was given
+            why = "its login cannot be renewed: the answer is no token"
+            raise httpx2.ConnectError(why, request=request) from None
         # Either may be left out where it stays the same.
         tokens.refresh_token = tokens.refresh_token or login.tokens.get("refresh_token")
         tokens.scope = tokens.scope or login.tokens.get("scope")
@@ -109,14 +149,41 @@ class Authorised(httpx2.AsyncBaseTransport):
             self._file.write(renewed)
         except (OSError, Unsafe) as error:
             log.warning("the renewed login at %s cannot be kept for the next start: %s", login.server, error)
-        self._stamp, self._login = self._file.stamp(), renewed
-        self._file.read()  # so that whoever must not repeat these secrets knows them
         return tokens.access_token
 
-    def _needed(self, why: str, request: httpx2.Request) -> LoginNeeded:
-        self._file.refused = self._stamp
-        self._file.needed = f"{why}: `woollama login {self._file.server}`"
-        return LoginNeeded(self._file.needed, request=request)
+    def _note(self, request: httpx2.Request, response: httpx2.Response) -> bool:
+        """Keeps what is wanted for the next login, whoever it is that logs in. Whether it is another thing than before.
+
+        What is wanted of a stream of notifications alone is wanted by nobody here.
+        """
+        if request.method != "POST":
+            return False
+        login, before = self._file.read(), self._file.wanted or Wanted()
+        had = union_scopes(before.scope, login.tokens.get("scope") if login else None)
+        said = extract_resource_metadata_from_www_auth(response) or ""
+        is_url = said.startswith(("http://", "https://")) and _URL.fullmatch(said) is not None
+        wanted = Wanted(
+            scopes(union_scopes(had, extract_scope_from_www_auth(response))), said if is_url else before.metadata_url
+        )
+        is_news = wanted != self._file.wanted
+        self._file.want(wanted)
+        return is_news
+
+    def _needed(self, why: str, request: httpx2.Request, *, is_over: bool = True, is_news: bool = False) -> LoginNeeded:
+        return LoginNeeded(self._file, why, request, is_over=is_over, is_news=is_news)
+
+
+def _good(login: Login, refused: str | None) -> str | None:
+    """Its token, as long as nothing speaks against it."""
+    token = str(login.tokens["access_token"])
+    is_over = login.expires_at is not None and login.expires_at - EARLY_S < time.time()
+    return None if token == refused or is_over else token
+
+
+def scopes(said: str | None) -> str:
+    """Those in OAuth's own spelling, as far as there are not absurdly many."""
+    found = [scope for scope in (said or "").split() if _SCOPE.fullmatch(scope)]
+    return " ".join(found[:MOST_SCOPES])
 
 
 def with_tokens(login: Login, tokens: OAuthToken) -> Login:
@@ -124,17 +191,24 @@ def with_tokens(login: Login, tokens: OAuthToken) -> Login:
     return replace(login, tokens=tokens.model_dump(mode="json", exclude_none=True), expires_at=expires_at)
 
 
-def _refresh(login: Login) -> httpx2.Request:
-    """Raises `ValidationError` for a login that no version of ours has written."""
+def context_of(login: Login) -> OAuthContext:
+    """Who we are at the authorization server. Raises `ValidationError` for what no version of ours has written."""
     context = OAuthContext(login.url, OAuthClientMetadata(redirect_uris=None), _Nowhere(), None, None)
     context.client_info = OAuthClientInformationFull.model_validate(login.client)
     context.oauth_metadata = OAuthMetadata.model_validate(login.metadata)
     if login.resource is not None:
         context.protected_resource_metadata = ProtectedResourceMetadata.model_validate(login.resource)
+    return context
+
+
+def _refresh(login: Login) -> httpx2.Request:
+    context = context_of(login)
+    assert context.client_info is not None
+    assert context.oauth_metadata is not None
     data = {
         "grant_type": "refresh_token",
         "refresh_token": str(login.tokens["refresh_token"]),
-        "client_id": context.client_info.client_id or "",
+        "client_id": context.client_info.client_id,
     }
     if context.should_include_resource_param():
         data["resource"] = context.get_resource_url()

@@ -104,6 +104,11 @@ class CallsInFlight:
         current = self._current.get()
         return current.context.host if current in self._calls else None
 
+    @property
+    def in_one(self) -> bool:
+        """Whether what is being sent is somebody's request, in the task that sends it."""
+        return self._current.get() in self._calls
+
     async def elicit(
         self, context: ClientRequestContext, params: ElicitRequestParams
     ) -> ElicitResult | types.ErrorData:

@@ -115,9 +115,9 @@ def _streams(
     calls: CallsInFlight,
 ) -> AbstractAsyncContextManager[Any]:
     if spec.transport == "http":
-        return http_streams(spec, lose, lambda: calls.host, means.login_of(spec))
+        return http_streams(spec, lose, lambda: calls.host, means.login_of(spec), lambda: calls.in_one)
     if spec.transport == "sse":
-        return sse_streams(spec, lose, means.login_of(spec))
+        return sse_streams(spec, lose, means.login_of(spec), lambda: calls.in_one)
     return _spawned(spec, means, lose, log_line)
 
 

@@ -90,7 +90,7 @@ class Server:
 
     @property
     def health(self) -> ServerHealth:
-        spec = self.spec
+        spec, login = self.spec, self._means.login_of(self.spec)
         return ServerHealth(
             spec.name,
             spec.transport,
@@ -100,6 +100,7 @@ class Server:
             self.last_error,
             changed=[tool.name for tool in self.tools if tool.pin in ("changed", "quarantined")],
             quarantined=[tool.name for tool in self.tools if tool.pin == "quarantined"],
+            login_wanted=login.wish if login is not None and self.state == "ready" else None,
         )
 
     @property
@@ -281,12 +282,11 @@ class Server:
 
     async def _fell(self, why: str, was_ready: bool, lived_s: float) -> None:
         """The pause after a life: none after a long one, ever longer ones when lives are short or do not begin."""
-        if (login := self._means.login_of(self.spec)) is not None and login.needed:
-            why = login.needed
+        login = self._means.login_of(self.spec)
         known = why == self.last_error and not was_ready  # people read the log, and it may be down for days
         log.log(logging.DEBUG if known else logging.WARNING, "%s: %s", self.spec.name, why)
         self.last_error = why
-        if login is not None and login.needed:
+        if login is not None and login.is_complaint(why):
             self._become("needs login", why)
             await self._pauses.until_logged_in(login)
         elif pause_s := self._pauses.after(was_ready=was_ready, lived_s=lived_s):

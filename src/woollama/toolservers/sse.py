@@ -18,6 +18,7 @@ from mcp import MCPError
 from mcp.shared.message import SessionMessage
 from mcp_types import CONNECTION_CLOSED, JSONRPCRequest
 
+from woollama.toolservers.authorised import LoginNeeded
 from woollama.toolservers.logins import LoginFile
 from woollama.toolservers.losses import BROKEN, UNSENT
 from woollama.toolservers.spec import ServerSpec
@@ -28,6 +29,7 @@ from woollama.toolservers.streamable_http import (
     NEVER_SENT,
     forgot_session,
     needs_login,
+    refusal,
     why_failed,
     wire_of,
 )
@@ -43,10 +45,13 @@ class Refused(Exception):
 class Outbox:
     """Where the session sends: each message is a POST of its own."""
 
-    def __init__(self, client: httpx2.AsyncClient, address: httpx2.URL, lose: Callable[[str], None]) -> None:
+    def __init__(
+        self, client: httpx2.AsyncClient, address: httpx2.URL, lose: Callable[[str], None], in_call: Callable[[], bool]
+    ) -> None:
         self._client = client
         self._address = address
         self._lose = lose
+        self._in_call = in_call
 
     async def send(self, item: SessionMessage, /) -> None:
         message = item.message.model_dump_json(by_alias=True, exclude_unset=True)
@@ -55,6 +60,9 @@ class Outbox:
         try:
             response = await self._client.post(self._address, content=message, headers=headers, timeout=timeout)
         except httpx2.RequestError as error:
+            if isinstance(error, LoginNeeded) and not error.is_over and self._in_call():
+                self._failed(item, refusal(error), None)
+                return
             why = why_failed(self._address, error)
             self._lose(why)
             self._failed(item, why, UNSENT if isinstance(error, NEVER_SENT) else BROKEN)
@@ -82,9 +90,14 @@ class Outbox:
 
 @asynccontextmanager
 async def sse_streams(
-    spec: ServerSpec, lose: Callable[[str], None], login: LoginFile | None = None
+    spec: ServerSpec,
+    lose: Callable[[str], None],
+    login: LoginFile | None = None,
+    in_call: Callable[[], bool] = lambda: False,
 ) -> AsyncIterator[Any]:
     """The streams to a server's address, as `Client(server=…)` takes them. `lose` is told why they end.
+
+    `in_call` tells whether a request is made for anybody, in the task that makes it.
 
     Raises `Refused` where nobody answers, or not as such a server does.
     """
@@ -101,11 +114,13 @@ async def sse_streams(
             stream = aiter(events)
             address = await _address(stream, events.response.url)
         except httpx2.RequestError as error:
+            if isinstance(error, LoginNeeded):
+                lose(str(error))
             raise Refused(why_failed(httpx2.URL(spec.url), error)) from error
         inbox, messages = anyio.create_memory_object_stream[Inbound](0)
         reading = asyncio.create_task(_read(stream, inbox, lose))
         try:
-            yield messages, Outbox(client, address, lose)
+            yield messages, Outbox(client, address, lose, in_call)
         finally:
             with anyio.CancelScope(shield=True):
                 reading.cancel()

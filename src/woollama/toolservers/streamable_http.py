@@ -7,6 +7,7 @@ failure of a POST becomes a JSON-RPC error response, which the session hands to 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -22,6 +23,8 @@ from woollama.toolservers.losses import BROKEN, UNSENT
 from woollama.toolservers.reach import PublicOnly
 from woollama.toolservers.spec import ServerSpec
 
+log = logging.getLogger(__name__)
+
 CONNECT_TIMEOUT_S = 10.0
 FAREWELL_TIMEOUT_S = 3.0
 MAX_EVENT_BYTES = 64 << 20
@@ -34,15 +37,16 @@ async def http_streams(
     lose: Callable[[str], None],
     sender: Callable[[], Host | None] = lambda: None,
     login: LoginFile | None = None,
+    in_call: Callable[[], bool] = lambda: False,
 ) -> AsyncIterator[Any]:
     """The streams to a server's address. `lose` is told why, when the server cannot be reached or forgot us.
 
-    `sender` tells for which host a request is made, in the task that makes it.
+    `sender` tells for which host a request is made, and `in_call` whether for anybody, in the task that makes it.
     """
     assert spec.url is not None
     # Calls have their own time limits, and an idle stream of notifications none.
     timeout = httpx2.Timeout(CONNECT_TIMEOUT_S, read=None)
-    transport = SoftFail(wire_of(spec, login), lose, sender)
+    transport = SoftFail(wire_of(spec, login), lose, sender, in_call)
     async with (
         httpx2.AsyncClient(transport=transport, headers=dict(spec.headers), timeout=timeout) as client,
         streamable_http_client(spec.url, http_client=client, max_sse_event_size=MAX_EVENT_BYTES) as streams,
@@ -64,10 +68,12 @@ class SoftFail(httpx2.AsyncBaseTransport):
         inner: httpx2.AsyncBaseTransport,
         lose: Callable[[str], None],
         sender: Callable[[], Host | None] = lambda: None,
+        in_call: Callable[[], bool] = lambda: False,
     ) -> None:
         self._inner = inner
         self._lose = lose
         self._sender = sender
+        self._in_call = in_call
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if request.method == "DELETE":  # the farewell to a server that may hang
@@ -102,6 +108,10 @@ class SoftFail(httpx2.AsyncBaseTransport):
 
     def _failed(self, request: httpx2.Request, error: httpx2.RequestError) -> httpx2.Response:
         why = why_failed(request.url, error)
+        if isinstance(error, LoginNeeded) and not error.is_over and (request.method != "POST" or self._in_call()):
+            if request.method != "POST":
+                raise error
+            return _error(request, refusal(error), None)
         if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | LoginNeeded):
             self._lose(why)
         if request.method != "POST":
@@ -150,6 +160,13 @@ def _is_answer(line: bytes) -> bool:
         return b'"method"' not in line or "method" not in json.loads(line[5:])
     except ValueError:
         return False
+
+
+def refusal(error: LoginNeeded) -> str:
+    """What is said of a call that alone lacks a login, or more of it, while others go on; and once to the owner."""
+    if error.is_news:
+        log.warning("%s: %s", error.server, error)
+    return f"not done: server {error.server!r} needs its owner's login for that ({error})"
 
 
 def why_failed(url: httpx2.URL, error: httpx2.RequestError) -> str:

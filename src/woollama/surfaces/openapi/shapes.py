@@ -35,6 +35,7 @@ OWN: Mapping[str, Schema] = {
         last_error=maybe(text("Why it is down")),
         changed=array(text("A tool that is not what it was when first seen")),
         quarantined=array(text("One of those that is not offered until the owner accepts it")),
+        login_wanted=maybe(text("For what a server that is ready wants a login, or one that allows more")),
     ),
     "ChangedTool": table(
         "A tool that is not what it was when it was first seen.",
