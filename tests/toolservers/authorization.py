@@ -3,10 +3,11 @@ revocation, an issuer in its answers. It stands beside the tool server that it p
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -103,12 +104,28 @@ class Books:
     tokens: list[Token] = field(default_factory=list)
     asked: list[dict[str, str]] = field(default_factory=list)
     down: bool = False
+    grants: Collection[str] | None = None
+    """The scopes that it gives at all, if not all."""
+    wished: list[str] = field(default_factory=list)
+    """The scopes of each visit to its page."""
+    renews: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while it answers those that renew; else they wait."""
     methods: list[str] = field(default_factory=list)
     """How a client proves who it is, where the server says so."""
+
+    def __post_init__(self) -> None:
+        self.renews.set()
 
     def accepts(self, bearer: str) -> bool:
         found = next((token for token in self.tokens if f"Bearer {token.access_token}" == bearer), None)
         return found is not None and not found.revoked and not found.is_expired()
+
+    def allows(self, bearer: str) -> set[str]:
+        found = next((token for token in self.tokens if f"Bearer {token.access_token}" == bearer), None)
+        return set(found.scope.split()) if found else set()
+
+    def given(self, scope: str | None) -> str:
+        return " ".join(each for each in (scope or "").split() if self.grants is None or each in self.grants)
 
     def of_grant(self, kind: str) -> list[dict[str, str]]:
         return [form for form in self.asked if form.get("grant_type") == kind]
@@ -121,7 +138,7 @@ class AuthCode(grants.AuthorizationCodeGrant):  # type: ignore[misc]
         asked = request.payload.data
         challenge = (asked["code_challenge"], asked["code_challenge_method"])
         self.server.books.codes[code] = Code(
-            code, request.client.client_id, asked["redirect_uri"], request.scope or "", *challenge
+            code, request.client.client_id, asked["redirect_uri"], self.server.books.given(request.scope), *challenge
         )
 
     def query_authorization_code(self, code: str, client: Client) -> Code | None:
@@ -256,7 +273,10 @@ def application(books: Books, *, issuer_in_answers: bool = True) -> Any:
         if books.down:
             return Response("try later", 503)
         asked = _OfStarlette(request.method, str(request.url), request.headers, request.query_params, form)
+        if form.get("grant_type") == "refresh_token":
+            await books.renews.wait()
         if request.url.path == "/authorize":
+            books.wished.append(request.query_params.get("scope", ""))
             denied = asked.args.pop("as", "") == "no"
             grant = server.get_consent_grant(asked, "ann")
             answer = server.create_authorization_response(asked, None if denied else "ann", grant)

@@ -4,131 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 import logging
-import os
 import stat
-import sys
-import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
 
-from tests.toolservers.authorization import Books, Client, application
-from tests.toolservers.fleets import ENVIRONMENT, PATIENCE_S, call, health, said, until_health
-from tests.toolservers.guarded import Guarded, guarded
+from tests.toolservers.authorization import Books, Client
+from tests.toolservers.fleets import call, health, said, until_health
+from tests.toolservers.guarded import guarded
+from tests.toolservers.places import ANYBODY, Place, browse, expire, fleet, place
 from woollama.domain.tools import Offline
 from woollama.observe import Scrubber, configure
-from woollama.processes.children import Supervisor
 from woollama.toolservers.browser import NotLoggedIn
-from woollama.toolservers.fleet import Fleet
-from woollama.toolservers.logging_in import OwnClient, log_in, log_out
-from woollama.toolservers.logins import Login, Logins
-from woollama.toolservers.spec import ServerSpec
-
-ANYBODY = OwnClient()
-os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"  # its word for loopback without TLS
-
-
-@dataclass
-class Place:
-    far: Guarded
-    books: Books
-    directory: Path
-
-    @property
-    def environ(self) -> dict[str, str]:
-        own = {"WOOLLAMA_STATE_DIR": str(self.directory / "state"), "WOOLLAMA_CONFIG_DIR": str(self.directory)}
-        return {**os.environ, "HOME": str(self.directory), **own}
-
-    @property
-    def logins(self) -> Logins:
-        return Logins(self.directory / "state" / "logins")
-
-    def login(self) -> Login:
-        login = self.logins.of("far", self.far.url).read()
-        assert login is not None
-        return login
-
-    def configure(self, **more: Any) -> None:
-        servers = {"far": {"url": self.far.url, **more}, "here": {"command": "true"}}
-        (self.directory / "mcp.json").write_text(json.dumps({"mcpServers": servers}))
-
-    async def run(self, *words: str) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "woollama", *words),
-            env=self.environ,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-
-    async def ended(self, *words: str) -> tuple[int | None, str]:
-        return await over(await self.run(*words))
-
-    async def log_in(self, answer: Any = None, client: OwnClient = ANYBODY) -> None:
-        """`answer` is the browser: given the address, it goes where it is sent."""
-        browsers: list[asyncio.Task[None]] = []
-        try:
-            file = self.logins.of("far", self.far.url)
-            show = lambda url: browsers.append(asyncio.create_task((answer or browse)(url)))  # noqa: E731
-            await log_in(file, client, show, PATIENCE_S)
-        finally:
-            await asyncio.gather(*browsers)
-
-    async def log_in_by_program(self) -> tuple[int | None, str]:
-        process = await self.run("login", "far", "--no-browser", "--timeout", "20s")
-        assert process.stderr is not None
-        async with asyncio.timeout(PATIENCE_S):
-            while line := (await process.stderr.readline()).decode():
-                if line.startswith("http"):
-                    await browse(line.strip())
-        return await over(process)
-
-
-async def over(process: asyncio.subprocess.Process) -> tuple[int | None, str]:
-    async with asyncio.timeout(PATIENCE_S):
-        out, err = await process.communicate()
-    return process.returncode, (out + err).decode()
-
-
-async def browse(url: str) -> None:
-    async with httpx2.AsyncClient(follow_redirects=True, trust_env=False) as browser:
-        assert "This page can be closed" in (await browser.get(url)).text
-
-
-@asynccontextmanager
-async def place(directory: Path, books: Books | None = None, let_in: int = 0, **more: Any) -> AsyncIterator[Place]:
-    """`let_in`: so many requests are let in without a login."""
-    books, without = books or Books(), iter(range(let_in))
-
-    def door(headers: Mapping[str, str]) -> tuple[int, dict[str, str], str] | None:
-        if next(without, None) is not None or books.accepts(headers.get("authorization", "")):
-            return None
-        return 401, {"www-authenticate": "Bearer"}, ""
-
-    async with guarded(door, application(books, **more)) as far:
-        at = Place(far, books, directory)
-        at.configure()
-        yield at
-
-
-@asynccontextmanager
-async def fleet(at: Place, scrubber: Scrubber | None = None) -> AsyncIterator[Fleet]:
-    logins = Logins(at.directory / "state" / "logins", (scrubber or Scrubber()).add)
-    spec = ServerSpec("far", transport="http", url=at.far.url)
-    async with Supervisor() as supervisor:
-        fleet = Fleet([spec], spawner=supervisor, environment=ENVIRONMENT, logins=logins)
-        fleet.start()
-        try:
-            assert await fleet.wait_warm(PATIENCE_S)
-            yield fleet
-        finally:
-            await fleet.close()
+from woollama.toolservers.logging_in import log_in, log_out
 
 
 async def test_a_server_that_wants_a_login_says_so_and_works_after_it(tmp_path: Path) -> None:
@@ -165,12 +55,6 @@ async def test_an_expired_token_is_renewed_in_place_also_after_a_restart(tmp_pat
         async with fleet(at) as servers:
             assert await said(servers, "far.echo", text="again") == "again"
         assert len(at.books.of_grant("refresh_token")) == 3
-
-
-def expire(at: Place) -> None:
-    """As time would."""
-    file = at.logins.of("far", at.far.url)
-    file.write(replace(at.login(), expires_at=time.time() - 1))
 
 
 async def test_calls_at_once_renew_it_once(tmp_path: Path) -> None:
