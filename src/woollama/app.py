@@ -146,7 +146,7 @@ class Core:
             shrinker=self.shrinking,
             scrub=self._scrubber.scrub,
             instance=self.instance,
-            resolve=self.tool_servers.resolve,
+            absent=self.tool_servers.why_not,
         )
 
     async def tools_of(self, servers: Sequence[str]) -> Sequence[Tool]:
@@ -219,6 +219,7 @@ class Core:
             prefixes=self.prefixes,
             ready=self.tool_servers.ready,
             remote=self._visiting(config),
+            absent=self.tool_servers.why_not,
             before=before,
         )
 

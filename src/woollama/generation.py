@@ -24,6 +24,7 @@ from woollama.core.counting import Counting
 from woollama.core.engine import Engine
 from woollama.core.lease import LeasePolicy
 from woollama.core.names import Names
+from woollama.core.plan import Absent
 from woollama.core.policy import Policy, ServerPolicy
 from woollama.core.prefixes import Prefixes
 from woollama.core.prices import Price, Prices
@@ -55,9 +56,10 @@ class Generation:
         prefixes: Prefixes,
         ready: Callable[[Sequence[str]], Awaitable[None]],
         remote: RemoteServers,
+        absent: Absent,
         before: Generation | None = None,
     ) -> None:
-        """`before` is the generation that this one takes over from; `ready` as the engine takes it."""
+        """`before` is the generation that this one takes over from; `ready` and `absent` as the engine takes them."""
         self.config = config
         self.inferencing = inferencing
         policies = {name: _policy(entry) for name, entry in config.inferencers.items()}
@@ -92,6 +94,7 @@ class Generation:
             shrinker=shrinker,
             prefixes=prefixes,
             remote=remote,
+            absent=absent,
         )
         self.counting = Counting(
             self.names,

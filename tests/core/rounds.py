@@ -14,6 +14,7 @@ from woollama.core.continuations import Continuations
 from woollama.core.engine import Engine
 from woollama.core.lease import LeasePolicy
 from woollama.core.names import Names
+from woollama.core.plan import Absent, nothing_absent
 from woollama.core.recipes import Recipe
 from woollama.core.runs import Runs
 from woollama.domain.answers import Answer
@@ -115,7 +116,9 @@ async def noon(arguments: Mapping[str, Json], context: ToolContext) -> ToolOutco
 class Table:
     """An engine over fakes: `await table.play(turn)` gives the events of a turn."""
 
-    def __init__(self, *inferencers: Rounds, box: Box | None = None, **recipe: Any) -> None:
+    def __init__(
+        self, *inferencers: Rounds, box: Box | None = None, absent: Absent = nothing_absent, **recipe: Any
+    ) -> None:
         self.box = box or Box(clock__now=noon)
         by_name = {inferencer.name: inferencer for inferencer in inferencers}
         recipe = {"inferencer": f"{inferencers[0].name}/m", "tools": ("*",), **recipe}
@@ -123,7 +126,8 @@ class Table:
         self.continuations = Continuations()
         attempts = Attempts({name: LeasePolicy(retries=0) for name in by_name})
         self.approvals = Approvals()
-        self.runs = Runs(Engine(names, by_name, attempts, self.box, self.continuations, approvals=self.approvals).play)
+        more: Any = {"approvals": self.approvals, "absent": absent}
+        self.runs = Runs(Engine(names, by_name, attempts, self.box, self.continuations, **more).play)
 
     async def play(self, turn: Turn) -> list[Event]:
         async with self.runs.start(turn) as run:

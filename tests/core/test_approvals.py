@@ -168,6 +168,18 @@ async def test_where_there_are_no_others_that_is_the_end() -> None:
     assert (await Approvals().ask(ASK, host=host)).missing == "it cannot"
 
 
+async def test_a_host_whose_user_closes_the_question_ends_it_for_all_and_nothing_is_decided() -> None:
+    seen = Seen()
+    answer = await seen.approvals.ask(ASK, host=Host(Answer("ask_1", False, missing="it was closed", dismissed=True)))
+    assert (answer.approved, answer.missing) == (False, "it was closed")
+    assert seen.story == [("ask_1", "asked"), ("ask_1", "it was closed")]
+    with pytest.raises(Conflict, match="ask_1 is over: it was closed"):
+        seen.approvals.answer("ask_1", True, by="unix")
+    again = await seen.asking()
+    seen.approvals.answer("ask_1", True, by="unix")
+    assert (await again).approved
+
+
 # --- questions
 
 

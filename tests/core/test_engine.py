@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -33,7 +34,7 @@ from woollama.domain.events import (
 )
 from woollama.domain.messages import Json, Message, Reasoning, Sealed, Text, ToolCall, ToolResult
 from woollama.domain.ports import ToolContext
-from woollama.domain.tools import Example, Function, Invalid, Offline, Returned, TimedOut, ToolOutcome
+from woollama.domain.tools import Denied, Example, Function, Invalid, Offline, Returned, TimedOut, Tool, ToolOutcome
 from woollama.domain.turns import INTERNAL, NO_TOOLS, Params, ToolChoice, ToolGrant, Turn
 
 ASKED = Message("user", (Text("what time is it?"),))
@@ -113,6 +114,47 @@ async def test_only_what_a_recipe_allows_is_offered_and_only_that_can_be_called(
     assert [function.name for function in model.calls[0].tools] == ["clock__now"]
     (result,) = [item for item in answer.items if isinstance(item, ToolResult)]
     assert "there is no tool 'door__open'" in result.outcome.for_model()
+
+
+def kept_away(name: str) -> tuple[Tool, ToolOutcome] | None:
+    """`git.push` is in quarantine, and nothing is known of what `mail` has."""
+    if name in ("git.push", "git__push"):
+        return Tool("git", "push", {}), Denied("its pin", "`woollama trust git` shows why.")
+    if name.startswith(("mail.", "mail__")):
+        return Tool("mail", name[4:].lstrip("._"), {}), Offline("server 'mail' is down: it has left")
+    return None
+
+
+@pytest.mark.parametrize(
+    ("called", "allowed", "budget", "told"),
+    [
+        ("git__push", ("clock.*", "git.*"), 0, "`woollama trust git` shows why."),
+        ("git__push", ("clock.*", "git.*"), 1, "`woollama trust git` shows why."),
+        ("mail__send", ("clock.*", "mail.send"), 0, "server 'mail' is down: it has left"),
+        ("git__push", ("clock.*",), 0, "there is no tool 'git__push'"),
+        ("mail__send", ("clock.*", "mail.read"), 0, "there is no tool 'mail__send'"),
+    ],
+)
+async def test_of_a_tool_that_is_kept_away_the_model_is_told_why_where_it_might_use_it(
+    called: str, allowed: tuple[str, ...], budget: int, told: str
+) -> None:
+    through = ("woollama__call_tool", json.dumps({"name": called})) if budget else (called, "{}")
+    model = Rounds(calls(through), says("so be it"))
+    answer = await Table(model, absent=kept_away, tools=allowed, tools_budget_tokens=budget).answer(turn())
+    (result,) = [item for item in answer.items if isinstance(item, ToolResult)]
+    assert told in result.outcome.for_model()
+
+
+async def test_a_recipe_that_must_call_what_is_kept_away_says_why() -> None:
+    for tools, choice, told in (
+        (("git.push",), "required", "none of its tools is there now: The call was denied by its pin. `woollama trust"),
+        (("mail.*",), "required", "The tool is offline, because server 'mail' is down"),
+        (("clock.*", "git.*"), "git.push", "`woollama trust git`"),
+    ):
+        table = Table(Rounds(says("x")), absent=kept_away, tools=tools, tool_choice=choice)
+        error = failure(await table.play(turn()))
+        assert isinstance(error, Backpressure)
+        assert told in error.message
 
 
 async def test_a_client_tool_ends_the_turn_and_what_the_client_did_not_see_is_kept() -> None:

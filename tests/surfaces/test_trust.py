@@ -42,6 +42,9 @@ async def test_a_changed_tool_is_kept_away_until_the_owner_has_seen_it(tmp_path:
             async with Client(f"{running.url}/mcp") as host:
                 with pytest.raises(MCPError, match="kept away: `woollama trust impostor`"):
                     await host.call_tool("impostor__act", {})
+            plot = {"model": "woollama/plot", "messages": [{"role": "user", "content": "act"}]}
+            refused = await client.post("/v1/chat/completions", json=plot)
+            assert "kept away: `woollama trust impostor` shows the difference" in refused.text
             yes = {"tools": {"act": change["digest"]}}
             done = await owner.post("/w1/servers/impostor/trust", json=yes)
             assert (done.status_code, done.json()) == (200, {"accepted": ["act"]})

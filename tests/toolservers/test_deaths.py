@@ -28,7 +28,7 @@ from tests.toolservers.fleets import (
     until_health,
 )
 from woollama.domain.ports import ToolContext
-from woollama.domain.tools import Offline, Returned
+from woollama.domain.tools import Offline, Returned, Tool
 from woollama.domain.turns import INTERNAL
 from woollama.toolservers.fleet import Fleet
 from woollama.toolservers.spec import ServerSpec
@@ -111,6 +111,11 @@ async def test_a_missing_command_is_down_with_its_reason_and_its_neighbours_are_
         ghost = health(fleet, "ghost")
         assert (ghost.health, ghost.tools) == ("down", 0)
         assert ghost.last_error == "spawn failed: No such file or directory: no-such-command"
+        known = fleet.why_not("ghost__walk")
+        assert known is not None
+        assert known == (Tool("ghost", "walk", {}), Offline(f"server 'ghost' is down: {ghost.last_error}"))
+        assert fleet.why_not("ghostly") is None
+        assert fleet.why_not(f"{health(fleet).name}__nothing") is None
         assert repr(fleet) == (
             "<Fleet 1 up, 1 down: 'ghost' (spawn failed: No such file or directory: no-such-command)>"
         )

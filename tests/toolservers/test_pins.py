@@ -131,7 +131,15 @@ async def test_in_quarantine_it_is_neither_offered_nor_called_until_it_is_truste
         assert function
         outcome = await call(fleet, function.name)
         assert isinstance(outcome, Denied)
-        assert "git.push has changed since it was first seen; `woollama trust git` shows how" in outcome.for_model()
+        assert (
+            "git.push is not what it was when it was first seen, and is kept away: `woollama trust git`"
+            in outcome.for_model()
+        )
+        for name in ("git__push", "git.push", "mcp__git__push"):
+            known = fleet.why_not(name)
+            assert known is not None
+            assert (known[0].qualified, known[1]) == ("git.push", outcome)
+        assert fleet.why_not("git__echo") is None
         assert health(fleet, "git").quarantined == ["push"]
         (change,) = fleet.changes("git")
         assert (change.name, change.before["description"]) == ("push", PUSH["description"])

@@ -11,8 +11,10 @@ Who hears of it, and who answers
     how it ended. Where nobody could hear of it, there is no waiting: the answer is that nobody can be asked.
 
 How it ends
-    Exactly once, and every observer hears how: answered; expired, after `timeout_s` and never after the deadline of
-    its turn; or withdrawn, because the run or the request that it belongs to is gone. What is not a yes is no yes.
+    Exactly once, and every observer hears how: answered; dismissed, by somebody at a host who closed the question and
+    decided nothing; expired, after `timeout_s` and never after the deadline of its turn; or withdrawn, because the run
+    or the request that it belongs to is gone. What is not a yes is no yes, and what is not a no is none either: the
+    model is told that nobody decided, and a tool that its question was cancelled.
 
 Waiting and pausing
     A run that waits keeps its ask open as long as it lives (`ask`). A run that pauses leaves its ask behind (`leave`)
@@ -247,14 +249,15 @@ class Approvals:
                 await asyncio.wait({asking})
 
     async def _ask_host(self, host: Asker, opened: _Open) -> None:
-        """A host that gives no answer ends the ask only where nobody else could answer."""
+        """A host that cannot be asked ends the ask only where nobody else could answer. One whose user has closed the
+        question ends it for all: whoever pressed that key does not want the call to hang until others have had time."""
         try:
             answer = await host.ask(opened.ask)
         except Exception:
             _log.exception("asking the host about %s failed", opened.ask.name)
             answer = None
         answer = answer or Answer(opened.ask.id, False, missing="the host gave no answer")
-        if not answer.missing or not self._observers:
+        if not answer.missing or answer.dismissed or not self._observers:
             self._end(opened, answer)
 
     def _drop_expired(self) -> None:

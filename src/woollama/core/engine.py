@@ -40,7 +40,7 @@ from woollama.core.approvals import Approvals, RunAsker
 from woollama.core.attempts import Attempts, Try
 from woollama.core.continuations import Continuations
 from woollama.core.names import Names, Route
-from woollama.core.plan import NOBODY, Plan, plan_of
+from woollama.core.plan import NOBODY, Absent, Plan, nothing_absent, plan_of
 from woollama.core.policy import NO_POLICY, Policy
 from woollama.core.prefixes import Prefixes
 from woollama.core.prices import NO_PRICES, Prices
@@ -88,10 +88,11 @@ class Engine:
         shrinker: Shrinker | None = None,
         prefixes: Prefixes | None = None,
         remote: RemoteServers | None = None,
+        absent: Absent = nothing_absent,
     ) -> None:
         """`ready` waits a moment for tool servers that are still starting, given the globs of a recipe's tools.
 
-        Without `approvals` nobody can be asked.
+        Without `approvals` nobody can be asked. `absent` says why a tool is not in `toolbox`.
         """
         self._names = names
         self._inferencers = inferencers
@@ -105,6 +106,7 @@ class Engine:
         self._shrinker = shrinker
         self._prefixes = prefixes
         self._remote = remote
+        self._absent = absent
 
     def __repr__(self) -> str:
         return f"<Engine over {len(self._inferencers)} inferencers, {self._toolbox!r}>"
@@ -118,7 +120,7 @@ class Engine:
             await self._ready(wanted)
         try:
             async with asyncio.timeout_at(turn.deadline) as limit, self._visited(turn) as visit:
-                plan = plan_of(turn, route, self._toolbox, self._policy, self._shrinker, visit)
+                plan = plan_of(turn, route, self._toolbox, self._policy, self._shrinker, visit, self._absent)
                 for each in visit.servers:
                     await emit(ToolsListed(each.server, tuple(each.tools), each.error))
                 await self._loop(turn, route, plan, emit)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 
 from woollama.core.estimates import schema_tokens
@@ -25,8 +25,16 @@ class FoundTools:
     """`hidden` are the tools that can be found. `always` are those that are shown in any case, by wire name or
     `server.tool`. Within `budget_tokens` everything is as it is without this wrapper."""
 
-    def __init__(self, inner: Toolbox, budget_tokens: int, always: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        inner: Toolbox,
+        budget_tokens: int,
+        always: Collection[str] = (),
+        why_not: Callable[[str], ToolOutcome | None] = lambda name: None,
+    ) -> None:
+        """`why_not` knows more of some tools that are not in `inner`."""
         self._inner = inner
+        self._why_not = why_not
         functions = inner.functions()
         if not budget_tokens or schema_tokens(functions) <= budget_tokens:
             self.hidden: tuple[Function, ...] = ()
@@ -74,6 +82,8 @@ class FoundTools:
             return Invalid(("`arguments` must be an object",))
         meant = next((each for each in self._inner.functions() if _is_one_of(each, (name,))), None)
         if meant is None:
+            if (known := self._why_not(str(name))) is not None:
+                return known
             return Invalid((f"there is no tool {name!r}; {FIND} finds those that are there",))
         return await self._inner.call(meant, given, context)
 

@@ -5,8 +5,9 @@ Made once, before the first round, from the turn and the recipe that its model n
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 
 from woollama.core.approved import Approved
 from woollama.core.compressed import Compressed
@@ -22,7 +23,7 @@ from woollama.domain.errors import Backpressure, BadRequest
 from woollama.domain.events import CallOpened
 from woollama.domain.messages import ToolResult
 from woollama.domain.ports import Shrinker, Toolbox
-from woollama.domain.tools import Function
+from woollama.domain.tools import Function, Tool, ToolOutcome
 from woollama.domain.turns import AUTO, Params, Target, ToolChoice, Turn
 from woollama.domain.visits import Visit
 
@@ -33,6 +34,12 @@ DEFAULT_TOOL_TIMEOUT_S = 120.0
 
 
 NOBODY = Visit(NoTools(), ())
+WhyNot = Callable[[str], ToolOutcome | None]
+Absent = Callable[[str], tuple[Tool, ToolOutcome] | None]
+
+
+def nothing_absent(name: str) -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,8 @@ class Plan:
     rewrites: tuple[str, ...] = ()
     hidden: tuple[Function, ...] = ()
     """What is not offered but may be called: a model that has found a tool often calls it by its own name."""
+    why_not: WhyNot = nothing_absent
+    """What is known of a tool that would be offered and cannot be called now."""
 
     def function(self, name: str) -> Function | None:
         return next((function for function in (*self.functions, *self.hidden) if function.name == name), None)
@@ -71,10 +80,22 @@ def plan_of(
     policy: Policy = NO_POLICY,
     shrinker: Shrinker | None = None,
     visit: Visit = NOBODY,
+    absent: Absent = nothing_absent,
 ) -> Plan:
-    """`visit` has the tools of servers of the request's own, which no recipe's allow-list can mean."""
+    """`visit` has the tools of servers of the request's own, which no recipe's allow-list can mean. `absent` says why a
+    tool is not in `toolbox` by now, by any of its names."""
     recipe = route.recipe
     granted = _granted(turn, toolbox, policy, visit)
+    allowed_globs = [*(recipe.tools if recipe else ()), *(f"{grant.server}.*" for grant in turn.tool_grants)]
+
+    def why_not(name: str) -> ToolOutcome | None:
+        """Of what this turn may not use in any case, nothing is said."""
+        match absent(name):
+            case (tool, outcome) if any(fnmatchcase(tool.qualified, glob) for glob in allowed_globs):
+                may = turn.caller.scope.allows_tool([tool.qualified]) and not policy.denies(tool)
+                return outcome if may else None
+        return None
+
     if recipe is None:
         return Plan(
             route.targets,
@@ -85,6 +106,7 @@ def plan_of(
             turn.choice or AUTO,
             _without_force(turn.choice),
             rewrites=tuple(_unused(turn.variables)),
+            why_not=why_not,
         )
     # A call that waits for a yes takes nobody's place, so people are asked outside of `Paced`.
     paced = Paced(toolbox, recipe.max_parallel_tools, recipe.tool_timeout_s)
@@ -95,9 +117,9 @@ def plan_of(
     if shrinker is not None and recipe.compress != "off":
         allowed = Validated(Compressed(allowed, shrinker, recipe.compress, turn.items, recipe.name))
     always = (recipe.tool_choice, retrieve_tool.WIRE_NAME)
-    found = FoundTools(allowed, recipe.tools_budget_tokens, always)
+    found = FoundTools(allowed, recipe.tools_budget_tokens, always, why_not)
     functions = _offered(turn, found.functions())
-    choice = turn.choice or _choice_of(recipe, functions)
+    choice = turn.choice or _choice_of(recipe, functions, why_not)
     if turn.choice is None and turn.items and isinstance(turn.items[-1], ToolResult):
         choice = _without_force(choice)  # it was forced in the turn that this one goes on with
     return Plan(
@@ -107,6 +129,7 @@ def plan_of(
         toolbox=found,
         functions=functions,
         hidden=found.hidden,
+        why_not=why_not,
         choice=choice,
         later_choice=_without_force(choice),
         max_rounds=recipe.max_turns,
@@ -141,7 +164,7 @@ def _offered(turn: Turn, ours: Sequence[Function]) -> tuple[Function, ...]:
     return (*in_one_order(ours), *turn.client_tools)
 
 
-def _choice_of(recipe: Recipe, functions: Sequence[Function]) -> ToolChoice:
+def _choice_of(recipe: Recipe, functions: Sequence[Function], why_not: WhyNot) -> ToolChoice:
     """A recipe that must call a tool is not answered without one: its servers may be starting, or down."""
     wanted = recipe.tool_choice
     if wanted in ("auto", "none"):
@@ -151,7 +174,9 @@ def _choice_of(recipe: Recipe, functions: Sequence[Function]) -> ToolChoice:
     named = next((each for each in functions if wanted in (each.name, each.tool and each.tool.qualified)), None)
     if named is None:
         what = "a tool, and none of its tools" if wanted == "required" else f"the tool {wanted!r}, which"
-        raise Backpressure(f"recipe {recipe.name!r} must call {what} is there now", retry_after=RETRY_AFTER_S)
+        known = (why_not(name) for name in (recipe.tools if wanted == "required" else (wanted,)))
+        why = next((f": {outcome.for_model()}" for outcome in known if outcome is not None), "")
+        raise Backpressure(f"recipe {recipe.name!r} must call {what} is there now{why}", retry_after=RETRY_AFTER_S)
     return ToolChoice("named", named.name)
 
 

@@ -65,6 +65,8 @@ class ToolRound:
     async def _outcome(self, call: ToolCall, *, approved: bool) -> ToolOutcome:
         function = self._plan.function(call.name)
         if function is None:
+            if (known := self._plan.why_not(call.name)) is not None:
+                return known
             offered = ", ".join(each.name for each in self._plan.functions[:NAMES_SHOWN]) or "none"
             return Invalid((f"there is no tool {call.name!r}; there is: {offered}",))
         try:

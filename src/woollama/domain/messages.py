@@ -199,7 +199,8 @@ class Ask:
 class Answer:
     """What a person said to an `Ask`, and `by` which way. `content` is what was filled in where a tool had asked.
 
-    `missing` says why there is none: then nobody has said anything, and nothing is approved.
+    `missing` says why there is none: then nobody has said anything, and nothing is approved. `dismissed`: because who
+    was asked has closed the question and decided nothing.
     """
 
     ask_id: str
@@ -207,6 +208,7 @@ class Answer:
     content: Mapping[str, Json] | None = None
     by: str = ""
     missing: str = ""
+    dismissed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

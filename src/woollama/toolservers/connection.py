@@ -36,6 +36,7 @@ from woollama.toolservers.spec import Era, ServerSpec
 log = logging.getLogger(__name__)
 
 MAX_PAGES = 1000
+MOST_BEGINNINGS = 3
 MAX_INPUT_ROUNDS = 10
 INPUT_POLL_S = 0.1
 RELISTEN_S = 2.0
@@ -149,16 +150,20 @@ class Connection:
         return listed
 
     async def _pages(self, method: str, kind: str, key: str) -> tuple[Mapping[str, Json], ...]:
-        """Every page; of two entries with the same key the last."""
+        """Every page; of two entries with the same key the last. A cursor may be refused when the list has changed."""
         found: dict[str, Mapping[str, Json]] = {}
         cursor: str | None = None
+        begun = 1
         for _ in range(MAX_PAGES):
             try:
                 page = await self._sent(Request(method=method, params={"cursor": cursor} if cursor else {}))
             except MCPError as error:
                 if error.code == types.METHOD_NOT_FOUND:
                     break
-                raise
+                if error.code != types.INVALID_PARAMS or cursor is None or begun == MOST_BEGINNINGS:
+                    raise
+                found, cursor, begun = {}, None, begun + 1
+                continue
             found.update({raw[key]: cleaned(raw) for raw in page[kind]})
             cursor, before = page.get("nextCursor"), cursor
             if cursor is None or cursor == before:

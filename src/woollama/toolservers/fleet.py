@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from fnmatch import fnmatchcase
@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from woollama.domain.errors import BadRequest, Conflict, UnknownServer
 from woollama.domain.messages import Json
 from woollama.domain.ports import ChangedTool, Sampler, ServerHealth, Spawner, ToolContext
-from woollama.domain.tools import Denied, Example, Function, Invalid, Tool, ToolOutcome
+from woollama.domain.tools import Denied, Example, Function, Invalid, Offline, Tool, ToolOutcome
 from woollama.toolservers.logins import Logins
 from woollama.toolservers.means import Means
 from woollama.toolservers.names import WireNames
@@ -21,7 +21,7 @@ from woollama.toolservers.per_client import PerClient
 from woollama.toolservers.pins import Pins
 from woollama.toolservers.server import Server
 from woollama.toolservers.spec import ServerSpec
-from woollama.toolservers.watched import Updates
+from woollama.toolservers.watched import Updates, Watched
 
 __all__ = ["Fleet", "ServerSpec"]
 
@@ -54,6 +54,8 @@ class Fleet:
         self._functions: tuple[Function, ...] = ()
         self._listeners: list[Callable[[], None]] = []
         self._updates = Updates()
+        self._watched: defaultdict[str, Watched] = defaultdict(Watched)
+        """By name, so that whoever has subscribed stays so over all entries that a server has."""
         self._means = Means(spawner, environment, sampler, logins, instance)
         self._pins = pins or Pins()
         self._servers = {spec.name: self._server(spec) for spec in specs}
@@ -88,6 +90,8 @@ class Fleet:
             if old is not None:
                 server.expect(old.tools)
             server.start()
+            if old is not None:
+                self.peers.follow(spec.name, old.retire())
         for server in before.values():
             task = asyncio.create_task(server.leave(DRAIN_S), name=f"tool server {server.spec.name} leaves")
             self._leaving[task] = server
@@ -108,6 +112,7 @@ class Fleet:
             pins=self._pins,
             on_tools=self._renew,
             updates=self._updates,
+            watched=self._watched[spec.name],
         )
 
     async def wait_warm(self, timeout_s: float) -> bool:
@@ -164,16 +169,23 @@ class Fleet:
         key = self._names.resolve(name)
         return self._known.get(key) if key else None
 
+    def why_not(self, name: str) -> tuple[Tool, ToolOutcome] | None:
+        """What is known of a tool that is not offered, and why it is not: it is in quarantine, or its server is not up
+        and has never said what it has. Of a server that is up, what it does not list is not there."""
+        if (function := self.resolve(name)) is not None and function.tool is not None:
+            return (function.tool, _kept_away(function.tool)) if function.tool.pin == "quarantined" else None
+        for server, tool in _spelled(name, self._servers):
+            if (meant := self._servers[server]).state != "ready":
+                return Tool(server, tool, {}), Offline(meant.why_not)
+        return None
+
     async def call(self, function: Function, arguments: Mapping[str, Json], context: ToolContext) -> ToolOutcome:
         """Never raises for what a server does. A server that is still starting is waited for."""
         tool = function.tool
         if tool is None or (tool.server, tool.name) not in self._known:
             return Invalid((f"there is no tool {function.name!r}",))
         if (now := self._known[tool.server, tool.name].tool) is not None and now.pin == "quarantined":
-            return Denied(
-                "its pin",
-                f"{tool.qualified} has changed since it was first seen; `woollama trust {tool.server}` shows how.",
-            )
+            return _kept_away(now)
         return await self._servers[tool.server].call(tool, arguments, context)
 
     def changes(self, server: str) -> Sequence[ChangedTool]:
@@ -234,6 +246,20 @@ class Fleet:
             renamed=own_names(tool.input_schema),
             examples=tuple(_examples(tool.input_schema.get("examples"))),
         )
+
+
+def _kept_away(tool: Tool) -> ToolOutcome:
+    seen = f"{tool.qualified} is not what it was when it was first seen, and is kept away"
+    return Denied("its pin", f"{seen}: `woollama trust {tool.server}` shows the difference and can accept it.")
+
+
+def _spelled(name: str, servers: Mapping[str, Server]) -> Iterable[tuple[str, str]]:
+    """As which server's tool a name can be read, the longest name of a server first."""
+    for server in sorted(servers, key=len, reverse=True):
+        prefix = servers[server].others.prefix
+        starts = (f"{server}.", f"{server}__", f"mcp__{server}__", *((f"{prefix}__",) if prefix else ()))
+        if (start := next(filter(name.startswith, starts), None)) is not None:
+            yield server, name.removeprefix(start)
 
 
 def _examples(found: Json) -> Iterable[Example]:

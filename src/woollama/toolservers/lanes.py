@@ -16,7 +16,7 @@ import logging
 import math
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -191,6 +191,7 @@ class Lanes:
         self._out: set[Lane] = set()
         self._ending: set[asyncio.Task[None]] = set()
         self._reopening: set[asyncio.Task[None]] = set()
+        self._is_retired = False
         self._made = 0
 
     def __repr__(self) -> str:
@@ -252,6 +253,11 @@ class Lanes:
         for session in unused[: max(0, len(self._of_host) - MOST_OWN + 1)]:
             _keep(self._ending, self._of_host.pop(session).close())
 
+    def retire(self) -> Mapping[HostSession, Collection[str]]:
+        """The updates of resources are another's to tell from now on; who has subscribed to which."""
+        self._is_retired = True
+        return {session: frozenset(lane.subscribed) for session, lane in self._of_host.items() if lane.subscribed}
+
     async def leave(self, session: HostSession) -> None:
         if (lane := self._of_host.pop(session, None)) is not None:
             await lane.close()
@@ -291,7 +297,7 @@ class Lanes:
         from woollama.toolservers.connecting import connect
 
         async def updated(uri: str) -> None:
-            if whose.session is not None:
+            if whose.session is not None and not self._is_retired:
                 await whose.session.updated(self._spec.name, uri)
 
         with anyio.fail_after(self._spec.start_timeout_s) as starting:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ from woollama.toolservers.watched import Tell, Updates
 if TYPE_CHECKING:
     from woollama.toolservers.connection import Connection
 
+log = logging.getLogger(__name__)
+
 SUBSCRIBE_TIMEOUT_S = 30.0
 INVALID_PARAMS = -32602
 
@@ -31,6 +34,7 @@ class ServersAsPeers:
         self._updates = updates
         self._on_shared: dict[tuple[HostSession, str, str], AsyncExitStack] = {}
         """What hosts without a connection of their own have subscribed to: (host, server, uri)."""
+        self._following: dict[asyncio.Task[None], HostSession] = {}
         updates.listeners.append(self._tell_subscribers)
 
     def __repr__(self) -> str:
@@ -58,6 +62,26 @@ class ServersAsPeers:
         elif (session, server, uri) not in self._on_shared:
             subscription = self._on_shared[session, server, uri] = AsyncExitStack()
             await subscription.enter_async_context(there.watched.one(uri))
+
+    def follow(self, server: str, subscribed: Mapping[HostSession, Collection[str]]) -> None:
+        """Subscribe with that server, as soon as it is ready, to what another one in its place was subscribed to."""
+        for session, uris in subscribed.items():
+            task = asyncio.create_task(self._follow(server, session, uris), name=f"subscribing with {server} anew")
+            self._following[task] = session
+            task.add_done_callback(self._following.pop)
+
+    async def _follow(self, server: str, session: HostSession, uris: Collection[str]) -> None:
+        ready, now = False, self._servers().get(server)
+        while now is not None and not ready:
+            ready, was = await now.ready(), now
+            if (now := self._servers().get(server)) is was and not ready:
+                return
+            ready = ready and now is was
+        for uri in uris if ready else ():
+            try:
+                await self.subscribe(server, uri, session)
+            except PeerError as error:
+                log.info("%s: %s is not followed any more: %s", server, uri, error)
 
     async def unsubscribe(self, server: str, uri: str, session: HostSession) -> None:
         if (subscription := self._on_shared.pop((session, server, uri), None)) is not None:
@@ -97,6 +121,8 @@ class ServersAsPeers:
                         await connection.notify_roots_changed()
 
     async def leave(self, session: HostSession) -> None:
+        for task in [task for task, whose in self._following.items() if whose is session]:
+            task.cancel()
         for key in [key for key in self._on_shared if key[0] is session]:
             await self._on_shared.pop(key).aclose()
         await asyncio.gather(*(server.lanes.leave(session) for server in self._servers().values()))

@@ -22,7 +22,7 @@ from woollama.toolservers.means import Means
 from woollama.toolservers.pins import Pins
 from woollama.toolservers.server import Server
 from woollama.toolservers.spec import ServerSpec
-from woollama.toolservers.watched import Updates
+from woollama.toolservers.watched import Updates, Watched
 
 MOST_CLIENTS = 16
 IDLE_S = 600.0
@@ -49,8 +49,9 @@ class PerClient(Server):
         pins: Pins,
         on_tools: Callable[[], None],
         updates: Updates,
+        watched: Watched | None = None,
     ) -> None:
-        super().__init__(spec, means=means, pins=pins, on_tools=on_tools, updates=updates)
+        super().__init__(spec, means=means, pins=pins, on_tools=on_tools, updates=updates, watched=watched)
         self._of_clients: dict[Client, _Own] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._looking: asyncio.Task[None] | None = None
@@ -72,7 +73,7 @@ class PerClient(Server):
 
     async def _call(self, tool: Tool, arguments: Mapping[str, Json], context: ToolContext) -> ToolOutcome:
         if self._owner is None or self._closing:
-            return Offline(self._why_not())
+            return Offline(self.why_not)
         client = _client_of(context.caller)
         own = self._of_clients.get(client) or self._connected(client, context.caller.pid)
         if own is None:

@@ -7,7 +7,7 @@ import importlib
 import logging
 import math
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -45,7 +45,7 @@ CONNECTION_CLOSED = -32000
 
 
 class Server:
-    """`start` returns at once. `tools` are the last ones known, also while it is down."""
+    """`start` returns at once. `tools` are the last ones known, also while it is down; `watched` what is followed."""
 
     def __init__(
         self,
@@ -55,12 +55,13 @@ class Server:
         pins: Pins,
         on_tools: Callable[[], None],
         updates: Updates,
+        watched: Watched | None = None,
     ) -> None:
         """`on_tools` is called when anything has been listed anew; `updates` hears what the server says of itself."""
         self.spec = spec
         self.tools: tuple[Tool, ...] = ()
         self.others = ServerListing(spec.name, spec.name if spec.prefix is None else spec.prefix)
-        self.watched = Watched()
+        self.watched = watched or Watched()
         self.lanes = Lanes(spec, means, self._log_line)
         self.state: Health = "disabled" if spec.disabled else "starting"
         self.attempts = 0
@@ -123,6 +124,17 @@ class Server:
         if not self.spec.disabled:
             self.tools = tuple(tool for tool in tools if self.spec.allows(tool))
 
+    async def ready(self) -> bool:
+        """Waits until it is; false once it never will be."""
+        while self.state != "ready" and self._owner is not None and not self._closing:
+            await self._moved.wait()
+        return self.state == "ready"
+
+    def retire(self) -> Mapping[HostSession, Collection[str]]:
+        """It says no more of itself: another one does. What hosts have subscribed to over connections of their own."""
+        self._updates = Updates()
+        return self.lanes.retire()
+
     async def leave(self, patience_s: float) -> None:
         """Ends once the calls under way are over, or after `patience_s`. It is given no more of them."""
         with suppress(TimeoutError):
@@ -178,7 +190,7 @@ class Server:
     async def needs_own(self, session: HostSession) -> bool:
         """Whether what this host asks for goes over a connection of its own."""
         if (shared := await self._usable(time.monotonic() + KNOCK_PATIENCE_S)) is None:
-            raise PeerError(CONNECTION_CLOSED, self._why_not())
+            raise PeerError(CONNECTION_CLOSED, self.why_not)
         return not self._is_only_modern and needs_own(
             is_modern=False, capabilities=session.capabilities, shared=shared.era, spec=self.spec
         )
@@ -207,12 +219,11 @@ class Server:
     ) -> T:
         """Sends twice only if the first time cannot have had an effect. Raises `ConnectionLost`."""
         limit_s = min((s for s in (timeout_s, self.spec.timeout_s) if s is not None), default=CALL_TIMEOUT_S)
-        deadline = time.monotonic() + limit_s
-        again = True
+        deadline, again = time.monotonic() + limit_s, True
         while True:
             shared = await self._usable(deadline)
             if shared is None:
-                raise ConnectionLost(self._why_not(), unsent=True)
+                raise ConnectionLost(self.why_not, unsent=True)
             try:
                 async with self._lane(context.host, shared) as used:
                     return await send(used, max(0.0, deadline - time.monotonic()))
@@ -255,10 +266,11 @@ class Server:
             return None
         return self._connection
 
-    def _why_not(self) -> str:
+    @property
+    def why_not(self) -> str:
         match self.state:
             case "disabled":
-                return "its server is disabled"
+                return f"server {self.spec.name!r} is disabled"
             case "down":
                 return f"server {self.spec.name!r} is down: {self.last_error}"
             case "needs login":

@@ -93,6 +93,7 @@ class Host:
 
 
 ACCEPT = types.ElicitResult(action="accept", content={"answer": "blue"})
+CANCEL = types.ElicitResult(action="cancel")
 DECLINE = types.ElicitResult(action="decline")
 
 

@@ -19,6 +19,7 @@ from mcp.server.connection import Connection
 from tests.daemon import daemon
 from tests.surfaces.mcp_server.hosts import (
     ACCEPT,
+    CANCEL,
     DECLINE,
     PATIENCE_S,
     Host,
@@ -48,6 +49,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
     servers = {
         "all": server(),
         "sure": server(trusted=True),
+        "old": server(trusted=True, era="handshake", expose=["ask"]),
+        "new": server(trusted=True, era="modern", expose=["ask"]),
         "tight": server(expose=["echo", "tight.c*"]),
         LONG: server(expose=["echo", "trace"]),
     }
@@ -157,6 +160,27 @@ async def test_a_tool_that_asks_reaches_the_person(running: InProcess, mode: str
     async with over_http(running, mode, person) as host:
         assert said(await host.call_tool("sure__ask", {"question": "which colour?"})) == "accept: blue"
         assert person.asked == ["sure: which colour?"]
+
+
+@ERAS
+@pytest.mark.parametrize("name", ["old", "new"])
+async def test_who_closes_a_question_has_neither_said_yes_nor_no(running: InProcess, mode: str, name: str) -> None:
+    """In all four pairs of eras."""
+    for answer, told in ((CANCEL, "cancel: None"), (DECLINE, "decline: None")):
+        async with over_http(running, mode, Host(answer)) as host:
+            assert said(await host.call_tool(f"{name}__ask", {"question": "which colour?"})) == told
+
+
+@ERAS
+async def test_who_closes_the_question_for_a_yes_has_not_denied_the_call(running: InProcess, mode: str) -> None:
+    """And the call does not hang until others have had their time to answer."""
+    person = Host(CANCEL)
+    async with over_http(running, mode, person) as host:
+        closed = await host.call_tool("all__count", {"n": 2})
+        assert closed.is_error
+        assert "needs a person's yes, and whoever was asked closed the question" in said(closed)
+        person.answer = ACCEPT
+        assert said(await host.call_tool("all__count", {"n": 2})) == "counted to 2"
 
 
 async def test_what_could_disguise_a_question_is_shown(running: InProcess) -> None:

@@ -57,6 +57,11 @@ class Exports:
     def resolve(self, name: str) -> Function | None:
         return self.current().get(name)
 
+    def qualified(self, name: str) -> str | None:
+        """As which tool of which server a name was given, if it ever was, exported or not: `server.tool`."""
+        key = self._key_of.get(name)
+        return ".".join(key) if key else None
+
     def _name(self, function: Function, tool: Tool) -> str:
         key = (tool.server, tool.name)
         if key not in self._name_of:

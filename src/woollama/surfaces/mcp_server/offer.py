@@ -8,10 +8,10 @@ from typing import Any
 
 from woollama.core.approvals import Approvals
 from woollama.core.names import Names
+from woollama.core.plan import Absent
 from woollama.core.runs import Runs
 from woollama.domain.peers import Peers
 from woollama.domain.ports import Shrinker, Toolbox
-from woollama.domain.tools import Function
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,8 @@ class Offer:
 
     `may_answer` says of a request's ASGI scope whether its host may be the one who answers.
     `on_tools` takes what is to be called whenever the tools of the servers may have changed. `scrub` takes known
-    secrets out of a text. `instance` says which woollama this is. `resolve` finds
-    any tool by any of its names, also one that is kept away.
+    secrets out of a text. `instance` says which woollama this is. `absent` says
+    why a tool is not in `toolbox`, by any of its names.
     """
 
     names: Names
@@ -37,4 +37,4 @@ class Offer:
     shrinker: Shrinker
     scrub: Callable[[str], str]
     instance: str
-    resolve: Callable[[str], Function | None]
+    absent: Absent

@@ -18,6 +18,7 @@ PATIENCE_S = 300.0
 """How long a host of the stateless era may take to come back with an answer."""
 DEAF_HOST_S = 50.0
 """How long others may take to answer for a host that cannot be asked: many give up a call after a minute."""
+DISMISSED = "whoever was asked closed the question without an answer"
 YES_OR_NO: dict[str, Any] = {"type": "object", "properties": {}}
 """Nothing to fill in: to accept the form is the yes."""
 
@@ -64,4 +65,7 @@ def elicitation(ask: Ask) -> types.ElicitRequest:
 
 
 def answer_of(ask: Ask, result: types.ElicitResult) -> Answer:
+    """A cancelled form is neither a yes nor a no: whoever saw it has decided nothing."""
+    if result.action == "cancel":
+        return Answer(ask.id, False, by="mcp", missing=DISMISSED, dismissed=True)
     return Answer(ask.id, result.action == "accept", result.content, by="mcp")

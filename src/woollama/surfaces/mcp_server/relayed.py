@@ -14,8 +14,8 @@ from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, Res
 from woollama.domain.errors import BadRequest
 from woollama.domain.messages import Json
 from woollama.domain.peers import PeerError, ServerListing
-from woollama.domain.turns import Scope
 from woollama.surfaces.mcp_server import prompts
+from woollama.surfaces.mcp_server.callers import caller_of
 from woollama.surfaces.mcp_server.carrying import Carrier, returned
 from woollama.surfaces.mcp_server.lines import Context, Line, is_modern, is_woollama
 from woollama.surfaces.mcp_server.members import answered
@@ -30,20 +30,18 @@ MOST_COMPLETIONS = 100
 
 
 class Relayed:
-    """`scope_of` says what the caller of a request may use, and `shelves` what it finds. On `bus` hosts hear of
-    changes, on `bus_of_woollamas` other woollamas."""
+    """`shelves` says what the caller of a request finds. On `bus` hosts hear of changes, on `bus_of_woollamas` other
+    woollamas."""
 
     def __init__(
         self,
         offer: Callable[[], Offer],
         carrier: Carrier,
         shelves: Callable[[Context], Shelves],
-        scope_of: Callable[[Context], Scope],
     ) -> None:
         self._offer = offer
         self._carrier = carrier
         self._shelves = shelves
-        self._scope_of = scope_of
         self.bus, self.bus_of_woollamas = InMemorySubscriptionBus(), InMemorySubscriptionBus()
         self._listening, self._listening_woollamas = ListenHandler(self.bus), ListenHandler(self.bus_of_woollamas)
         offer().peers.on_update(self._updated)
@@ -53,7 +51,7 @@ class Relayed:
         self._listening_woollamas.close()
 
     async def get_prompt(self, ctx: Context, params: types.GetPromptRequestParams) -> Result:
-        scope = self._scope_of(ctx)
+        scope = caller_of(ctx).scope
         if (found := self._shelves(ctx).prompt(params.name, scope)) is not None:
             listing, name = found
             asked = {"name": name, **({"arguments": params.arguments} if params.arguments else {})}
@@ -72,7 +70,7 @@ class Relayed:
         given, reference = dict(ctx.params or {}), params.ref
         given.pop("_meta", None)
         if isinstance(reference, types.PromptReference):
-            found = self._shelves(ctx).prompt(reference.name, self._scope_of(ctx))
+            found = self._shelves(ctx).prompt(reference.name, caller_of(ctx).scope)
             if found is None:
                 return self._completed_by_us(ctx, reference.name, params.argument)
             listing, ref = found[0], {**given["ref"], "name": found[1]}
@@ -147,13 +145,13 @@ class Relayed:
 
     def _completed_by_us(self, ctx: Context, name: str, argument: types.CompletionArgument) -> dict[str, Json]:
         try:
-            values = prompts.completions(self._offer().names, name, argument.name, argument.value, self._scope_of(ctx))
+            values = prompts.completions(self._offer().names, name, argument.name, argument.value, caller_of(ctx).scope)
         except BadRequest as error:
             raise MCPError(types.INVALID_PARAMS, error.message) from None
         return {**COMPLETE, "completion": {"values": values[:MOST_COMPLETIONS], "total": len(values)}}
 
     def _located(self, ctx: Context, uri: str) -> tuple[ServerListing, str]:
-        return self._shelves(ctx).locate(uri, self._scope_of(ctx), is_modern=is_modern(ctx))
+        return self._shelves(ctx).locate(uri, caller_of(ctx).scope, is_modern=is_modern(ctx))
 
 
 def _outward(listing: ServerListing, result: dict[str, Any]) -> dict[str, Any]:

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import anyio
@@ -23,29 +20,27 @@ from mcp.server.connection import Connection
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.models import InitializationOptions
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
-from mcp.server.subscriptions import PromptsListChanged, ResourcesListChanged, ToolsListChanged
-from mcp_types.methods import serialize_server_result
-from pydantic import ValidationError
+from mcp.server.subscriptions import ResourcesListChanged, ToolsListChanged
 
 import woollama
 from woollama.domain.errors import RouterError
-from woollama.domain.federation import HOPS_KEY, INSTANCE_KEY, MOST_HOPS
+from woollama.domain.federation import INSTANCE_KEY, MOST_HOPS
 from woollama.domain.messages import Json
 from woollama.domain.peers import ListKind
 from woollama.domain.ports import Asker, ToolContext
 from woollama.domain.tools import Function, Returned, Tool, ToolOutcome
-from woollama.domain.turns import EVERYTHING, Abilities, Caller
-from woollama.surfaces.mcp_server import chat, compression, prompts
+from woollama.surfaces.mcp_server import chat, compression
+from woollama.surfaces.mcp_server.callers import caller_of, session_of
 from woollama.surfaces.mcp_server.carrying import Carrier, is_of_server, returned
-from woollama.surfaces.mcp_server.exports import Exports, Judged, definition
-from woollama.surfaces.mcp_server.lines import Context, Line, is_modern, is_woollama, names_woollama
+from woollama.surfaces.mcp_server.exports import Exports
+from woollama.surfaces.mcp_server.lines import Context, Line, is_modern, names_woollama
+from woollama.surfaces.mcp_server.lists import Lists, is_sound
 from woollama.surfaces.mcp_server.members import answered, keeping_members
 from woollama.surfaces.mcp_server.news import EVENT_OF, ListChanged, News
 from woollama.surfaces.mcp_server.offer import Offer
 from woollama.surfaces.mcp_server.parking import Begin, Result
 from woollama.surfaces.mcp_server.questions import PATIENCE_S, HostAsker, OwnersHost, can_ask
 from woollama.surfaces.mcp_server.relayed import COMPLETE, Relayed
-from woollama.surfaces.mcp_server.shelves import Shelves
 from woollama.surfaces.mcp_server.uris import content_outward
 
 log = logging.getLogger("woollama.mcp")
@@ -55,14 +50,11 @@ NAME = "woollama"
 INSTRUCTIONS = (
     "`chat` asks a recipe or a model of this woollama. Tools named server__tool are those of its tool servers."
 )
-STDIO = Caller("stdio", "stdio")
 ANNOUNCE_AFTER_S = 0.05
 """Servers come up together: what they change is told once."""
 SLOWEST_HOST_S = 5.0
 _LISTS: Sequence[CacheableMethod] = ("tools/list", "prompts/list", "resources/list", "resources/templates/list")
 CACHED: Sequence[CacheableMethod] = (*_LISTS, "resources/read")
-_NOT_IN_NAMES = re.compile(r"[^\w.+-]+")
-_UNCACHED = {"ttlMs": 0, "cacheScope": "private"}
 
 
 class SdkServer(Server[Any]):
@@ -88,14 +80,12 @@ class McpServer:
             lambda tool: self._offer.exposes(tool.server, tool.name),
             reserved=[chat.NAME, *compression.NAMES],
         )
-        self._judged = Judged()
         self._carrier = Carrier(lambda: self._offer.peers)
-        self._shelves = Shelves(lambda: self._offer, lambda: self._offer.names.recipes)
-        self._for_woollamas = Shelves(lambda: self._offer, lambda: self._offer.names.recipes, for_woollamas=True)
-        self._relayed = Relayed(lambda: self._offer, self._carrier, self._shelves_of, lambda ctx: _caller(ctx).scope)
+        self._lists = Lists(lambda: self._offer, self._exports)
+        self._relayed = Relayed(lambda: self._offer, self._carrier, self._lists.shelves_of)
         self._refs = compression.Refs()
-        self._news = News(self._announceable(self._shelves))
-        self._news_of_woollamas = News(self._announceable(self._for_woollamas))
+        self._news = News(self._lists.all(self._lists.shelves))
+        self._news_of_woollamas = News(self._lists.all(self._lists.for_woollamas))
         self._untold = False
         self._announcing: asyncio.Task[None] | None = None
         self._in_flight = 0
@@ -132,13 +122,13 @@ class McpServer:
             get_tool_input_schema=self._input_schema,
             on_subscriptions_listen=self._relayed.listen,
         )
-        relayed, paged = self._relayed, types.PaginatedRequestParams
-        sdk.add_request_handler("tools/list", paged, self._list_tools)
+        lists, relayed, paged = self._lists, self._relayed, types.PaginatedRequestParams
+        sdk.add_request_handler("tools/list", paged, lists.tools)
         sdk.add_request_handler("tools/call", types.CallToolRequestParams, self._call_tool)
-        sdk.add_request_handler("prompts/list", paged, self._list_prompts)
+        sdk.add_request_handler("prompts/list", paged, lists.prompts)
         sdk.add_request_handler("prompts/get", types.GetPromptRequestParams, relayed.get_prompt)
-        sdk.add_request_handler("resources/list", paged, self._list_resources)
-        sdk.add_request_handler("resources/templates/list", paged, self._list_templates)
+        sdk.add_request_handler("resources/list", paged, lists.resources)
+        sdk.add_request_handler("resources/templates/list", paged, lists.templates)
         sdk.add_request_handler("resources/read", types.ReadResourceRequestParams, relayed.read_resource)
         sdk.add_request_handler("resources/subscribe", types.SubscribeRequestParams, relayed.subscribe)
         sdk.add_request_handler("resources/unsubscribe", types.UnsubscribeRequestParams, relayed.unsubscribe)
@@ -159,22 +149,6 @@ class McpServer:
 
     # --- tools
 
-    async def _list_tools(self, ctx: Context, params: types.PaginatedRequestParams) -> dict[str, Any]:
-        scope, names, shelves = _caller(ctx).scope, self._offer.names, self._shelves_of(ctx)
-        tools = [chat.definition(name for name in names.recipes if names.allows_recipe(name, scope))]
-        tools += compression.definitions()
-        for name, function in self._exports.current().items():
-            if function.tool is None or not shelves.shows(function.tool.server):
-                continue
-            if scope.allows_tool([function.tool.qualified]):
-                described = definition(name, function.tool)
-                find_out = partial(_sound, "tools/list", ctx, {"tools": [described]})
-                if self._judged.is_sound(ctx.protocol_version, name, function, find_out):
-                    tools.append(described)
-                else:
-                    log.warning("%s is not listed: its description breaks the protocol", function.tool.qualified)
-        return dict(answered({**COMPLETE, "tools": tools}))
-
     def _input_schema(self, name: str) -> Mapping[str, Json] | None:
         function = self._exports.resolve(name)
         return function.tool.input_schema if function and function.tool else None
@@ -186,31 +160,29 @@ class McpServer:
         return result
 
     def _begin(self, ctx: Context, params: types.CallToolRequestParams) -> Begin:
-        if _caller(ctx).hops > MOST_HOPS:
+        if caller_of(ctx).hops > MOST_HOPS:
             raise MCPError(types.INVALID_REQUEST, f"this call came through {MOST_HOPS} woollamas: it goes in circles")
         if params.name == chat.NAME:
             return lambda line: self._chat(ctx, params, line)
         if params.name in compression.NAMES:
             return lambda line: self._compression(ctx, params)
         function = self._exports.resolve(params.name)
-        if function is None or function.tool is None or not self._shelves_of(ctx).shows(function.tool.server):
+        if function is None or function.tool is None or not self._lists.shelves_of(ctx).shows(function.tool.server):
             raise MCPError(types.INVALID_PARAMS, self._why_not(ctx, params.name))
         tool = function.tool
         return lambda line: self._tool(ctx, function, tool, params, line)
 
     def _why_not(self, ctx: Context, name: str) -> str:
-        function = self._offer.resolve(name)
-        tool = function.tool if function else None
-        if tool is None or not _caller(ctx).scope.allows_tool([tool.qualified]):
-            return f"there is no tool {name!r}"
-        if tool.pin == "quarantined" and self._offer.exposes(tool.server, tool.name):
-            seen = f"{tool.qualified} is not what it was when it was first seen, and is kept away"
-            return f"{seen}: `woollama trust {tool.server}` shows the difference"
+        match self._offer.absent(self._exports.qualified(name) or name):
+            case (tool, outcome) if self._offer.exposes(tool.server, tool.name):
+                allowed = caller_of(ctx).scope.allows_tool([tool.qualified])
+                if allowed and self._lists.shelves_of(ctx).shows(tool.server):
+                    return outcome.for_model()
         return f"there is no tool {name!r}"
 
     async def _chat(self, ctx: Context, params: types.CallToolRequestParams, line: Line) -> dict[str, Any]:
         try:
-            turn = chat.decode(params.arguments or {}, _caller(ctx))
+            turn = chat.decode(params.arguments or {}, caller_of(ctx))
             with self._offer.approvals.attended(turn.id, self._owners(ctx, line)):
                 return {**COMPLETE, **await chat.chat(self._offer.runs, turn, line.tell)}
         except RouterError as error:
@@ -218,7 +190,7 @@ class McpServer:
 
     async def _compression(self, ctx: Context, params: types.CallToolRequestParams) -> dict[str, Any]:
         # A host of the stateless era has no session: then what it was given is known by who it is.
-        whom, given = f"{_caller(ctx).name} {_session(ctx) or ''}", params.arguments or {}
+        whom, given = f"{caller_of(ctx).name} {session_of(ctx) or ''}", params.arguments or {}
         try:
             text = await compression.call(self._offer.shrinker, self._refs, whom, params.name, given)
         except (LookupError, ValueError) as problem:
@@ -229,16 +201,16 @@ class McpServer:
         self, ctx: Context, function: Function, tool: Tool, params: types.CallToolRequestParams, line: Line
     ) -> dict[str, Any]:
         context = ToolContext(
-            _caller(ctx),
+            caller_of(ctx),
             progress=line.tell if "progress_token" in (ctx.meta or {}) else None,
-            asker=HostAsker(self._offer.approvals, self._owners(ctx, line), _session(ctx)),
+            asker=HostAsker(self._offer.approvals, self._owners(ctx, line), session_of(ctx)),
             call_id=str(ctx.request_id),
             approved=is_of_server(ctx),
             host=self._carrier.host(ctx, line, tool.server),
         )
         outcome = await self._offer.toolbox.call(function, params.arguments or {}, context)
-        result = _result(self._shelves.prefix_of(tool.server), tool.server, outcome)
-        if not _sound("tools/call", ctx, result):
+        result = _result(self._lists.shelves.prefix_of(tool.server), tool.server, outcome)
+        if not is_sound("tools/call", ctx, result):
             log.warning("%s: its result breaks the protocol", function.name)
             return _error("the tool's result breaks the protocol and cannot be passed on")
         return result
@@ -252,29 +224,7 @@ class McpServer:
         scope = ctx.request.scope
         return OwnersHost(line, lambda: self._offer.may_answer(scope))
 
-    # --- what else there is to find
-
-    async def _list_prompts(self, ctx: Context, params: types.PaginatedRequestParams) -> dict[str, Any]:
-        scope = _caller(ctx).scope
-        own = prompts.listing(self._offer.names, scope)
-        return self._listed(ctx, "prompts", [*own, *self._shelves_of(ctx).prompts(scope)])
-
-    async def _list_resources(self, ctx: Context, params: types.PaginatedRequestParams) -> dict[str, Any]:
-        return self._listed(ctx, "resources", self._shelves_of(ctx).resources(_caller(ctx).scope))
-
-    async def _list_templates(self, ctx: Context, params: types.PaginatedRequestParams) -> dict[str, Any]:
-        return self._listed(ctx, "resourceTemplates", self._shelves_of(ctx).templates(_caller(ctx).scope))
-
-    def _listed(self, ctx: Context, kind: str, entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        sound = [entry for entry in entries if _sound(ctx.method, ctx, {kind: [entry]})]
-        if len(sound) < len(entries):
-            log.warning("%d of the %s are not listed: they break the protocol", len(entries) - len(sound), kind)
-        return dict(answered({**COMPLETE, kind: sound}))
-
     # --- changes, and what is under way
-
-    def _shelves_of(self, ctx: Context) -> Shelves:
-        return self._for_woollamas if is_woollama(ctx) else self._shelves
 
     async def _initialized(self, ctx: Context, params: types.NotificationParams) -> None:
         self._carrier.connected(ctx)
@@ -297,25 +247,15 @@ class McpServer:
         while self._untold:
             await asyncio.sleep(ANNOUNCE_AFTER_S)
             self._untold = False
+            lists = self._lists
             woollamas = {host for host in self._carrier.hosts if names_woollama(host.client_params)}
             for news, bus, shelves, hosts in (
-                (self._news, self._relayed.bus, self._shelves, self._carrier.hosts - woollamas),
-                (self._news_of_woollamas, self._relayed.bus_of_woollamas, self._for_woollamas, woollamas),
+                (self._news, self._relayed.bus, lists.shelves, self._carrier.hosts - woollamas),
+                (self._news_of_woollamas, self._relayed.bus_of_woollamas, lists.for_woollamas, woollamas),
             ):
-                for what in news.taken(self._announceable(shelves)):
+                for what in news.taken(lists.all(shelves)):
                     await bus.publish(what)
                     await asyncio.gather(*(self._tell(host, what) for host in hosts))
-
-    def _announceable(self, shelves: Shelves) -> dict[ListChanged, object]:
-        """What hosts find, by what they are told when it is another."""
-        exported = {name: function.tool for name, function in self._exports.current().items() if function.tool}
-        tools = {name: tool for name, tool in exported.items() if shelves.shows(tool.server)}
-        names = self._offer.names
-        return {
-            ToolsListChanged(): (chat.definition(names.recipes), tools),
-            PromptsListChanged(): (prompts.listing(names, EVERYTHING), shelves.prompts(EVERYTHING)),
-            ResourcesListChanged(): (shelves.resources(EVERYTHING), shelves.templates(EVERYTHING)),
-        }
 
     async def _tell(self, host: Connection, what: ListChanged) -> None:
         with anyio.move_on_after(SLOWEST_HOST_S):
@@ -351,26 +291,6 @@ class McpServer:
                 self.idle.set()
 
 
-def _caller(ctx: Context) -> Caller:
-    """Who asks, by the name of its token or else by the one that the host gives itself."""
-    caller: Caller = ctx.request.scope["state"]["caller"] if ctx.request is not None else STDIO
-    client = ctx.session.client_params
-    name = _NOT_IN_NAMES.sub("-", client.client_info.name)[:40] if client and client.client_info else ""
-    known_as = caller.scope.token or name or caller.name
-    hops = (ctx.meta or {}).get(HOPS_KEY)
-    return replace(caller, name=known_as, can=Abilities(elicit=can_ask(ctx)), hops=hops if isinstance(hops, int) else 0)
-
-
-def _session(ctx: Context) -> str | None:
-    """The connection that a call belongs to, where the host keeps one: of the handshake era, or a pipe."""
-    if ctx.request is None:
-        return "stdio"
-    if ctx.request.scope["path"] == "/mcp/pipe":
-        return f"pipe {ctx.request.scope['state']['request_id']}"
-    session = ctx.request.headers.get("mcp-session-id")
-    return f"mcp {session}" if session else None
-
-
 def _result(prefix: str, server: str, outcome: ToolOutcome) -> dict[str, Any]:
     """MCP's result of a call. Raises `MCPError` where the server gave an error in its place."""
     if not isinstance(outcome, Returned):
@@ -388,11 +308,3 @@ def _result(prefix: str, server: str, outcome: ToolOutcome) -> dict[str, Any]:
 
 def _error(text: str) -> dict[str, Any]:
     return {**COMPLETE, "content": [{"type": "text", "text": text}], "isError": True}
-
-
-def _sound(method: str, ctx: Context, result: Mapping[str, Any]) -> bool:
-    try:
-        serialize_server_result(method, ctx.protocol_version, {**COMPLETE, **_UNCACHED, **result})
-    except ValidationError:
-        return False
-    return True
