@@ -6,6 +6,7 @@ A few rounds of it; `SOAK_S=3600 scripts/test tests/test_soak.py` is an hour.
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import json
 import logging
 import os
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 
 SOAK_S = float(os.environ.get("SOAK_S", "20"))
 PATIENCE_S = 60.0
+LONGEST_REST_S = 180.0
+"""Before and after those rounds; only a test that hangs ever takes this long."""
 CALL_TIMEOUT_S = 2
 FEWEST_LAPS = 4
 TINY = {
@@ -267,6 +270,7 @@ async def lap(world: World) -> None:
 
 
 async def test_nothing_is_left_of_what_everybody_does_to_it() -> None:
+    faulthandler.dump_traceback_later(SOAK_S + LONGEST_REST_S, exit=True)  # instead of what pytest allows a test
     elsewhere = HttpServer()
     await elsewhere.start()
     with tempfile.TemporaryDirectory(prefix="w-") as directory:
