@@ -173,6 +173,19 @@ async def test_a_paused_call_that_was_approved_runs_before_the_model_goes_on() -
     assert Answered_(events).text == "done"
 
 
+async def test_a_yes_to_what_a_tool_was_is_none_to_what_it_has_become() -> None:
+    table, before = await paused()
+    (waiting,) = table.approvals.pending()
+    table.approvals.collect(waiting.id)
+    person = Answering(table, approve=False)
+    turned = resumed(before, Answer("", True, by="unix"))
+    (call,) = turned.resumes
+    since = replace(call, ask=replace(call.ask, tool_digest="as it was then"))
+    events = await table.play(replace(turned, resumes=(since,)))
+    assert len(person.asks) == 1
+    assert told(events) == [Denied()]
+
+
 @pytest.mark.parametrize("answer", [Answer("", False, by="client"), None])
 async def test_a_paused_call_without_a_yes_is_denied(answer: Answer | None) -> None:
     table, before = await paused()

@@ -196,7 +196,10 @@ class Engine:
             produced += results
 
     def _judged(self, plan: Plan, recipe: Recipe | None, paused: PausedCall) -> PausedCall:
-        """A call of an earlier turn by the name and the rules of now: whose yes counts is not for the client to say."""
+        """A call of an earlier turn by the name and the rules of now: whose yes counts is not for the client to say.
+
+        A yes to a tool that is another by now, or at another address, is none.
+        """
         wanted = f"{paused.ask.server}.{paused.ask.tool}"
         function = next((each for each in plan.functions if each.tool and each.tool.qualified == wanted), None)
         if function is None or function.tool is None:
@@ -204,7 +207,8 @@ class Engine:
         of_recipe = recipe is not None and any(fnmatchcase(wanted, glob) for glob in recipe.tools)
         need = self._policy.need(function.tool, recipe if of_recipe else None)
         ask = replace(paused.ask, confirm_by=need.confirm_by if need else "client")
-        return replace(paused, call=replace(paused.call, name=function.name), ask=ask)
+        is_other = bool(ask.tool_digest) and ask.tool_digest != function.tool.digest
+        return replace(paused, call=replace(paused.call, name=function.name), ask=ask, is_other=is_other)
 
     async def _round(
         self, turn: Turn, plan: Plan, call: Call, targets: Sequence[Target], number: int, emit: Emit

@@ -27,14 +27,14 @@ _DIGEST = re.compile(rf"_[0-9a-f]{{{_DIGEST_CHARS}}}$")
 class Tool:
     """A tool of a tool server, as the server described it. `raw` is MCP's Tool object, unknown members included.
 
-    `origin` is the address of a server that is none of the owner's: what is answered about its tools is about no other.
+    `origin` is the address of a server elsewhere: what is answered about its tools is about those at no other address.
     """
 
     server: str
     name: str
     raw: Mapping[str, Json]
     pin: Pin = "unknown"
-    origin: str = ""
+    origin: str = field(default="", repr=False)
 
     @property
     def qualified(self) -> str:
@@ -64,7 +64,7 @@ class Tool:
 
     @property
     def digest(self) -> str:
-        """Stands for `judged`: it changes when any of that does."""
+        """Stands for `judged` and where that is: it changes when any of that does."""
         about = [self.server, self.name, self.judged, *([self.origin] if self.origin else [])]
         written = json.dumps(about, sort_keys=True)
         return hashlib.sha256(written.encode()).hexdigest()[:32]

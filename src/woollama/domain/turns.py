@@ -183,17 +183,19 @@ class ToolGrant:
 class PausedCall:
     """A call of ours that an earlier turn ended with, its ask, and the answer: `None` is a no, for want of one.
 
-    An answer of the requesting client (`by` is `client`) counts as a yes only where the ask says so; else people are
-    asked once more. A no counts from whomever it comes.
+    An answer of the requesting client (`by` is `client`) counts as a yes only where the ask says so, and nobody's does
+    where the tool `is_other` than the one that was asked about; then people are asked once more. A no counts from
+    whomever it comes.
     """
 
     call: ToolCall
     ask: Ask
     answer: Answer | None = None
+    is_other: bool = False
 
     @property
     def is_approved(self) -> bool:
-        answer = self.answer
+        answer = None if self.is_other else self.answer
         return answer is not None and answer.approved and (answer.by != "client" or self.ask.confirm_by == "client")
 
     @property

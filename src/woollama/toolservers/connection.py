@@ -92,7 +92,7 @@ class Connection:
         self, spec: ServerSpec, client: Client, calls: CallsInFlight, changes: Changes, lose: Callable[[str], None]
     ) -> None:
         self._server = spec.name
-        self._origin = spec.url or "" if spec.is_passing else ""
+        self._origin = spec.origin
         self._client = client
         self._calls = calls
         self._lose = lose

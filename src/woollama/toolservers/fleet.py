@@ -186,7 +186,10 @@ class Fleet:
             return Invalid((f"there is no tool {function.name!r}",))
         if (now := self._known[tool.server, tool.name].tool) is not None and now.pin == "quarantined":
             return _kept_away(now)
-        return await self._servers[tool.server].call(tool, arguments, context)
+        server = self._servers[tool.server]
+        if tool.origin != server.spec.origin:  # whoever said yes has said it to the one that was there before
+            return _moved(tool)
+        return await server.call(tool, arguments, context)
 
     def changes(self, server: str) -> Sequence[ChangedTool]:
         """The tools of a server that are not what they were when first seen. Raises `UnknownServer`."""
@@ -251,6 +254,11 @@ class Fleet:
 def _kept_away(tool: Tool) -> ToolOutcome:
     seen = f"{tool.qualified} is not what it was when it was first seen, and is kept away"
     return Denied("its pin", f"{seen}: `woollama trust {tool.server}` shows the difference and can accept it.")
+
+
+def _moved(tool: Tool) -> ToolOutcome:
+    why = f"{tool.qualified} has another one than when it was offered; what was allowed there does not count."
+    return Denied("its address", why)
 
 
 def _spelled(name: str, servers: Mapping[str, Server]) -> Iterable[tuple[str, str]]:

@@ -122,7 +122,7 @@ class Server:
     def expect(self, tools: Sequence[Tool]) -> None:
         """What another life of this server was known to have: that much is known until it has listed its own."""
         if not self.spec.disabled:
-            self.tools = tuple(tool for tool in tools if self.spec.allows(tool))
+            self.tools = tuple(replace(tool, origin=self.spec.origin) for tool in tools if self.spec.allows(tool))
 
     async def ready(self) -> bool:
         """Waits until it is; false once it never will be."""

@@ -49,6 +49,11 @@ class ServerSpec:
     disabled: bool = False
 
     @property
+    def origin(self) -> str:
+        """Where its tools are, if that is elsewhere."""
+        return self.url or ""
+
+    @property
     def pin_mode(self) -> PinMode:
         """What becomes of a tool that has changed: a program here changes when it is updated, a server elsewhere when
         somebody else wants it."""
