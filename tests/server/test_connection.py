@@ -186,6 +186,19 @@ async def test_garbage_behind_a_request_does_not_end_up_inside_its_answer() -> N
         assert await still_serves(server)
 
 
+async def test_a_body_that_breaks_off_into_garbage_is_a_400() -> None:
+    post = b"POST /fine HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+    post += b"Content-Type: application/json\r\n\r\n"
+    async with serve_in_process(application, OPTIONS) as server:
+        for garbage in (b"zz\r\n{}\r\n", b"2\r\n{}\r\nzz\r\n"):
+            async with connected(server) as (reader, writer):
+                writer.write(post + garbage)
+                answer = await to_the_end(reader)
+                assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+                assert answer.count(b"HTTP/1.1") == 1
+        assert await still_serves(server)
+
+
 async def test_trailers_do_not_become_headers() -> None:
     request = (
         b"POST /fine HTTP/1.1\r\nHost: localhost\r\n"

@@ -196,8 +196,11 @@ class PeerProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self._answering():
-            self.transport.abort()  # an answer is being written: a second status line inside it would be a lie
-            return
+            if self._in_head or self.cycle.response_started:
+                self.transport.abort()  # an answer is owed or being written: this one would be taken for it
+                return
+            self.cycle.disconnected = True  # the request itself broke off: its application has nobody to answer
+            self.cycle.message_event.set()
         error: RouterError = Backpressure(_WHY[status]) if status == 503 else BadRequest(_WHY[status])
         error.status_hint = status
         _, headers, body = self._render_error("", error)
