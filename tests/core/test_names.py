@@ -114,6 +114,13 @@ def test_an_unknown_name_is_a_404_with_the_nearest_names(typed: str, nearest: st
     assert nearest in caught.value.message.partition("; the nearest are ")[2].split(", ")
 
 
+def test_a_name_that_a_recipe_and_a_model_have_is_told_once() -> None:
+    with pytest.raises(UnknownModel) as caught:
+        names(Recipe("qwen3:14b", "openai/x")).resolve("/qwen3:14b", EVERYTHING)
+    nearest = caught.value.message.partition("; the nearest are ")[2].split(", ")
+    assert nearest.count("qwen3:14b") == 1
+
+
 @pytest.mark.parametrize("model", ["ollama/", "/x", "woollama/", "woollama", "nobody"])
 def test_half_an_address_is_an_unknown_model(model: str) -> None:
     with pytest.raises(UnknownModel):

@@ -128,7 +128,9 @@ async def test_what_comes_after_a_long_wait_follows_the_heartbeat(fails: bool) -
     async def slow(turn: Turn, emit: Emit) -> None:
         await late.wait()
         if fails:
-            await emit(Failed(UpstreamBroke("it died")))
+            died = UpstreamBroke("it died")
+            died.target, died.attempts = "fake/m", 2
+            await emit(Failed(died))
         else:
             await answering(turn, emit)
 
@@ -143,6 +145,7 @@ async def test_what_comes_after_a_long_wait_follows_the_heartbeat(fails: bool) -
     assert (DONE in client.body) is not fails
     assert (b"it died" in client.body.split(b"\n\n")[-2]) is fails
     assert (client.noted.get("error") == "upstream_broke") is fails
+    assert (client.noted["target"], client.noted["attempts"]) == ("fake/m", 2)
 
 
 async def test_a_client_that_leaves_ends_its_run() -> None:

@@ -248,9 +248,9 @@ class Names:
             *(f"{OWN_PREFIX}/{recipe}" for recipe in self._recipes),
             *self._recipes,
             *map(str, known),
-            *dict.fromkeys(target.model for target in known),
+            *(target.model for target in known),
         ]
-        return difflib.get_close_matches(name, candidates, n=_NEAREST, cutoff=0.5)
+        return difflib.get_close_matches(name, list(dict.fromkeys(candidates)), n=_NEAREST, cutoff=0.5)
 
 
 def _names_of_recipe(name: str) -> tuple[str, ...]:

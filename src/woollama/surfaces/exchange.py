@@ -212,8 +212,7 @@ async def _told_on_failure(decision: Relay | Engine, note: Note) -> AsyncIterato
         yield
     except RouterError as error:
         error.path = path_of(decision)
-        if error.target is not None:
-            note(target=error.target, attempts=error.attempts)
+        _tell_target(note, error)
         raise
 
 
@@ -243,6 +242,13 @@ def _tell(note: Note, event: Event) -> None:
         note(target=str(event.target), attempts=event.attempts)
     elif isinstance(event, Failed):
         note(error=event.error.kind)
+        _tell_target(note, event.error)
+
+
+def _tell_target(note: Note, error: RouterError) -> None:
+    """Where it happened, if it got that far."""
+    if error.target is not None:
+        note(target=error.target, attempts=error.attempts)
 
 
 def _tell_usage(note: Note, usage: UsageMeter) -> None:
