@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -40,6 +40,16 @@ class Route:
     targets: tuple[Target, ...]
     recipe: Recipe | None = None
     known_as: tuple[str, ...] = field(default=(), compare=False)
+
+
+class _LeadsNowhere(UnknownModel):
+    """`name` is nobody's, or that of several: `having`. Which names are near is looked up only where it is told."""
+
+    def __init__(self, name: str, having: Collection[Target], trail: tuple[str, ...]) -> None:
+        super().__init__(f"there is no model {_shown(name)}", param="model", code="model_not_found")
+        self.name = name
+        self.having = having
+        self.trail = trail
 
 
 class Names:
@@ -123,25 +133,20 @@ class Names:
         if not self.allows_recipe(name, scope):
             raise _forbidden(f"{OWN_PREFIX}/{name}", scope)
 
-    def broken(self) -> Iterable[tuple[str, str, RouterError]]:
-        """The aliases and recipes that lead nowhere: `alias` or `recipe`, its name, and the reason."""
-        for name in self._aliases:
-            if error := self._error_of(name):
-                yield "alias", name, error
-        for name, recipe in self._recipes.items():
-            for each in (f"{OWN_PREFIX}/{name}", *recipe.fallbacks):
-                if error := self._error_of(each):
-                    yield "recipe", name, error
-
-    def _error_of(self, name: str) -> RouterError | None:
+    def recipe_of(self, name: str, scope: Scope) -> Recipe | None:
+        """A recipe as it is used, with what it has of those that it stands on; `None` where it leads nowhere now, or
+        is not for `scope`. For listings: why that is takes much longer to tell."""
         try:
-            self.resolve(name, EVERYTHING)
-        except RouterError as error:
-            return error
-        return None
+            route = self._resolve(f"{OWN_PREFIX}/{name}", (), scope)
+            return self._kept_private(route).recipe if scope.allows_model(route.known_as) else None
+        except RouterError:
+            return None
 
     def _allowed(self, model: str, scope: Scope) -> Route:
-        route = self._resolve(model, (), scope)
+        try:
+            route = self._resolve(model, (), scope)
+        except _LeadsNowhere as lost:
+            raise self._unknown(lost, scope) from None
         if not scope.allows_model(route.known_as):
             raise _forbidden(model, scope)
         return route
@@ -166,7 +171,7 @@ class Names:
             return self._resolve(untagged, trail, scope)
         if step in trail:
             raise _circle(trail, step)
-        raise self._unknown(name, having, trail, scope)
+        raise _LeadsNowhere(name, having, trail)
 
     def _target(self, inferencer: str, model: str) -> Target:
         target, untagged = Target(inferencer, model), Target(inferencer, model.removesuffix(LATEST))
@@ -195,7 +200,7 @@ class Names:
         whole = recipe if inner.recipe is None else recipe.over(inner.recipe)
         targets = dict.fromkeys(inner.targets)
         for name in recipe.fallbacks:
-            # A fallback that leads nowhere is told by `broken`; it must not take the recipe along.
+            # A fallback that leads nowhere is told by `woollama check`; it must not take the recipe along.
             with contextlib.suppress(UnknownModel):
                 targets |= dict.fromkeys(self._resolve(name, (*trail, step), scope).targets)
         return Route(recipe.name, tuple(targets), whole, _names_of_recipe(recipe.name))
@@ -227,14 +232,14 @@ class Names:
             code="model_lacks_capability",
         )
 
-    def _unknown(self, name: str, having: Collection[Target], trail: tuple[str, ...], scope: Scope) -> UnknownModel:
-        shown = _shown(name)
-        if having := [target for target in having if scope.allows_model([str(target)])]:
+    def _unknown(self, lost: _LeadsNowhere, scope: Scope) -> UnknownModel:
+        shown = _shown(lost.name)
+        if having := [target for target in lost.having if scope.allows_model([str(target)])]:
             message = f"several inferencers have a model {shown}; say which: {', '.join(map(str, having))}"
         else:
-            nearest = [each for each in self._nearest(name) if self.allows(each, scope)]
+            nearest = [each for each in self._nearest(lost.name) if self.allows(each, scope)]
             message = f"there is no model {shown}" + (f"; the nearest are {', '.join(nearest)}" if nearest else "")
-        led_here = f"{' -> '.join(trail)}: " if trail else ""
+        led_here = f"{' -> '.join(lost.trail)}: " if lost.trail else ""
         return UnknownModel(led_here + message, param="model", code="model_not_found")
 
     def _nearest(self, name: str) -> list[str]:

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from woollama.core.catalog import Catalog, Listed
 from woollama.core.estimates import schema_tokens
 from woollama.core.names import Names
-from woollama.domain.errors import RouterError, UnknownModel
+from woollama.domain.errors import UnknownModel
 from woollama.domain.ports import ToolServers
 from woollama.domain.tools import Function
 from woollama.domain.turns import EVERYTHING, Target
@@ -99,10 +99,7 @@ class Tools:
             return
         functions = self._functions(allowed).values()
         for name in self._names.recipes:
-            try:
-                recipe = self._names.resolve(f"woollama/{name}", allowed).recipe
-            except RouterError:  # it leads nowhere now, or is not for this caller
-                continue
+            recipe = self._names.recipe_of(name, allowed)
             globs = recipe.tools if recipe else ()
             own = [f for f in functions if f.tool and any(fnmatchcase(f.tool.qualified, glob) for glob in globs)]
             if recipe is not None and own:

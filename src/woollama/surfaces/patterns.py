@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from woollama.core.names import OWN_PREFIX, Names
 from woollama.core.recipes import Recipe, Variable
 from woollama.core.route_of import Engine
-from woollama.domain.errors import BadRequest, RouterError, UnknownPattern
+from woollama.domain.errors import BadRequest, UnknownPattern
 from woollama.domain.ids import new_id
 from woollama.domain.turns import EVERYTHING
 from woollama.domain.turns import Scope as Allowed
@@ -73,11 +73,9 @@ class Patterns:
         return recipe
 
     def _whole(self, recipe: Recipe) -> Recipe:
-        """A recipe over another has that one's words and variables, too."""
-        try:
-            return self._names.resolve(f"{OWN_PREFIX}/{recipe.name}", EVERYTHING).recipe or recipe
-        except RouterError:  # it cannot be run now; what it says can still be read
-            return recipe
+        """A recipe over another has that one's words and variables, too. What it says can be read where it cannot be
+        run now."""
+        return self._names.recipe_of(recipe.name, EVERYTHING) or recipe
 
     def _listed(self, recipe: Recipe) -> dict[str, Any]:
         whole = self._whole(recipe)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from woollama.core.names import OWN_PREFIX, Names
+from woollama.core.names import Names
 from woollama.core.recipes import Recipe, Variable
-from woollama.domain.errors import BadRequest, RouterError
+from woollama.domain.errors import BadRequest
 from woollama.domain.turns import Scope
 
 
@@ -30,10 +30,7 @@ def _spoken(names: Names, scope: Scope) -> Iterator[Recipe]:
     """The recipes as they are used: one over another recipe has the words of both. What leads nowhere, or is not for
     this caller, is left out."""
     for name in names.recipes:
-        try:
-            recipe = names.resolve(f"{OWN_PREFIX}/{name}", scope).recipe
-        except RouterError:
-            continue
+        recipe = names.recipe_of(name, scope)
         if recipe is not None and recipe.system:
             yield recipe
 
