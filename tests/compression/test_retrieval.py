@@ -115,6 +115,22 @@ def test_the_store_holds_so_many_bytes_and_the_least_used_goes_first() -> None:
     assert (originals.get("r0"), originals.get("r1"), originals.get("r2")) == (texts["r0"], None, texts["r2"])
 
 
+def test_to_make_room_no_text_is_read() -> None:
+    """Or each result would take longer, the more is kept."""
+    originals = SqlOriginals(max_bytes=500)
+    asked: list[str] = []
+    with originals._database.used() as connection:
+        connection.set_trace_callback(asked.append)
+    for number in range(3):
+        originals.put(f"r{number}", random.Random(number).randbytes(200).hex())
+    with originals._database.used() as connection:
+        connection.set_trace_callback(None)
+        found = {each for each in asked if each.lower().startswith(("select", "delete"))}
+        plans = [connection.execute(f"explain query plan {each}").fetchall() for each in found if "bytes" in each]
+    assert len(plans) >= 2
+    assert all("COVERING INDEX" in str(plan) for plan in plans)
+
+
 def test_an_original_lives_until_it_is_not_used_for_so_long() -> None:
     now = [0.0]
     originals = SqlOriginals(max_age_s=1000, clock=lambda: now[0])
