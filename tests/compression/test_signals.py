@@ -53,6 +53,13 @@ def test_questions_look_for_their_rare_words() -> None:
     assert "数据" in terms_of("数据库在哪里？")
 
 
+def test_of_a_long_question_the_beginning_and_the_end_are_looked_for() -> None:
+    brought = " ".join(f"w{number}" for number in range(100_000))
+    terms = terms_of(f"Why is the sluice shut? {brought} Is it the gate?")
+    assert {"sluice", "gate"} <= set(terms)
+    assert len(terms) < 1000
+
+
 def test_a_scorer_of_ones_own_decides() -> None:
     class Last:
         def score(self, query: str, texts: Sequence[str]) -> Sequence[float]:

@@ -10,7 +10,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from woollama.compression import marker
 from woollama.compression.block import Block, Crushed
 from woollama.compression.notation import Writer
 from woollama.compression.relevance import terms_of
@@ -63,13 +62,17 @@ class DiffCompressor:
             return Crushed(writer.finish()) if len(lines) >= FEWEST_LINES else None
         lines = block.text.rstrip("\n").split("\n")
         before, files = _parse(lines)
-        terms = [term for term in terms_of(block.query) if len(term) > 3]
+        lowered = block.text.lower()
+        terms = [term for term in terms_of(block.query) if len(term) > 3 and term in lowered]
         wanted = WANTED_SHARE.get(block.level, 0.5) * len(block.text)
         for window in WINDOWS:
             out = list(before)
             left_out = 0
             for file in files:
-                shown, less = _generated(file) if _LOCK.search(file.name) else _reduced(file, window, terms)
+                if _LOCK.search(file.name):
+                    shown, less = _generated(file, block.gap)
+                else:
+                    shown, less = _reduced(file, window, terms, block.gap)
                 out += shown
                 left_out += less
             body = "\n".join(out)
@@ -111,18 +114,18 @@ def _begins_file(lines: Sequence[str], number: int, files: Sequence[_File]) -> b
     )
 
 
-def _generated(file: _File) -> tuple[list[str], int]:
+def _generated(file: _File, gap: str) -> tuple[list[str], int]:
     changed = [line for hunk in file.hunks for line in hunk[1:]]
     added = sum(line.startswith("+") for line in changed)
     removed = sum(line.startswith("-") for line in changed)
     size = len(changed) + len(file.hunks)
     if not size:
         return file.head, 0
-    said = f"{marker.gap(size)} ({len(file.hunks)} hunks of a generated file: +{added} -{removed} lines)"
+    said = f"{gap}{size} ({len(file.hunks)} hunks of a generated file: +{added} -{removed} lines)"
     return [*file.head, said], size
 
 
-def _reduced(file: _File, window: tuple[int, int], terms: Sequence[str]) -> tuple[list[str], int]:
+def _reduced(file: _File, window: tuple[int, int], terms: Sequence[str], gap: str) -> tuple[list[str], int]:
     """A file's changes with the context in `window`. What is missing at the ends of a hunk its header says; only what
     is missing inside is marked."""
     out = _head(file.head)
@@ -134,7 +137,7 @@ def _reduced(file: _File, window: tuple[int, int], terms: Sequence[str]) -> tupl
         following = keep[0] if keep else 0
         for number in keep:
             if number > following:
-                out.append(marker.gap(number - following))
+                out.append(f"{gap}{number - following}")
             out.append(hunk[number])
             following = number + 1
     return out, left_out

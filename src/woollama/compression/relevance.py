@@ -11,6 +11,8 @@ Embed = Callable[[Sequence[str]], Sequence[Sequence[float]]]
 
 BEST = 12
 GOOD_SHARE = 0.6
+LONGEST_QUESTION = 4000
+"""Of a longer one its beginning and its end are looked for: people ask before or behind what they bring along."""
 COMMON_SHARE = 0.2
 """A word that more than this share of the texts has does not tell them apart."""
 _WORD = re.compile(r"[\w$][\w.$/:@-]*[\w$]|\w")
@@ -45,9 +47,12 @@ class Bm25Scorer:
         if not terms or not texts:
             return scores
         lowered = [text.lower() for text in texts]
+        joined = "\x00".join(lowered)
         for term in terms:
+            if term not in joined:
+                continue
             hits = [index for index, text in enumerate(lowered) if term in text]
-            if not hits or (len(hits) > COMMON_SHARE * len(texts) and len(hits) > 3):
+            if len(hits) > max(3, COMMON_SHARE * len(texts)):
                 continue
             weight = math.log(1 + len(texts) / len(hits)) * (1.0 + 0.25 * any(char.isdigit() for char in term))
             for index in hits:
@@ -106,6 +111,8 @@ def answers(scorer: Scorer, query: str, texts: Sequence[str], *, most: int = BES
 
 def terms_of(query: str) -> list[str]:
     """The words of a question that can be looked for, each once: compound ones also in their parts."""
+    if len(query) > LONGEST_QUESTION:
+        query = f"{query[: LONGEST_QUESTION // 2]} {query[-LONGEST_QUESTION // 2 :]}"
     terms: dict[str, None] = {}
     for word in _WORD.findall(query.lower()):
         if word in _STOP:
