@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
+from woollama.compression import marker
 from woollama.compression.relevance import Bm25Scorer, Scorer
 from woollama.compression.tokens import ESTIMATE, CountTokens
 
@@ -38,6 +39,11 @@ class Block:
     def tokens_per_char(self) -> float:
         return self.tokens / max(1, len(self.text))
 
+    @property
+    def gap(self) -> str:
+        """What stands before the number of units that are missing in a place."""
+        return self.once("gap", marker.gap_for)
+
     def once(self, name: str, find: Callable[[str], T]) -> T:
         """`find(text)`, found once."""
         if name not in self.seen:
@@ -59,7 +65,6 @@ class Crushed:
     total: int = 0
     units: str = "rows"
     kept: Mapping[str, int] = field(default_factory=dict)
-    gaps: bool = True
     unkept_errors: int = 0
     worth_it: float = 0.75
 

@@ -57,7 +57,7 @@ class LogCompressor:
         chosen = choose(lines, reasons, block.budget_tokens, block.tokens_per_char, shape=_shape)
         kept = frozenset(chosen.numbers)
         summary = summary_of(lines, [[number for number in form if number not in kept] for form in forms])
-        body = gapped(lines, chosen.numbers) + (f"\n[left out: {summary}]" if summary else "")
+        body = gapped(lines, chosen.numbers, block.gap) + (f"\n[left out: {summary}]" if summary else "")
         return Crushed(
             body,
             len(lines) - len(kept),

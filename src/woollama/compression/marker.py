@@ -19,6 +19,7 @@ _MARKER = re.compile(
 )
 REF = re.compile(rf"[0-9a-f]{{{REF_CHARS}}}")
 GAP = "…"
+_LIKE_GAPS = re.compile(rf"(?<!{GAP})({GAP}++)\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +34,12 @@ def ref_of(original: str) -> str:
     return hashlib.sha256(original.encode("utf-8", "surrogatepass")).hexdigest()[:REF_CHARS]
 
 
-def write(marker: Marker, kept: Mapping[str, int], *, gaps: bool = True) -> str:
-    """The marker's line, without a line break. `kept` counts what was kept by why."""
+def write(marker: Marker, kept: Mapping[str, int], gap: str = GAP) -> str:
+    """The marker's line, without a line break. `kept` counts what was kept by why; `gap` stands where something was."""
     why = ", ".join(f"{count} {reason}" for reason, count in kept.items() if count)
     said = f"; kept: {why}" if why else ""
-    legend = f"; {GAP}9 = 9 {marker.units} left out there" if gaps else ""
-    return f"[woollama: {marker.left_out} of {marker.total} {marker.units} left out, ref {marker.ref}{said}{legend}]"
+    legend = f"{gap}9 = 9 {marker.units} left out there"
+    return f"[woollama: {marker.left_out} of {marker.total} {marker.units} left out, ref {marker.ref}{said}; {legend}]"
 
 
 def read(text: str) -> Marker | None:
@@ -47,5 +48,7 @@ def read(text: str) -> Marker | None:
     return Marker(int(found[1]), int(found[2]), found[3], found[4]) if found else None
 
 
-def gap(count: int) -> str:
-    return f"{GAP}{count}"
+def gap_for(text: str) -> str:
+    """What stands before the number of units that are missing: a sign that no number in `text` stands behind, so that
+    no text can say that something is missing where nothing is."""
+    return GAP * (1 + max((len(found[1]) for found in _LIKE_GAPS.finditer(text)), default=0))

@@ -187,7 +187,7 @@ class ContentRouter:
                 continue
             ref = marker.ref_of(block.text)
             said = marker.Marker(crushed.left_out, crushed.total, crushed.units, ref)
-            text = f"{marker.write(said, crushed.kept, gaps=crushed.gaps)}\n{crushed.body}"
+            text = f"{marker.write(said, crushed.kept, block.gap)}\n{crushed.body}"
             done = _smaller(block, text, block.level, "selective", crusher.name)
             if done is not None:
                 return replace(done, refs=(ref,)), crushed

@@ -64,7 +64,7 @@ def _selected(block: Block, lines: Sequence[str], cut: Sequence[tuple[str, str]]
     chosen = choose(lines, reasons, block.budget_tokens, block.tokens_per_char)
     kept = frozenset(chosen.numbers)
     missing = Counter(beginning for number, (beginning, _) in enumerate(cut) if number not in kept)
-    body = gapped(lines, chosen.numbers) + "\n" + _summary(missing)
+    body = gapped(lines, chosen.numbers, block.gap) + "\n" + _summary(missing)
     return Crushed(body, len(lines) - len(kept), len(lines), "lines", chosen.counts)
 
 

@@ -118,7 +118,7 @@ def _rows(array: Records, block: Block, budget: float) -> tuple[str, Chosen, str
     columns = columns_of(array.values)
     chosen = _choose(raw, array.values, columns, block, budget)
     summary = summary_of(columns, chosen.numbers)
-    return gapped(raw, chosen.numbers), chosen, f"[left out: {summary}]" if summary else ""
+    return gapped(raw, chosen.numbers, block.gap), chosen, f"[left out: {summary}]" if summary else ""
 
 
 def _of_table(block: Block, table: Table) -> Crushed:
@@ -126,7 +126,11 @@ def _of_table(block: Block, table: Table) -> Crushed:
     columns = columns_of(table.values)
     chosen = _choose(table.rows, table.values, columns, block, block.budget_tokens)
     summary = summary_of(columns, chosen.numbers)
-    body = [table.heading, gapped(table.rows, chosen.numbers), *([f"[left out: {summary}]"] if summary else [])]
+    body = [
+        table.heading,
+        gapped(table.rows, chosen.numbers, block.gap),
+        *([f"[left out: {summary}]"] if summary else []),
+    ]
     return Crushed(
         "\n".join(body),
         len(table.rows) - len(chosen.numbers),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from woollama.compression import marker
 from woollama.compression.block import Block, Crushed
 from woollama.compression.relevance import answers
 from woollama.compression.selection import Chosen, Reasons, choose, cost_of
@@ -49,7 +48,9 @@ class TextCompressor:
         if max(map(len, block.text.split())) > len(block.text) // 2:
             budget = min(budget, BLOB_TOKENS)
         chosen = _choose(units, block, budget)
-        return Crushed(_joined(units, chosen), len(units) - len(chosen.numbers), len(units), "passages", chosen.counts)
+        return Crushed(
+            _joined(units, chosen, block.gap), len(units) - len(chosen.numbers), len(units), "passages", chosen.counts
+        )
 
 
 def _is_prose(line: str) -> bool:
@@ -73,7 +74,7 @@ def shortened(text: str, block: Block, *, budget_tokens: float) -> tuple[str, in
     out."""
     units = list(units_of(text))
     chosen = _choose(units, block, budget_tokens)
-    return _joined(units, chosen), len(units) - len(chosen.numbers), len(units)
+    return _joined(units, chosen, block.gap), len(units) - len(chosen.numbers), len(units)
 
 
 def units_of(text: str) -> Iterator[str]:
@@ -123,19 +124,19 @@ def _openings(units: Sequence[str], budget: float, rate: float) -> list[int]:
     return found if sum(cost_of(units[number], rate) + 3 for number in found) <= budget else []
 
 
-def _joined(units: Sequence[str], chosen: Chosen) -> str:
+def _joined(units: Sequence[str], chosen: Chosen, gap: str) -> str:
     out: list[str] = []
     following = 0
     for number in chosen.numbers:
         if number > following:
-            out.append(_gap(number - following, out))
+            out.append(_gap(f"{gap}{number - following}", out))
         out.append(units[number])
         following = number + 1
     if following < len(units):
-        out.append(_gap(len(units) - following, out))
+        out.append(_gap(f"{gap}{len(units) - following}", out))
     return "".join(out).rstrip("\n")
 
 
-def _gap(count: int, before: Sequence[str]) -> str:
+def _gap(said: str, before: Sequence[str]) -> str:
     starts_line = not before or before[-1].endswith("\n")
-    return f"{'' if starts_line else chr(10)}{marker.gap(count)}\n"
+    return f"{'' if starts_line else chr(10)}{said}\n"
