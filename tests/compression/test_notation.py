@@ -8,8 +8,10 @@ import tracemalloc
 import pytest
 
 from woollama.compression import ContentRouter, NotOurs, restore
+from woollama.compression.block import Block
 from woollama.compression.lines import line_families
 from woollama.compression.notation import Unwritable, Writer
+from woollama.compression.smart_crusher import SmartCrusher
 from woollama.compression.templates import Fitting, Slot, Template
 
 TEXT = "\n".join(f"{i:>4} host-{i % 3}  stored {i * 7919 % 997} objects" for i in range(60))
@@ -56,9 +58,25 @@ MUCH = 60_000
         f"@rows {MUCH}\nA: <>b\n--\n{'a' * MUCH}\n" + '"\n' * MUCH,
         f"@rows {MUCH}\nA: <+{MUCH}>\n--\n" + "b\n" * MUCH,
         f"@rows {MUCH}\nA: {f'<+{MUCH}>' * MUCH}\n--\n" + "b\n" * MUCH,
+        f"@json 1 {json.dumps(' ' * 8)}\n{'[' * 98}{'1,' * 4 * MUCH}\n",
+        f"@json 1 {json.dumps(' ' * MUCH)}\n{'[' * 98}{'1,' * 4 * MUCH}\n",
+        f"@json 1 {json.dumps(' ' * 8)}\n{'[' * MUCH}\n",
         f"@paths {MUCH}\n={'a' * MUCH}\n" + "b\n" * MUCH,
     ],
-    ids=["again", "minus", "empty", "joined", "template", "ditto", "width", "widths", "paths"],
+    ids=[
+        "again",
+        "minus",
+        "empty",
+        "joined",
+        "template",
+        "ditto",
+        "width",
+        "widths",
+        "json",
+        "indent",
+        "deep",
+        "paths",
+    ],
 )
 def test_a_small_text_cannot_come_to_fill_the_memory(parts: str) -> None:
     """Each would be gigabytes."""
@@ -137,6 +155,33 @@ def test_a_diff_says_headings_and_signs_once(text: str) -> None:
         assert "\n=a.py index 1234567..89abcde 100644\n" in made.text
         assert "\n*+200\nline 0\nline 1\n" in made.text
         assert "\n--- a/old.py\n" in made.text
+
+
+DOCUMENT = {
+    "kind": "Deployment",
+    "spec": {"replicas": 3, "ports": [80, 443], "labels": {}, "args": [], "note": 'a \\ "b": [\n{é'},
+    "status": {"ready": True, "load": 1.50, "conditions": [{"type": f"t{i}", "at": None} for i in range(3)]},
+}
+
+
+@pytest.mark.parametrize("indent", [1, 2, 4, 8, "\t"])
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_json_with_an_indent_is_written_without_it(indent: int | str, end: str) -> None:
+    text = json.dumps(DOCUMENT, indent=indent) + end
+    crushed = SmartCrusher().crush(Block(text))
+    assert crushed is not None
+    assert '"ports": [80, 443], "labels": {}, "args": [], ' in crushed.body
+    assert restore(crushed.body) == text
+
+
+@pytest.mark.parametrize(
+    "change", [("1.5", "1.50"), ("[]", "[ ]"), ('"kind"', '"kind" '), ("3,", "3,\n"), ("true", "1e999")]
+)
+def test_json_is_only_laid_out_anew_where_that_gives_the_same_text(change: tuple[str, str]) -> None:
+    text = json.dumps({str(number): DOCUMENT for number in range(9)}, indent=2).replace(*change, 1)
+    made = ContentRouter().compress(text, level="lossless")
+    assert restore(made.text) == text
+    assert ("@json" in made.text) is (change[1] in ("1.50", "1e999"))
 
 
 def test_a_diff_of_more_lines_than_it_says_is_none() -> None:

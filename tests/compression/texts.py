@@ -55,6 +55,17 @@ def _records(draw: st.DrawFn) -> str:
 
 
 @st.composite
+def _laid_out(draw: st.DrawFn) -> str:
+    value = draw(st.dictionaries(_plain, _value, min_size=1, max_size=6) | st.lists(_value, min_size=1, max_size=8))
+    indent = draw(st.sampled_from([1, 2, 4, "\t"]))
+    text = json.dumps(value, indent=indent, ensure_ascii=draw(st.booleans()))
+    text = text.replace(
+        draw(st.sampled_from(['": ', "}", "\n", '"'])), draw(st.sampled_from(['": ', "}", "\n", '"'])), 1
+    )
+    return text + draw(st.sampled_from(["", "\n", "\n\n", " x", text]))
+
+
+@st.composite
 def _by_line(draw: st.DrawFn) -> str:
     return "\n".join(json.dumps(row) for row in draw(st.lists(_record, max_size=20)) * draw(st.integers(1, 6)))
 
@@ -65,4 +76,5 @@ anything = st.one_of(
     _lines(),
     _records(),
     _by_line(),
+    _laid_out(),
 )

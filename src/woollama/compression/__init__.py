@@ -9,7 +9,7 @@ had back under a ref. `docs/compression.md` says what is promised.
 | `library` | compress, retrieve |
 | `router` | which crusher, which level, and the checks on every result |
 | `*_crusher`, `*_compressor`, `left_alone` | the kinds of text, one each |
-| `notation`, `diff_notation`, `restoring` | lossless: how it is written and read |
+| `notation`, `diff_notation`, `json_layout`, `restoring` | lossless: how it is written and read |
 | `templates`, `families`, `lines`, `records`, `paths` | lossless: what it is made of |
 | `selection`, `severity`, `outliers`, `columns`, `line_forms`, `relevance` | selective: what matters |
 | `marker`, `originals`, `retrieval` | what was left out, and how it is had back |

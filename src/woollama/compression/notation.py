@@ -11,6 +11,7 @@
     ^3                            the row before, three more times
     #10                           the next row is the tenth
     @paths 90                     90 lines; what stands after "=" is put before the lines that follow it
+    @json 30 "  "                 JSON in 30 lines that was printed with this indent, as `json_layout` says
     @diff 40                      a diff of 40 lines, as `diff_notation` says
     @end
 
@@ -88,6 +89,9 @@ class Writer:
 
     def diff(self, lines: Sequence[str]) -> None:
         self._out.append(diff_notation.written(lines))
+
+    def json(self, folded: str, indent: str) -> None:
+        self._out.append(f"@json {folded.count(chr(10)) + 1} {json.dumps(indent)}\n{folded}\n")
 
     def finish(self) -> str:
         digest = hashlib.sha256(encoded(self._text)).hexdigest()[:8]

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from woollama.compression import diff_notation
+from woollama.compression.json_layout import LONGEST_INDENT, laid_out
 from woollama.compression.notation import BRACKETS, BREAKS, DITTO, HEAD, LABELS, encoded
 from woollama.compression.templates import Slot, Template
 
@@ -79,6 +80,12 @@ def _segments(reader: _Reader, signs: str) -> Iterator[str]:
             yield _rows(reader, int(count), str(json.loads(joined_by)) if joined_by else "\n", signs)
         elif kind == "@paths":
             yield _paths(reader, int(rest))
+        elif kind == "@json":
+            count, _, indent = rest.partition(" ")
+            lines = "\n".join(reader.line() for _ in range(int(count)))
+            original = laid_out(lines, str(json.loads(indent))[:LONGEST_INDENT], LARGEST)
+            reader.makes(len(original))
+            yield original
         elif kind == "@diff":
             yield diff_notation.read(reader.line, rest)
         else:

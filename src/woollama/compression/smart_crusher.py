@@ -1,8 +1,9 @@
 """SmartCrusher: arrays of records, JSONL and tables.
 
-Lossless, records become rows of templates. Selective, the records that matter stay as they are and the others become
-gaps with a summary of their values: what tells of an error, what answers the question, outliers and level changes, rare
-shapes and values, then what earlier conversations looked up, both ends, and an even sample.
+Lossless, records become rows of templates, and JSON that is no records loses its indent. Selective, the records that
+matter stay as they are and the others become gaps with a summary of their values: what tells of an error, what answers
+the question, outliers and level changes, rare shapes and values, then what earlier conversations looked up, both ends,
+and an even sample.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 from woollama.compression.block import Block, Crushed
 from woollama.compression.columns import columns_of, odd_ones, summary_of
+from woollama.compression.json_layout import folded, indent_of
 from woollama.compression.kept_rows import gapped
 from woollama.compression.notation import Writer
 from woollama.compression.passages import Passages, passages_of
@@ -39,16 +41,15 @@ class SmartCrusher:
             return 0.9
         if block.once("table", _table_of) is not None:
             return 0.8
-        return 0.6 if share >= 0.2 else -1.0
+        return 0.6 if share >= 0.2 or indent_of(block.text) else -1.0
 
     def crush(self, block: Block) -> Crushed | None:
         passages = block.once("passages", passages_of)
-        if passages.share >= 0.2:
-            if block.budget_tokens is not None:
-                return _selected(block, passages)
-            return None if _numbers_alone(passages) else _lossless(block, passages)
         if block.budget_tokens is None:
-            return None
+            made = [each for each in (_lossless(block, passages), _folded(block)) if each is not None]
+            return min(made, key=lambda each: block.count(each.body)) if len(made) > 1 else next(iter(made), None)
+        if passages.share >= 0.2:
+            return _selected(block, passages)
         table = block.once("table", _table_of)
         return _of_table(block, table) if table is not None else None
 
@@ -62,13 +63,26 @@ def _numbers_alone(passages: Passages) -> bool:
     return all(type(value) in (int, float) for array in passages.arrays for value in array.values)
 
 
-def _lossless(block: Block, passages: Passages) -> Crushed:
+def _lossless(block: Block, passages: Passages) -> Crushed | None:
+    if passages.share < 0.2 or _numbers_alone(passages):
+        return None
     writer = Writer(block.text)
     for text, array in zip(passages.texts, passages.arrays, strict=False):
         writer.text(text)
         apart = frozenset(_standing_apart(array, block))
         writer.rows(array.raw, record_families(array.raw, apart), array.joined_by, anchors=True)
     writer.text(passages.texts[-1])
+    return Crushed(writer.finish())
+
+
+def _folded(block: Block) -> Crushed | None:
+    """What is no array of records, without its indent."""
+    text = block.text.rstrip()
+    if not (indent := indent_of(text)) or (lines := folded(text)) is None:
+        return None
+    writer = Writer(block.text)
+    writer.json(lines, indent)
+    writer.text(block.text[len(text) :])
     return Crushed(writer.finish())
 
 
