@@ -38,13 +38,15 @@ LONGEST_REST_S = 180.0
 """Before and after those rounds; only a test that hangs ever takes this long."""
 CALL_TIMEOUT_S = 2
 FEWEST_LAPS = 4
-TINY = {
-    "command": sys.executable,
-    "args": ["-IS", str(SERVERS / "tiny.py")],
-    "trusted": True,
-    "timeout": CALL_TIMEOUT_S,
+TINY = {"command": sys.executable, "args": ["-IS", str(SERVERS / "tiny.py")], "trusted": True}
+LEFT_ALONE = {**TINY, "timeout": CALL_TIMEOUT_S}
+STEADY = {
+    "steady": TINY,
+    "waits": LEFT_ALONE,
+    "killed": TINY,
+    "crashes": TINY,
+    "each": {**TINY, "sharing": "per-client"},
 }
-STEADY = {"steady": TINY, "killed": TINY, "crashes": TINY, "each": {**TINY, "sharing": "per-client"}}
 FEW_PROCESSES = 8
 FEW_FDS = 24
 """What one moment may have more than another: hosts that are about to make room, connections that are being closed."""
@@ -184,7 +186,7 @@ async def rude_host(world: World) -> None:
     begun = await world.http.post("/mcp", json=hello, headers=headers)
     headers["mcp-session-id"] = begun.headers["mcp-session-id"]
     await world.http.post("/mcp", json={"jsonrpc": "2.0", "method": "notifications/initialized"}, headers=headers)
-    for tool in ("steady__wait", "elsewhere__wait"):
+    for tool in ("waits__wait", "elsewhere__wait"):
         call = {
             "jsonrpc": "2.0",
             "id": tool,
@@ -210,7 +212,7 @@ async def killed_host(world: World) -> None:
     assert process.stdin is not None
     assert process.stdout is not None
     hello = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {**HANDSHAKE, "capabilities": {}}}
-    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "steady__wait", "arguments": {}}}
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "waits__wait", "arguments": {}}}
     try:
         process.stdin.write(json.dumps(hello).encode() + b"\n")
         async with asyncio.timeout(PATIENCE_S):
