@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -106,4 +107,12 @@ async def table(
             httpx2.AsyncClient(base_url=running.url, timeout=PATIENCE_S, trust_env=False) as http,
             AsyncOpenAI(base_url=f"{running.url}/v1", api_key="unused", max_retries=0, timeout=PATIENCE_S) as client,
         ):
+            await _ready(http)
             yield Table(client, http, asked, directory)
+
+
+async def _ready(http: httpx2.AsyncClient) -> None:
+    """Tool servers have started: a request waits for them for a while only, and this machine may be slow."""
+    async with asyncio.timeout(3 * PATIENCE_S):
+        while (await http.get("/readyz")).status_code != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)

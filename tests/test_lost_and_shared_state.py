@@ -249,6 +249,7 @@ async def test_a_state_directory_that_cannot_be_written_stops_only_what_needs_it
         at.upstream.answers(chat("hello"))
         answered = await at.client.responses.create(model=MODEL, input="hi")
         assert (answered.output_text, answered.model_dump()["store"]) == ("hello", False)
+        assert len(answered.model_dump()["x_woollama"]["rewrites"]) == 1
         with pytest.raises(openai.InternalServerError) as refused:
             await at.client.responses.create(model=MODEL, input="hi", store=True)
         assert refused.value.status_code == 503

@@ -203,6 +203,9 @@ async def test_an_answer_to_what_was_left_is_kept_until_it_is_collected() -> Non
     collected = seen.approvals.collect("ask_1")
     assert collected is not None
     assert collected.approved
+    assert seen.approvals.collect("ask_1") is None, "one yes is good for one call"
+    with pytest.raises(Conflict, match="its call was made"):
+        seen.approvals.answer("ask_1", True, by="unix")
 
 
 async def test_collecting_closes_what_nobody_has_answered() -> None:

@@ -6,12 +6,14 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from woollama.domain.errors import StoreUnreachable
 from woollama.domain.state import Page, is_open_to
+from woollama.stores import sqlite
 from woollama.stores.database import Database, open_database, password_in
 from woollama.stores.schema import MIGRATIONS
 from woollama.stores.tables import Tables
@@ -171,4 +173,32 @@ async def test_what_an_older_version_kept_is_the_owners(tmp_path: Path) -> None:
     assert (kept.id, kept.token) == ("a", None)
     assert not is_open_to("somebody", kept)
     assert await Tables(database).handles(Page(), token="somebody") == []
+    await database.close()
+
+
+async def test_who_waited_for_others_at_a_locked_file_has_waited_for_the_file_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+
+    real = sqlite._begin
+
+    def begin(connection: sqlite3.Connection, within_s: float) -> None:
+        waited.append(within_s)
+        real(connection, within_s)
+
+    file = tmp_path / "state" / "state.db"
+    database = open_database(f"sqlite://{file}")
+    await database.execute(ROW, "a")
+    monkeypatch.setattr(sqlite, "BUSY_S", 0.3)
+    monkeypatch.setattr(sqlite, "_begin", begin)
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        asked = [database.execute(ROW, name) for name in "bcd"]
+        failed = await asyncio.gather(*asked, return_exceptions=True)
+        assert all(isinstance(each, StoreUnreachable) for each in failed)
+        other.execute("ROLLBACK")
+    assert waited[0] > 0
+    assert all(each < 0.1 for each in waited[1:3])
+    assert await database.execute(ROW, "e") == 1
     await database.close()

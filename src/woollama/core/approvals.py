@@ -158,13 +158,20 @@ class Approvals:
         return self._begin(ask, left_s, is_left=True).ask
 
     def collect(self, ask_id: str) -> Answer | None:
-        """The answer to an ask that was left, if anybody gave one. Either way it is not open any more."""
+        """The answer to an ask that was left, if anybody gave one. Either way it is not open any more.
+
+        A yes is for one call: it is collected once, however many turns go on from where it was asked for.
+        """
         self._drop_expired()
         if (opened := self._open.get(ask_id)) is not None:
             self._end(opened, Answer(ask_id, False, missing="it was withdrawn"))
             return None
         answer = self._over.get(ask_id)
-        return None if answer is None or answer.missing else answer
+        if answer is None or answer.missing:
+            return None
+        if answer.approved:
+            self._over[ask_id] = Answer(ask_id, False, missing="it was approved, and its call was made")
+        return answer
 
     # --- answering
 

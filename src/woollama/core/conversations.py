@@ -189,7 +189,8 @@ class Conversations:
                 found = next((each for each in await store.read(thread) if each["id"] == item_id), None)
             if found is not None:
                 return found
-        raise UnknownConversation(f"the conversation {handle_id!r} has no item {item_id!r}", param="item_id")
+        message = f"the conversation {handle_id!r} has no item {item_id!r}"
+        raise UnknownConversation(message, param="item_id", code="item_not_found")
 
     async def add_items(self, handle_id: str, items: Sequence[Raw]) -> None:
         async with self.writing(handle_id):

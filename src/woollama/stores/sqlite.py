@@ -12,12 +12,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from woollama.domain.errors import StoreUnreachable
 from woollama.platform import Unsafe, private_dir
-from woollama.sqlite_file import open_private
+from woollama.sqlite_file import BUSY_S, open_private
 from woollama.stores.database import Row
 from woollama.stores.schema import migrations_after, too_new
 
@@ -62,10 +63,13 @@ class Sqlite:
         if self._inside.get():
             yield self
             return
+        clock = asyncio.get_running_loop().time
+        give_up_at = clock() + BUSY_S
         async with self._turn:
             token = self._inside.set(True)
             try:
-                await self._run(lambda connection: connection.execute("BEGIN IMMEDIATE"))
+                # who has waited for those before him has waited for the file, too: a locked one is no queue of timeouts
+                await self._run(partial(_begin, within_s=max(0.0, give_up_at - clock())))
                 yield self
                 await self._run(lambda connection: connection.commit())
             except BaseException:
@@ -129,6 +133,14 @@ def _migrate(connection: sqlite3.Connection, name: str) -> None:
             connection.execute(statement)
         connection.execute("INSERT INTO woollama_schema VALUES (?)", (number,))
     connection.commit()
+
+
+def _begin(connection: sqlite3.Connection, within_s: float) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {int(within_s * 1000)}")
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {int(BUSY_S * 1000)}")
 
 
 def _spelt(sql: str) -> str:

@@ -185,6 +185,34 @@ async def test_a_clients_own_yes_is_none_where_the_owner_wants_to_be_asked(tmp_p
         assert not (tmp_path / "threads").exists()
 
 
+async def test_an_answer_fits_what_it_goes_on_from_and_counting_leaves_the_question_open(tmp_path: Path) -> None:
+    async with table(tmp_path, mcpServers=servers(tmp_path)) as at:
+        at.upstream.answers(chat_tool_call("notes__create_thread", {}), chat("made"))
+        tools, create = [grant("notes", "always")], at.client.responses.create
+        asked = await with_tools(at, *tools, extra_body={"key": "k"})
+        yes: Any = [{"type": "mcp_approval_response", "approval_request_id": asked.output[-1].id, "approve": True}]
+        stray: Any = [{**yes[0], "approval_request_id": "ask_never"}]
+        for wrong in ({"previous_response_id": asked.id, "input": stray}, {"input": yes}):
+            with pytest.raises(openai.BadRequestError, match="waits for an answer"):
+                await create(model=MODEL, tools=tools, **wrong)
+        await at.client.responses.input_tokens.count(model=MODEL, input="x", previous_response_id=asked.id)
+        open_asks = (await at.http.get("/w1/approvals")).json()["data"]
+        assert [each["id"] for each in open_asks] == [asked.output[-1].id]
+        made = await create(model=MODEL, input=yes, conversation=asked.conversation.id, tools=tools)
+        assert made.output_text == "made"
+        with pytest.raises(openai.ConflictError, match="was answered already"):
+            await create(model=MODEL, input=yes, conversation=asked.conversation.id, tools=tools)
+        assert len(list((tmp_path / "threads").iterdir())) == 1
+
+
+async def test_nothing_is_not_asked_about(tmp_path: Path) -> None:
+    async with table(tmp_path) as at:
+        talk = await at.client.conversations.create()
+        with pytest.raises(openai.BadRequestError, match="nothing was said before"):
+            await at.client.responses.create(model=MODEL, input=[], conversation=talk.id)
+        assert not at.upstream.requests
+
+
 async def test_the_clients_own_tools_and_ours_in_one_turn(tmp_path: Path) -> None:
     own: Any = {"type": "function", "name": "mine", "parameters": {"type": "object", "properties": {}}, "strict": False}
     async with table(tmp_path, mcpServers=servers(tmp_path)) as at:

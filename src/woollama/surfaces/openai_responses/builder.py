@@ -104,8 +104,9 @@ class ResponseBuilder:
         self._resumed = {each.call.id: each.ask.id for each in paused}
 
     def leave_out(self, what: str) -> None:
-        """Something that was asked for and is not done, for the notes of the last object."""
-        self._answer.see(Rewrote(what))
+        """Something that was asked for and is not done, for the notes of the last object; told once."""
+        if what not in self._answer.rewrites:
+            self._answer.see(Rewrote(what))
 
     def see(self, event: Event) -> list[Wire]:
         """The stream events that `event` makes, without their sequence numbers."""

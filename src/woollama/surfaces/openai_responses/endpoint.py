@@ -226,9 +226,9 @@ class Responses(Exchange):
             await send_json(send, 200, await compacted(turn, self._around.runs))
 
     async def whole_turn(self, body: Mapping[str, Any], caller: Caller) -> Turn:
-        """A turn with all that it continues, of which nothing will be written."""
+        """A turn with all that it continues, of which nothing will be written; no open question is touched."""
         recording = await self.recorded({**body, "store": False}, caller)
-        return await recording.prepare(recording.turn)
+        return await recording.prepare(recording.turn, only_to_look=True)
 
     # --- those that there are
 

@@ -14,16 +14,17 @@ from dataclasses import replace
 from typing import Any
 
 from woollama.core.claims import Claim
-from woollama.domain.errors import BadRequest, Gone, RouterError, StoreUnreachable
+from woollama.core.conversations import STORE
+from woollama.domain.errors import BadRequest, Conflict, Gone, RouterError, StoreUnreachable
 from woollama.domain.events import Event, Failed, Stopped, Terminal
-from woollama.domain.messages import Item, ToolCall, ToolResult
+from woollama.domain.messages import Answer, Ask, Item, ToolCall, ToolResult
 from woollama.domain.state import Raw
 from woollama.domain.tools import Tool
 from woollama.domain.turns import Turn
 from woollama.surfaces.openai_responses.builder import ResponseBuilder
 from woollama.surfaces.openai_responses.frames import frame_of
 from woollama.surfaces.openai_responses.parts import Wire
-from woollama.surfaces.openai_responses.resuming import Collect, resumed
+from woollama.surfaces.openai_responses.resuming import Collect, resumed, waits_for
 from woollama.surfaces.openai_responses.stored_items import new_items, replayed, title_of
 
 ToolsOf = Callable[[Sequence[str]], Awaitable[Sequence[Tool]]]
@@ -70,20 +71,24 @@ class Recording:
     def response(self) -> dict[str, Any]:
         return self._builder.response()
 
-    async def prepare(self, turn: Turn) -> Turn:
+    async def prepare(self, turn: Turn, *, only_to_look: bool = False) -> Turn:
         history = await self._claim.begin() if self._claim is not None else self._before
         self._place()
         self.inputs = new_items(history, self.inputs)
         self._builder.avoid(item["id"] for item in (*history, *self.inputs))
-        past = [*replayed(history), *replayed(self.inputs)]
-        if history or not _continues(turn):  # what a backend keeps to itself cannot be looked at
+        before, new = replayed(history), replayed(self.inputs)
+        past = [*before, *new]
+        if self._claim is None or self._claim.backend == STORE:  # what others keep to themselves cannot be looked at
+            if not past:
+                raise BadRequest("`input` is empty, and nothing was said before it", param="input")
             _refuse_strays(past)
+            _refuse_stray_answers(before, new)
         if self._tools is not None and turn.tool_grants:
             offered = await self._tools([grant.server for grant in turn.tool_grants])
             self._builder.offer([tool for tool in offered if turn.caller.scope.allows_tool([tool.qualified])])
         self._tell(self._builder.begin())
         instructions = turn.items[:1] if turn.echo.get("instructions") else ()
-        items, paused = resumed(past, self._collect)
+        items, paused = resumed(past, _no_answer if only_to_look else self._collect)
         self._builder.resume(paused)
         session = self._claim.session if self._claim is not None else None
         if self._claim is not None and self._claim.is_shared and turn.state.background:
@@ -159,8 +164,8 @@ class Recording:
             self._builder.leave_out(claim.why_not)
 
 
-def _continues(turn: Turn) -> bool:
-    return any((turn.state.previous_response_id, turn.state.conversation, turn.state.key))
+def _no_answer(ask_id: str) -> None:
+    """Of a question that is left open."""
 
 
 def _refuse_strays(items: Sequence[Item]) -> None:
@@ -171,3 +176,15 @@ def _refuse_strays(items: Sequence[Item]) -> None:
             called.add(item.id)
         elif isinstance(item, ToolResult) and item.call_id not in called:
             raise BadRequest(f"there is an output of {item.call_id!r} and no call of that id before it", param="input")
+
+
+def _refuse_stray_answers(before: Sequence[Item], new: Sequence[Item]) -> None:
+    """Raises `BadRequest` for an answer to what nobody has asked, and `Conflict` for a second one to what is over."""
+    calls = (waits_for(item) for item in (*before, *new) if isinstance(item, ToolCall))
+    asked = {*calls, *(item.id for item in (*before, *new) if isinstance(item, Ask))}
+    answered = {item.ask_id for item in before if isinstance(item, Answer)}
+    for item in new:
+        if isinstance(item, Answer) and item.ask_id in answered:
+            raise Conflict(f"{item.ask_id!r} was answered already", param="input", code="approval_over")
+        if isinstance(item, Answer) and item.ask_id not in asked:
+            raise BadRequest(f"nothing that this goes on from waits for an answer to {item.ask_id!r}", param="input")
