@@ -34,9 +34,12 @@ def test_a_claude_that_is_not_installed_is_a_note(home: Home) -> None:
 
 
 def test_missing_keys_are_notes_and_no_problem(home: Home) -> None:
-    finished = home.woollama("check")
+    finished = home.woollama("check", HTTPS_PROXY="http://proxy.example:3128")
     assert finished.returncode == 0
     assert "note: openai needs OPENAI_API_KEY, which is not set\n" in finished.stdout
+    assert (
+        "note: HTTPS_PROXY is set, and does not count here: inferencers are connected to directly\n" in finished.stdout
+    )
     assert finished.stdout.endswith("no problems\n")
 
 

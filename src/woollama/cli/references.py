@@ -26,6 +26,8 @@ from woollama.inferencers.claude_code.command import program_of
 from woollama.platform import is_loopback, secret_of
 from woollama.server.listening import parse_address
 
+_PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+
 
 def references(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Problem]:
     config = loaded.config
@@ -39,6 +41,9 @@ def references(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[Problem]:
         if not has_key(inferencer.api_key_env, environ):
             message = f"{inferencer.name} needs {inferencer.api_key_env}, which is not set"
             yield loaded.problem(("inferencers", inferencer.name), Finding(message, severity="note"))
+    if (proxy := next(filter(environ.get, _PROXIES), None)) is not None:
+        message = f"{proxy} is set, and does not count here: inferencers are connected to directly"
+        yield Problem(None, None, "", message, severity="note")
 
 
 def names_of(config: Config) -> Names:
