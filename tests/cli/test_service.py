@@ -16,6 +16,7 @@ import pytest
 
 from tests.cli.conftest import FakeDaemon, Home
 
+pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="systemd is not of macOS")
 PATIENCE_S = 30.0
 UNITS = ("woollama.service", "woollama.socket")
 needs_systemd = pytest.mark.skipif(
