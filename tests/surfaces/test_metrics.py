@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import httpx2
 import pytest
 
 from tests.daemon import daemon
-from tests.upstream import ScriptedUpstream, chat, error, json
+from tests.upstream import STALL, ScriptedUpstream, chat, error, head, json, raw
 from woollama.surfaces.metrics import OTHER, SERIES_LIMIT, Histogram, sample
 
 LINE = re.compile(r'[a-z_:][a-z0-9_:]*(\{([a-z_]+="(\\.|[^"\\\n])*",?)*\})? [0-9.e+-]+\Z')
@@ -106,3 +107,21 @@ async def test_the_tool_servers_and_the_version_can_be_read_off(table):
     assert re.search(r'^woollama_tool_server_up\{server="clock"\} [01]$', text, re.MULTILINE)
     assert re.search(r'^woollama_info\{version="[^"]+"\} 1$', text, re.MULTILINE)
     assert "\nwoollama_runs 0\n" in text
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_answer_whose_client_has_left_is_counted_as_that(table, stream: bool):
+    client, upstream = table
+    begun = b"data: {}\n\n" if stream else b"{"
+    kind = "text/event-stream" if stream else "application/json"
+    upstream.always(raw(head(200, {"content-type": kind}, "connection: close"), begun, STALL))
+    asked = {"model": "mock/m", "messages": [{"role": "user", "content": "x"}], "stream": stream}
+    asking = asyncio.create_task(client.post("/v1/chat/completions", json=asked))
+    await upstream.until(lambda: upstream.requests)
+    asking.cancel()
+    async with asyncio.timeout(30):
+        while 'error_type="client_left"' not in (told := (await client.get("/metrics")).text):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    statuses = set(re.findall(r'status_code="(\d+)",error_type="client_left"', told))
+    assert statuses <= {"200", "499"}
+    assert statuses == {"499"} or stream

@@ -12,6 +12,8 @@ from woollama.domain.turns import Caller
 from woollama.surfaces.feed import Feed
 from woollama.surfaces.metrics import Metrics
 
+LEFT, LEFT_STATUS = "client_left", 499
+"""An answer that nobody waited for. Where none had begun it is counted with the status that others have for that."""
 _OURS = b"x-woollama-"
 _TOLD = ("surface", "model", "by", "target", "attempts", "tokens_in", "tokens_out", "cost_usd")
 
@@ -36,23 +38,36 @@ class Watched:
             await self._app(scope, receive, send)
             return
         status = 0
+        complete = left = False
 
         async def noting(message: Message) -> None:
-            nonlocal status
+            nonlocal status, complete
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = scrubbed(message.get("headers", ()), self._scrub)
+            elif message["type"] == "http.response.body":
+                complete = not message.get("more_body", False)
             await send(message)
+
+        async def hearing() -> Message:
+            nonlocal left
+            message = await receive()
+            left = left or (message["type"] == "http.disconnect" and not complete)
+            return message
 
         began = time.monotonic()
         raised: BaseException | None = None
         try:
-            await self._app(scope, receive, noting)
+            await self._app(scope, hearing, noting)
         except BaseException as error:
             raised = error
             raise
         finally:
-            fields = dict(scope["state"]["span"].fields)
+            span = scope["state"]["span"]
+            if left and "surface" in span.fields:  # other streams are there to be left
+                span.note(error=LEFT)
+                status = status or LEFT_STATUS
+            fields = dict(span.fields)
             if (failure := raised or scope["state"].get("error")) is not None:
                 fields["error"] = failure.kind if isinstance(failure, RouterError) else type(failure).__name__
                 status = status or (failure.status_hint if isinstance(failure, RouterError) else 500)
