@@ -3,8 +3,8 @@
 A case is a JSON file (conformance/README.md describes its members). What differs from run to run is replaced before
 two answers are compared: a time under one of the `times` keys becomes `<time>`, and a generated id (one of the
 `ids` prefixes and at least 16 letters or digits) becomes `<resp_ 1>`, numbered in order of appearance, so that the
-same id has the same name wherever it returns. A later request of the case may name it: `"<resp_ 1>"`. An address on
-loopback becomes `<address>`.
+same id has the same name wherever it returns; a text under one of the `opaque` keys becomes `<nextCursor 1>`. A later
+request of the case may name either: `"<resp_ 1>"`. An address on loopback becomes `<address>`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ CASES = HERE / "cases"
 VOLATILE = json.loads((HERE / "volatile.json").read_text(encoding="utf-8"))
 
 CASE_KEYS = {"promise", "exchanges"}
-EXCHANGE_KEYS = {"upstream", "request", "response", "forwarded"}
+EXCHANGE_KEYS = {"upstream", "request", "response", "forwarded", "within_s"}
 ANSWER_KEYS = {"status", "headers", "json", "text", "sse", "lines", "cut_after"}
-REQUEST_KEYS = {"method", "path", "headers", "json", "text"}
+REQUEST_KEYS = {"method", "path", "headers", "json", "text", "leave_after", "meanwhile"}
 RESPONSE_KEYS = {"status", "headers", "json", "text", "frames", "lines", "invariants"}
 FORWARDED_KEYS = {"method", "path", "headers", "json", "text"}
 
@@ -78,13 +78,15 @@ class Names:
     def normalise(self, value: Any, key: str = "") -> Any:
         match value:
             case dict():
-                return {each: self.normalise(inner, each) for each, inner in value.items()}
+                return {self.normalise(each): self.normalise(inner, each) for each, inner in value.items()}
             case list():
                 return [self.normalise(inner) for inner in value]
             case bool():
                 return value
             case int() | float() if key in VOLATILE["times"]:
                 return "<time>"
+            case str() if key in VOLATILE["opaque"]:
+                return self._name(key, value)
             case str() if key in VOLATILE["times"] and _ISO_TIME.fullmatch(value):
                 return "<time>"
             case str():

@@ -27,6 +27,13 @@ def test_a_name_in_a_later_request_becomes_the_id_again() -> None:
     assert names.fill({"/v1/responses/<resp_ 1>": ["<resp_ 9>"]}) == {f"/v1/responses/resp_{ID}": ["<resp_ 9>"]}
 
 
+def test_what_means_nothing_to_a_client_has_a_name_too_and_so_have_keys() -> None:
+    names = Names()
+    seen = {"nextCursor": "WyJ0b29scyJd", "asked": {f"ask_{ID}": 1}}
+    assert names.normalise(seen) == {"nextCursor": "<nextCursor 1>", "asked": {"<ask_ 1>": 1}}
+    assert names.fill({"cursor": "<nextCursor 1>", "<ask_ 1>": 2}) == {"cursor": "WyJ0b29scyJd", f"ask_{ID}": 2}
+
+
 def test_only_times_are_levelled_among_numbers() -> None:
     assert Names().normalise({"created": 1700000000, "index": 3}) == {"created": "<time>", "index": 3}
 
