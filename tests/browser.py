@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -83,8 +84,15 @@ def chromium(profile: Path) -> Iterator[Page]:
     if program is None:
         pytest.skip("there is no Chromium on this machine")
     command = [program, *FLAGS, f"--user-data-dir={profile}", "about:blank"]
-    environment = {"PATH": os.environ["PATH"], "HOME": str(profile)}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+    with (
+        tempfile.TemporaryDirectory(prefix="browser-", ignore_cleanup_errors=True) as short,  # a socket lies in it
+        subprocess.Popen(
+            command,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={"PATH": os.environ["PATH"], "HOME": str(profile), "TMPDIR": short},
+        ) as process,
+    ):
         try:
             assert process.stderr is not None
             address = next(line for line in process.stderr if line.startswith("DevTools listening on "))

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 from collections.abc import Generator
 from typing import TypeVar
 
 import pytest
 
+from tests.clock import Clock
+
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+
+def pytest_configure() -> None:
+    """Ctrl-C is typed at programs here. A shell that runs the tests in the background has them ignore it, and what
+    they start would inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,6 +32,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture
+async def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Of asyncio's own event loop: that of uvloop cannot be moved."""
+    loop = asyncio.get_running_loop()
+    moved = Clock(loop)
+    monkeypatch.setattr(loop, "time", moved)
+    return moved
 
 
 @pytest.hookimpl(wrapper=True)

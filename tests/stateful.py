@@ -19,7 +19,7 @@ from tests.upstream import ScriptedUpstream
 from woollama.observe import Scrubber
 
 MODEL = "mock/m"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 @dataclass

@@ -28,7 +28,7 @@ WITHOUT_UPSTREAM = {"claude-code", "local", "scripted"}
 IN_SESSIONS = {"claude-agent"}
 """Not asked by one request; see test_claude_agent.py."""
 KEY = "sk-the-daemons-own"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 WEATHER = Recording("anthropic", "text")
 
 

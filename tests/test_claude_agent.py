@@ -18,7 +18,7 @@ from tests.daemon import daemon
 from tests.dialects.responses_wire import check_response, check_stream
 from tests.inferencers.managed_agents.service import KEY, Refused, Service, serving
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 TINY = Path(__file__).parent / "toolservers" / "servers" / "tiny.py"
 RECIPES = """
 [recipes.plain]

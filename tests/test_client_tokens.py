@@ -63,12 +63,14 @@ class Table:
             transport=transport,
             headers=headers,
             trust_env=False,
+            timeout=PATIENCE_S,
         ) as client:
             yield client
 
     @asynccontextmanager
     async def host(self, token: str, mode: Any) -> AsyncIterator[Client]:
-        async with httpx2.AsyncClient(headers={"authorization": f"Bearer {token}"}, trust_env=False) as http:
+        headers = {"authorization": f"Bearer {token}"}
+        async with httpx2.AsyncClient(headers=headers, trust_env=False, timeout=PATIENCE_S) as http:
             transport = streamable_http_client(f"{self.running.url}/mcp", http_client=http)
             async with Client(transport, mode=mode) as host:
                 yield host

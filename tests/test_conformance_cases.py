@@ -44,12 +44,12 @@ async def surface(request: pytest.FixtureRequest) -> AsyncIterator[Surface]:
         environ = {"WOOLLAMA_CASE_UPSTREAM": upstream.origin, "WOOLLAMA_CASE_KEY": "case-key", "HOME": "/nonexistent"}
         environ |= {"WOOLLAMA_CASE_PYTHON": sys.executable, "WOOLLAMA_CASE_SERVER": str(HERE / "case_server.py")}
         if elsewhere:
-            async with httpx2.AsyncClient(base_url=elsewhere) as client:
+            async with httpx2.AsyncClient(base_url=elsewhere, timeout=60) as client:
                 yield Surface(client, upstream)
         else:
             async with (
                 daemon(HERE / "config", environ) as running,
-                httpx2.AsyncClient(base_url=running.url, timeout=30) as client,
+                httpx2.AsyncClient(base_url=running.url, timeout=60) as client,
             ):
                 yield Surface(client, upstream)
 

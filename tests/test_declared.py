@@ -15,7 +15,7 @@ from tests.daemon import daemon
 from tests.upstream import Answer, Received, ScriptedUpstream, chat, error, json
 from woollama.server import ServeOptions
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
 TOOL = {"type": "function", "function": {"name": "mine", "parameters": {"type": "object"}}}
 

@@ -62,7 +62,11 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 async def client_of(server: InProcess, *, unix: bool = False, **headers: str) -> AsyncIterator[httpx2.AsyncClient]:
     transport = httpx2.AsyncHTTPTransport(uds=str(server.unix_path)) if unix else None
     async with httpx2.AsyncClient(
-        base_url="http://localhost" if unix else server.url, transport=transport, headers=headers, trust_env=False
+        base_url="http://localhost" if unix else server.url,
+        transport=transport,
+        headers=headers,
+        trust_env=False,
+        timeout=60,
     ) as client:
         yield client
 
@@ -251,8 +255,8 @@ async def handshake(server: InProcess, **headers: str) -> tuple[bytes, bytes]:
     }
     lines = ["GET /v1/responses HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
     writer.write("\r\n".join(lines).encode())
-    answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
-    body = await asyncio.wait_for(reader.read(), 10) if b" 101 " not in answer else b""
+    answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
+    body = await asyncio.wait_for(reader.read(), 60) if b" 101 " not in answer else b""
     writer.close()
     await writer.wait_closed()
     status, _, rest = answer.partition(b"\r\n")

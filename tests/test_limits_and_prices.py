@@ -23,7 +23,7 @@ from tests.upstream import STALL, ScriptedUpstream, chat, chat_stream, chat_tool
 from woollama.observe import Scrubber
 from woollama.observe import configure as configure_log
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 RECIPES = """
 [recipes.plain]
 inferencer = "mock/m"

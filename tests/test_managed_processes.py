@@ -17,9 +17,10 @@ import httpx2
 import pytest
 
 from tests.daemon import daemon
+from tests.processes.living import is_alive
 
 SERVER = Path(__file__).with_name("model_server.py")
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 class Room:
@@ -117,14 +118,6 @@ async def until(condition: Callable[[], Any]) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not condition():  # noqa: ASYNC110 - what another process does has no event here
             await asyncio.sleep(0.01)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 async def opened(pipe: Path) -> None:

@@ -165,7 +165,7 @@ async def test_a_recipe_goes_to_its_fallback_when_a_name_does_not_resolve(
         (tmp_path / "mcp.json").write_text("{}")
         async with (
             daemon(tmp_path, {**os.environ, "HOME": str(tmp_path), "MAKER_KEY": "sk-ant-1"}) as running,
-            httpx2.AsyncClient(base_url=running.url, timeout=20.0, trust_env=False) as client,
+            httpx2.AsyncClient(base_url=running.url, timeout=60, trust_env=False) as client,
         ):
             asked = {"model": "woollama/plain", "messages": [{"role": "user", "content": "hi"}]}
             response = await client.post("/v1/chat/completions", json=asked)

@@ -21,7 +21,7 @@ from tests.daemon import daemon
 from tests.upstream import Answer, Received, ScriptedUpstream, body, error, html, raw, sse
 from woollama.observe import Scrubber, configure
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 PLANTED = {
     "MOCK_KEY": 'sk+planted/"inferencer"=key',
     "EXTRA_HEADER": "planted-header-of-an-inferencer",

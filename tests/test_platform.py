@@ -83,7 +83,7 @@ def test_a_dual_stack_listener_sees_ipv4_clients_as_what_they_are() -> None:
 def test_another_users_connection_is_told_from_ours(owner_of: platform.OwnerOf) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        listener.settimeout(20)
+        listener.settimeout(60)
         source = (
             f"import os, socket; os.setuid(65534); s = socket.socket(); s.connect(('127.0.0.1', {port})); s.recv(1)"
         )

@@ -39,7 +39,7 @@ from tests.upstream import (
 ROOT = Path(__file__).parents[1]
 BOTH_PATHS = pytest.mark.parametrize("model", ["mock/m", "woollama/plain"], ids=["relay", "engine"])
 EXAMPLES = ROOT / "examples"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 RECIPES = """
 [recipes.plain]

@@ -23,7 +23,7 @@ from tests.upstream import ScriptedUpstream, chat, error, raw
 from woollama import reloading
 from woollama.server import InProcess
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 HI = [{"role": "user", "content": "hi"}]
 
 
@@ -75,9 +75,16 @@ def write(
     directory: Path, *, inferencers: str = "", recipes: str = "", servers: Mapping[str, Any] | None = None
 ) -> None:
     shipped = {name: {"disabled": True} for name in ("hello", "clock", "textops")}
-    (directory / "inferencers.toml").write_text(inferencers)
-    (directory / "recipes.toml").write_text(recipes)
-    (directory / "mcp.json").write_text(json.dumps({"mcpServers": {**shipped, **(servers or {})}}))
+    put(directory / "inferencers.toml", inferencers)
+    put(directory / "recipes.toml", recipes)
+    put(directory / "mcp.json", json.dumps({"mcpServers": {**shipped, **(servers or {})}}))
+
+
+def put(file: Path, text: str) -> None:
+    """At once: a daemon that looks at its files must not find half of one."""
+    new = file.with_name(f".{file.name}.new")
+    new.write_text(text)
+    new.replace(file)
 
 
 @asynccontextmanager

@@ -185,7 +185,7 @@ def test_it_stays_up_and_says_where(first: Script) -> None:
     listens = re.search(r"^woollama listens at (\S+) and (\S+) until you press Ctrl-C", first.output, re.MULTILINE)
     assert listens
     url, socket = listens.groups()
-    connection = HTTPConnection(urlsplit(url).netloc, timeout=30)
+    connection = HTTPConnection(urlsplit(url).netloc, timeout=60)
     connection.request("GET", "/healthz")
     assert connection.getresponse().status == 200
     connection.close()

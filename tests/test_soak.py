@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -26,6 +25,7 @@ from mcp import Client
 
 from tests.processes.watching import Deaths
 from tests.surfaces.mcp_server.hosts import RECIPES, SHIPPED, Host, said
+from tests.test_published_failures import address_of
 from tests.toolservers.fleets import SERVERS, HttpServer
 from woollama.platform import runtime_dir
 from woollama.toolservers.lanes import MOST_OWN
@@ -70,7 +70,8 @@ class Held:
     rss_bytes: int
 
     def is_within(self, other: Held) -> bool:
-        return self.processes <= other.processes + FEW_PROCESSES and self.fds <= other.fds + FEW_FDS
+        few = self.processes <= other.processes + FEW_PROCESSES and self.fds <= other.fds + FEW_FDS
+        return few and not self.zombies
 
 
 class World:
@@ -80,15 +81,13 @@ class World:
         self.directory = directory
         self.elsewhere = elsewhere
         self.laps = 0
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+        self.url = ""
         self.environ = {
             "PATH": os.environ["PATH"],
             "HOME": str(directory),
             "WOOLLAMA_CONFIG_DIR": str(directory / "config"),
             "WOOLLAMA_STATE_DIR": str(directory / "state"),
-            "WOOLLAMA_ADDRESS": self.url.removeprefix("http://"),
+            "WOOLLAMA_ADDRESS": "127.0.0.1:0",
             "XDG_RUNTIME_DIR": str(directory / "run"),
         }
         for name in ("config", "run", "state"):
@@ -110,6 +109,7 @@ class World:
         self.pid = process.pid
         path = str(runtime_dir(self.environ) / "woollama.sock")
         try:
+            self.url = await address_of(runtime_dir(self.environ))
             async with (
                 httpx2.AsyncClient(base_url=self.url, timeout=PATIENCE_S, limits=NO_IDLE) as self.http,
                 httpx2.AsyncClient(
@@ -296,6 +296,6 @@ async def test_nothing_is_left_of_what_everybody_does_to_it() -> None:
                 deaths_of_all = Deaths(children)
         finally:
             with suppress(ProcessLookupError):
-                await elsewhere.kill()
+                await elsewhere.close()
         assert children
         await deaths_of_all.all()

@@ -34,7 +34,7 @@ CUT: Literal["cut"] = "cut"
 RESET: Literal["reset"] = "reset"
 STALL: Literal["stall"] = "stall"
 Step = bytes | asyncio.Event | Literal["cut", "reset", "stall"]
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 """How long `until` waits before it gives up; only a failing test ever waits this long."""
 
 
@@ -327,7 +327,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.upstream._open.discard(self)
-        if self.answering:
+        if self.answering and not self.answering.done():
             self.answering.cancel()
         self.upstream._note()
 
@@ -362,20 +362,22 @@ class _Connection(asyncio.Protocol):
         request = Received(method, self.path.decode(), self.headers, b"".join(self.body), self.number)
         self.upstream.requests.append(request)
         self.upstream.active_requests += 1
-        self.answering = self.upstream._start(self._answer(request))
+        self.answering = answering = self.upstream._start(self._answer(request))
+        answering.add_done_callback(lambda done: self._is_over(request, done))
         self.upstream._note()
 
     async def _answer(self, request: Received) -> None:
-        try:
-            for step in self.upstream._answer_for(request).steps:
-                await self._take(step)
-            request.answered = True
-        except asyncio.CancelledError:
-            request.left_early = True
-        finally:
+        for step in self.upstream._answer_for(request).steps:
+            await self._take(step)
+        request.answered = True
+
+    def _is_over(self, request: Received, answering: asyncio.Task[None]) -> None:
+        """Also of an answer that was cancelled before it could begin."""
+        request.left_early = answering.cancelled()
+        if self.answering is answering:
             self.answering = None
-            self.upstream.active_requests -= 1
-            self.upstream._note()
+        self.upstream.active_requests -= 1
+        self.upstream._note()
 
     async def _take(self, step: Step) -> None:
         if isinstance(step, bytes):

@@ -17,7 +17,7 @@ from typing import Self
 
 from tests.cli.conftest import Home
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 """Only a failing test ever waits this long."""
 
 

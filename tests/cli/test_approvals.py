@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import json
 import os
 import pty
@@ -48,6 +49,7 @@ class Terminal:
         command = [sys.executable, "-m", "woollama", "approvals"]
         self.process = subprocess.Popen(command, env=environ, stdin=theirs, stdout=theirs, stderr=theirs)
         os.close(theirs)
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self.text = ""
 
     def type(self, keys: str) -> None:
@@ -62,7 +64,7 @@ class Terminal:
         while wanted not in self.text:
             ready, _, _ = select.select([self._ours], [], [], max(0.0, deadline - time.monotonic()))
             assert ready, f"{wanted!r} is not in {self.text!r}"
-            self.text += os.read(self._ours, 4096).decode()
+            self.text += self._decoder.decode(os.read(self._ours, 4096))
         seen, _, self.text = self.text.partition(wanted)
         return seen + wanted
 

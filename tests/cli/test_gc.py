@@ -70,7 +70,7 @@ def test_how_long_is_the_owners_to_say(left: Path, capsys: Any) -> None:
 
 
 async def wait_until_forgotten(directory: Path) -> None:
-    async with asyncio.timeout(20), table(directory) as at:
+    async with asyncio.timeout(60), table(directory) as at:
         while kept(directory)["handles"] != 1:
             await at.http.get("/healthz")
 

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ import mcp_types as types
 import pytest
 from mcp import Client, MCPError, StdioServerParameters
 
+from tests.processes.living import is_alive
 from tests.surfaces.mcp_server.hosts import (
     ACCEPT,
     PATIENCE_S,
@@ -74,9 +76,10 @@ class Home:
                 pid = unix_peer(probe).pid
                 assert pid is not None
                 os.kill(pid, signal.SIGTERM)
-                probe.settimeout(PATIENCE_S)
-                while probe.recv(1024):
-                    pass
+            deadline = time.monotonic() + PATIENCE_S
+            while is_alive(pid):  # until then it writes into its directories
+                assert time.monotonic() < deadline, "the daemon does not end"
+                time.sleep(0.02)
 
     @asynccontextmanager
     async def host(self, mode: str, *args: str, person: Host | None = None) -> AsyncIterator[Client]:
@@ -223,22 +226,14 @@ async def test_a_daemon_that_dies_is_an_error_and_then_there_is_another(own_home
         assert said(await host.call_tool("sure__pid", {})) != first
         if mode == "legacy":
             changed = types.ToolListChangedNotification
-            assert any(isinstance(message, changed) for message in person.heard)
+            await until(lambda: any(isinstance(message, changed) for message in person.heard))
 
 
 async def test_tool_servers_of_its_own_end_with_it(home: Home) -> None:
     async with home.host("auto", "--standalone") as host:
         pid = int(said(await host.call_tool("sure__pid", {})))
-        os.kill(pid, 0)
-
-    def gone() -> bool:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        return False
-
-    await until(gone)
+        assert is_alive(pid)
+    await until(lambda: not is_alive(pid))
 
 
 def test_a_daemon_that_cannot_start_is_told_with_its_log(bare_home: Home) -> None:

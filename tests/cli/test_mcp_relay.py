@@ -13,7 +13,7 @@ from woollama.cli.daemon import NotRunning
 from woollama.cli.mcp_pipe import Pipe, PipeGone
 from woollama.cli.mcp_relay import Relay
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 INITIALIZE = {"id": 0, "method": "initialize"}
 INITIALIZED = {"method": "notifications/initialized"}
 

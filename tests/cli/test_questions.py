@@ -107,11 +107,11 @@ def test_without_a_terminal_it_is_told_what_waits_and_how_to_answer(home: Home, 
     ):
         running.stdin.write("Turn it around.")
         running.stdin.close()
-        told = reader.submit(running.stderr.readline).result(30)
+        told = reader.submit(running.stderr.readline).result(60)
         assert told.startswith("[textops.reverse_text {")
         words = told.partition("`woollama ")[2].partition("`")[0].split()
         assert home.woollama(*words).returncode == 0
-        assert running.wait(30) == 0
+        assert running.wait(60) == 0
         assert running.stdout.read() == "Done.\n"
     (result,) = tool_results(model)
     assert "cba" in result

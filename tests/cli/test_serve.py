@@ -73,7 +73,7 @@ def serving(home: Home) -> Iterator[subprocess.Popen[str]]:
         yield daemon
     finally:
         daemon.kill()
-        daemon.communicate(timeout=30)
+        daemon.communicate(timeout=60)
 
 
 def test_a_daemon_is_asked_found_running_and_ended(home: Home) -> None:
@@ -101,5 +101,5 @@ def test_a_daemon_is_asked_found_running_and_ended(home: Home) -> None:
         assert "goes on with the configuration that it has" in broken.stderr
         assert "woollama/parrot" in home.woollama("models").stdout
         daemon.send_signal(signal.SIGTERM)
-        assert daemon.wait(timeout=30) == 0
+        assert daemon.wait(timeout=60) == 0
     assert home.woollama("status").returncode == 1

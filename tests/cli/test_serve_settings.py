@@ -16,7 +16,7 @@ from tests.cli.conftest import Home
 from woollama.cli.serve import FLAGS
 from woollama.config.environment import ENVIRONMENT
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 @dataclass
@@ -79,7 +79,7 @@ SETTINGS: dict[str, tuple[str, Callable[[Door], bool] | None]] = {
     "limits.connections": ("3", _room_is_made),
     "limits.header_bytes": ("2KiB", lambda door: door.status(get(X="y" * 2048)) == 431),
     "limits.headers": ("9", lambda door: door.status(get(**{f"h{number}": "x" for number in range(9)})) == 431),
-    "limits.header_timeout": ("200ms", lambda door: door.status("GET /half") == 408),
+    "limits.header_timeout": ("2s", lambda door: door.status("GET /half") == 408),
     "limits.body_timeout": ("200ms", lambda door: door.status(post("application/json", 20, 3)) == 408),
     "limits.write_timeout": ("60s", None),
 }

@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import FakeDaemon, Home
+from tests.ports import OwnPort
 
 pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="systemd is not of macOS")
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 UNITS = ("woollama.service", "woollama.socket")
 needs_systemd = pytest.mark.skipif(
     not (shutil.which("systemd-analyze") and shutil.which("systemd-socket-activate")), reason="systemd is not installed"
@@ -170,15 +171,14 @@ def test_the_first_connection_starts_it_and_it_serves_at_both_sockets(home: Home
     home.environ["PATH"] = f"{Path(sys.executable).parent}:{home.environ['PATH']}"
     service = home.woollama("service", "install", "--print").stdout
     command = next(line for line in service.splitlines() if line.startswith("ExecStart=")).removeprefix("ExecStart=")
-    unix, port = home.runtime / "woollama.sock", free_port()
-    listen = [f"--listen={unix}", f"--listen=127.0.0.1:{port}"]
+    unix, own = home.runtime / "woollama.sock", OwnPort()
+    listen = [f"--listen={unix}", f"--listen=127.0.0.1:{own.number}"]
     kept = [f"--setenv={name}={value}" for name, value in home.environ.items()]
-    with started(["systemd-socket-activate", *kept, *listen, *command.split()], home) as process:
-        wait_for(unix)
+    with own, started(["systemd-socket-activate", *kept, *listen, *command.split()], home) as process:
         models = asked(unix_connection(unix), "/v1/models")
         assert "woollama/demo" in [model["id"] for model in models["data"]]
-        assert asked(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S), "/healthz")["ok"] is True
-        assert (home.runtime / "woollama.addr").read_text() == f"127.0.0.1:{port}\n"
+        assert asked(http.client.HTTPConnection("127.0.0.1", own.number, timeout=PATIENCE_S), "/healthz")["ok"] is True
+        assert (home.runtime / "woollama.addr").read_text() == f"127.0.0.1:{own.number}\n"
         process.send_signal(signal.SIGHUP)  # ExecReload; it goes on
         assert asked(unix_connection(unix), "/healthz")["ok"] is True
         process.send_signal(signal.SIGTERM)
@@ -202,24 +202,20 @@ class started:
         self._process.wait()
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
-def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path} does not come"
-        time.sleep(0.02)
-
-
 def unix_connection(path: Path) -> http.client.HTTPConnection:
+    """Once somebody listens there."""
     connection = http.client.HTTPConnection("localhost", timeout=PATIENCE_S)
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.settimeout(PATIENCE_S)
-    connection.sock.connect(str(path))
-    return connection
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            connection.sock.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):  # not bound yet, or bound and not listened at
+            assert time.monotonic() < deadline, f"nobody comes to listen at {path}"
+            time.sleep(0.02)
+        else:
+            return connection
 
 
 def asked(connection: http.client.HTTPConnection, path: str) -> dict[str, object]:

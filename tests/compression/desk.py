@@ -90,7 +90,7 @@ class Desk:
 
         self._upstream.always(play)
         asked = body or {"messages": [{"role": "user", "content": question}]}
-        answer = httpx2.post(f"{self.url}{path}", json={"model": f"woollama/{recipe}", **asked}, timeout=30)
+        answer = httpx2.post(f"{self.url}{path}", json={"model": f"woollama/{recipe}", **asked}, timeout=60)
         assert answer.status_code == 200, answer.text
         self.prompts, self.answer = seen, answer.text
         results = _results(seen[-1])
@@ -102,18 +102,18 @@ class Desk:
         """One turn without tools."""
         self._upstream.always(answers.chat("done"))
         body = {"model": "woollama/desk", "messages": messages}
-        assert httpx2.post(f"{self.url}/v1/chat/completions", json=body, timeout=30).status_code == 200
+        assert httpx2.post(f"{self.url}/v1/chat/completions", json=body, timeout=60).status_code == 200
 
     def settings(self, text: str) -> None:
         """Another section `compression`, and the daemon works by it."""
         (self.directory / "woollama.toml").write_text(f"[compression]\n{text}\n")
         assert self.running is not None
-        with httpx2.Client(transport=httpx2.HTTPTransport(uds=str(self.running.unix_path)), timeout=30) as owner:
+        with httpx2.Client(transport=httpx2.HTTPTransport(uds=str(self.running.unix_path)), timeout=60) as owner:
             answer = owner.post("http://woollama/w1/reload")
         assert answer.status_code == 200, answer.text
 
     def get(self, path: str) -> Any:
-        return httpx2.get(f"{self.url}{path}", timeout=30).json()
+        return httpx2.get(f"{self.url}{path}", timeout=60).json()
 
     @property
     def offered(self) -> list[str]:

@@ -181,7 +181,7 @@ def test_nobody_waits_while_the_books_are_written(tmp_path: Path, monkeypatch: p
     def meanwhile(*_: object) -> None:
         entering = threading.Thread(target=ledger.retrieved, args=("r", "t", 20), daemon=True)
         entering.start()
-        entering.join(timeout=10)
+        entering.join(timeout=60)
         assert not entering.is_alive()
 
     with monkeypatch.context() as slow:

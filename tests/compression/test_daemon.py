@@ -84,7 +84,7 @@ async def clerk(
             (directory / "recipes.toml").write_text(RECIPES)
             (directory / "inferencers.toml").write_text(INFERENCERS.format(url=model.base_url))
             environ = {"HOME": home, "WOOLLAMA_STATE_DIR": str(state or directory / "state")}
-            async with daemon(directory, environ) as running, httpx2.AsyncClient(timeout=30) as client:
+            async with daemon(directory, environ) as running, httpx2.AsyncClient(timeout=60) as client:
                 yield running, client
 
 

@@ -6,7 +6,6 @@ What a fixture passes alone, it passes through us. Alone, our server is held aga
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -16,10 +15,11 @@ from typing import Any
 import pytest
 
 from conformance.mcp.run import INSTALLED, SUITES, client_scenarios, node, run, run_clients
+from tests.ports import OwnPort
 from tests.surfaces.mcp_server.hosts import serving
 
 FIXTURE = Path(__file__).parents[2] / "conformance" / "mcp" / "fixture.py"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 TIMES_AGAIN = 1
 WHOLE = {"2025": 44, "2025-11-25": 84, "2026-07-28": 152}
 OVER_STDIO: Mapping[str, int] = {**WHOLE, "2025-11-25": 83}
@@ -34,20 +34,18 @@ def suite() -> None:
 
 @asynccontextmanager
 async def fixture_over_http() -> AsyncIterator[int]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(FIXTURE), "http", str(port)), stdout=asyncio.subprocess.PIPE
-    )
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            assert await process.stdout.readline() == b"serving\n"
-        yield port
-    finally:
-        process.kill()
-        await process.communicate()
+    with OwnPort() as own:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, str(FIXTURE), "http", str(own.number)), stdout=asyncio.subprocess.PIPE
+        )
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                assert await process.stdout.readline() == b"serving\n"
+            yield own.number
+        finally:
+            process.kill()
+            await process.communicate()
 
 
 async def hold(url: str, suites: Mapping[str, int]) -> None:

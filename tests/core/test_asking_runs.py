@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.clock import Clock
 from tests.core.rounds import Box, Rounds, Table, calls, says
 from woollama.domain.answers import Answer as Answered_
 from woollama.domain.events import Answered, Asked, CallOpened, Event, Stopped, ToolReturned
@@ -17,7 +18,7 @@ from woollama.domain.ports import ToolContext
 from woollama.domain.tools import Denied, Paused, Returned, ToolOutcome, Unanswered
 from woollama.domain.turns import INTERNAL, PausedCall, Turn
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 ASKED = Message("user", (Text("push it"),))
 PUSHED = Returned.of_text("pushed")
 
@@ -36,6 +37,7 @@ class Answering:
     def __init__(self, table: Table, *, approve: bool = True) -> None:
         self.may_answer = asyncio.Event()
         self.may_answer.set()
+        self.was_asked = asyncio.Event()
         self.asks: list[Ask] = []
         self._approvals = table.approvals
         self._approve = approve
@@ -45,6 +47,7 @@ class Answering:
     def _see(self, ask: Ask, answer: Answer | None) -> None:
         if answer is None:
             self.asks.append(ask)
+            self.was_asked.set()
             task = asyncio.create_task(self._answer(ask))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -106,7 +109,7 @@ async def test_calls_that_need_no_yes_run_meanwhile_and_a_waiting_one_takes_nobo
     assert told(events) == [Returned.of_text("pulled"), PUSHED]
 
 
-async def test_the_time_of_a_tool_does_not_run_while_a_person_thinks() -> None:
+async def test_the_time_of_a_tool_does_not_run_while_a_person_thinks(clock: Clock) -> None:
     async def curious(arguments: Mapping[str, Json], context: ToolContext) -> ToolOutcome:
         assert context.asker is not None
         question = Ask("ask_q", context.call_id, "git", "push", "{}", "git: sure?", question={"message": "sure?"})
@@ -114,11 +117,16 @@ async def test_the_time_of_a_tool_does_not_run_while_a_person_thinks() -> None:
         assert answer is not None
         return Returned.of_text(f"heard {answer.approved}")
 
-    table = Table(pushing(), box=Box(git__push=curious), confirm=("git.push",), tool_timeout_s=0.2)
+    table = Table(pushing(), box=Box(git__push=curious), confirm=("git.push",), tool_timeout_s=600)
+    table.approvals.timeout_s = 3600
     person = Answering(table)
     person.may_answer.clear()
     playing = asyncio.create_task(table.play(turn()))
-    await asyncio.wait({playing}, timeout=0.3)  # longer than the tool may take
+    async with asyncio.timeout(PATIENCE_S):
+        await person.was_asked.wait()
+    clock.forward(2 * 600)  # longer than the tool may take
+    for _ in range(20):
+        await asyncio.sleep(0)
     assert not playing.done()
     person.may_answer.set()
     assert told(await playing) == [Returned.of_text("heard True")]

@@ -7,6 +7,7 @@ import gc
 
 import pytest
 
+from tests.clock import Clock
 from woollama.core.lease import Gate, LeasePolicy
 from woollama.core.runs import LAG_LIMIT_EVENTS, OUTPUT_LIMIT, Emit, Runs
 from woollama.domain.errors import BadRequest, InternalFault, ShuttingDown
@@ -204,7 +205,7 @@ async def test_an_observer_with_a_defect_harms_neither_the_run_nor_its_watchers(
         raise ZeroDivisionError
 
     seen: list[Event] = []
-    async with asyncio.timeout(5), Runs(words, [broken, lambda run, event: seen.append(event)]).start(a_turn()) as run:
+    async with asyncio.timeout(60), Runs(words, [broken, lambda run, event: seen.append(event)]).start(a_turn()) as run:
         assert [event async for event in run.watch()][-1] == Stopped("end")
     assert len(seen) == 5
 
@@ -256,12 +257,15 @@ async def test_a_task_of_the_run_that_goes_beyond_the_limit_ends_it_as_well() ->
         assert [event async for event in run.watch()][-1] == Stopped("length", OUTPUT_LIMIT)
 
 
-async def test_turns_beyond_the_places_wait_and_are_refused_after_a_while() -> None:
-    held = Held()
-    runs = Runs(held, places=Gate("woollama", LeasePolicy(0, 1, 1, 0.05, 5.0)))
+async def test_turns_beyond_the_places_wait_and_are_refused_after_a_while(clock: Clock) -> None:
+    held, places = Held(), Gate("woollama", LeasePolicy(0, 1, 1, 600.0, 5.0))
+    runs = Runs(held, places=places)
     async with runs.start(a_turn("turn_1")) as first:
         await held.began.wait()
         async with runs.start(a_turn("turn_2")) as second:
+            while not places.waiting:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            clock.forward(600)
             seen = [event async for event in second.watch()]
         assert isinstance(seen[0], Failed)
         assert (seen[0].error.kind, seen[0].error.retry_after) == ("backpressure", 5.0)

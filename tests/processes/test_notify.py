@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.processes.living import is_alive
 from tests.surfaces.mcp_server.hosts import until
 from woollama.domain.messages import Answer, Ask
 from woollama.processes.notify import Notifier
@@ -49,7 +49,7 @@ async def test_the_program_ends_with_the_question(tmp_path: Path, way: str) -> N
         notifier.see(ASK, Answer("ask_1", True))
     else:
         await notifier.close()
-    await until(lambda: not _lives(int(told["pid"])))
+    await until(lambda: not is_alive(int(told["pid"])))
 
 
 async def test_a_program_that_is_not_there_is_told_once_and_prevents_nothing(caplog: pytest.LogCaptureFixture) -> None:
@@ -58,11 +58,3 @@ async def test_a_program_that_is_not_there_is_told_once_and_prevents_nothing(cap
         notifier.see(Ask(f"ask_{number}", "", "s", "t", "{}"), None)
         await asyncio.wait(notifier._running.values())
     assert caplog.text.count("/nonexistent/notify cannot be run") == 1
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

@@ -13,7 +13,7 @@ from woollama.processes.children import Supervisor
 from woollama.processes.environment import private_environment
 
 NASTY = Path(__file__).with_name("nasty.py")
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 ENVIRONMENT = private_environment(os.environ)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 """How long anything is waited for; only a failing test ever waits this long."""
 ROOT = Path(__file__).parents[2]
 

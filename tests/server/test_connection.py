@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from woollama.server import InProcess, ServeOptions, serve_in_process
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 FINE = b"GET /fine HTTP/1.1\r\nHost: localhost\r\n\r\n"
 OPTIONS = ServeOptions(shutdown_timeout_s=0.2, max_header_bytes=4096, max_headers=20, header_timeout_s=600)
 
@@ -42,12 +42,23 @@ class Slow:
 
 
 @asynccontextmanager
-async def connected(server: InProcess) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    reader, writer = await asyncio.open_unix_connection(server.unix_path)
+async def connected(
+    server: InProcess, said: bytes = b""
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """What was `said` is there when the server first hears of the connection: no clock of its own begins before."""
+    reader, writer = await asyncio.open_unix_connection(sock=connecting(server, said))
     try:
         yield reader, writer
     finally:
         writer.close()
+
+
+def connecting(server: InProcess, said: bytes) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX)
+    sock.connect(str(server.unix_path))
+    sock.sendall(said)
+    sock.setblocking(False)
+    return sock
 
 
 async def until(reader: asyncio.StreamReader, mark: bytes) -> bytes:
@@ -141,8 +152,7 @@ async def test_headers_up_to_the_limits_are_fine_on_every_request_of_a_connectio
 
 async def test_half_a_request_line_is_closed_in_the_end() -> None:
     async with serve_in_process(application, replace(OPTIONS, header_timeout_s=0.1)) as server:
-        async with connected(server) as (reader, writer):
-            writer.write(b"GET /fi")
+        async with connected(server, b"GET /fi") as (reader, _):
             assert (await to_the_end(reader)).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
         async with connected(server) as (reader, _):
             assert await to_the_end(reader) == b""
@@ -152,11 +162,8 @@ async def test_a_drip_of_headers_does_not_buy_time() -> None:
     options = replace(OPTIONS, header_timeout_s=0.2)
     loop = asyncio.get_running_loop()
     async with serve_in_process(application, options) as server:
-        with socket.socket(socket.AF_UNIX) as drip:  # a stream would lose the answer when a write comes after the end
-            drip.setblocking(False)
-            await loop.sock_connect(drip, str(server.unix_path))
+        with connecting(server, FINE[:-2]) as drip:  # a stream would lose the answer when a write comes after the end
             reading = asyncio.create_task(loop.sock_recv(drip, 65536))
-            await loop.sock_sendall(drip, FINE[:-2])
             while not reading.done():
                 with suppress(ConnectionError):
                     drip.send(b"x")
@@ -167,9 +174,9 @@ async def test_a_drip_of_headers_does_not_buy_time() -> None:
 async def test_a_request_that_takes_long_to_answer_is_not_a_slow_request() -> None:
     slow = Slow()
     options = replace(OPTIONS, header_timeout_s=0.05)
-    async with serve_in_process(slow, options) as server, connected(server) as (reader, writer):
-        # The half of another request behind it must not end the answer either.
-        writer.write(FINE.replace(b"fine", b"slow") + b"GET /half")
+    # The half of another request behind it must not end the answer either.
+    asked = FINE.replace(b"fine", b"slow") + b"GET /half"
+    async with serve_in_process(slow, options) as server, connected(server, asked) as (reader, _):
         await until(reader, b"begun")
         asyncio.get_running_loop().call_later(4 * options.header_timeout_s, slow.release.set)
         assert await until(reader, b"]\r\n0\r\n\r\n")

@@ -40,7 +40,7 @@ class Journalled:
 
 
 async def get(url: str) -> str:
-    async with httpx2.AsyncClient(trust_env=False) as client:
+    async with httpx2.AsyncClient(trust_env=False, timeout=60) as client:
         return (await client.get(url)).text
 
 

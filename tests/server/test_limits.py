@@ -11,10 +11,11 @@ from dataclasses import replace
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from tests.clock import Clock
 from woollama.server import InProcess, ServeOptions, serve_in_process
 from woollama.surfaces.departure import Departure
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 OPTIONS = ServeOptions(shutdown_timeout_s=0.2, header_timeout_s=600)
 FINE = b"GET /fine HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = b"POST /fine HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -29,13 +30,23 @@ class Application:
         self.release = asyncio.Event()
         self.held: asyncio.Queue[None] = asyncio.Queue()
         self.sent_bytes = 0
+        self.read_bytes = 0
+        self.read = asyncio.Event()
         self.left = asyncio.Event()
+
+    async def has_read(self, size: int) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while self.read_bytes < size:
+                self.read.clear()
+                await self.read.wait()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         size, more = 0, True
         while more:
             message = await receive()
             size += len(message.get("body", b""))
+            self.read_bytes += len(message.get("body", b""))
+            self.read.set()
             more = message.get("more_body", False)
         if scope["path"] == "/held":
             self.held.put_nowait(None)
@@ -46,6 +57,7 @@ class Application:
                 while True:
                     await send({"type": "http.response.body", "body": PIECE, "more_body": True})
                     self.sent_bytes += len(PIECE)
+                    await asyncio.sleep(0)  # what is sent to nobody waits for nobody, and would let nobody else run
             self.left.set()
             return
         await send({"type": "http.response.body", "body": json.dumps(size).encode()})
@@ -96,16 +108,21 @@ async def test_a_body_that_stands_still_gets_a_408_in_the_shape_of_every_error(b
             assert b"200 OK" in await served(pair)
 
 
-async def test_a_body_that_moves_may_take_as_long_as_it_likes() -> None:
-    silence_s, pieces = 1.0, 12
-    options = replace(OPTIONS, body_timeout_s=silence_s)
-    async with serve_in_process(Application(), options) as server, connected(server) as (reader, writer):
+async def test_a_body_that_moves_may_take_as_long_as_it_likes(clock: Clock) -> None:
+    silence_s, pieces = 600.0, 4
+    application = Application()
+    async with (
+        serve_in_process(application, replace(OPTIONS, body_timeout_s=silence_s)) as server,
+        connected(server) as (reader, writer),
+    ):
         writer.write(POST + b"Content-Length: %d\r\n\r\n" % pieces)
-        for _ in range(pieces):  # together longer than any one silence may be
+        for number in range(pieces - 1):  # together longer than any one silence may be
             writer.write(b"x")
-            await asyncio.sleep(silence_s / 8)
+            await application.has_read(number + 1)
+            clock.forward(0.6 * silence_s)
+        writer.write(b"x")
         assert b"200 OK" in await head_of(reader)
-        assert b"12" in await asyncio.wait_for(reader.readuntil(b"12"), PATIENCE_S)
+        assert b"4" in await asyncio.wait_for(reader.readuntil(b"4"), PATIENCE_S)
 
 
 async def test_a_form_has_a_limit_of_its_own() -> None:
@@ -198,13 +215,14 @@ async def test_a_client_that_never_reads_is_cut_off_and_its_answer_ended() -> No
             assert b"200 OK" in await served(pair)
 
 
-async def test_a_client_that_reads_in_its_own_time_is_not() -> None:
-    application = Application()
-    async with serve_in_process(application, replace(OPTIONS, write_timeout_s=1.0)) as server:
+async def test_a_client_that_reads_in_its_own_time_is_not(clock: Clock) -> None:
+    application, silence_s = Application(), 600.0
+    async with serve_in_process(application, replace(OPTIONS, write_timeout_s=silence_s)) as server:
         async with connected(server) as (reader, writer):
             writer.write(FINE.replace(b"fine", b"endless"))
-            for _ in range(12):  # together longer than it may read nothing
-                await asyncio.wait_for(reader.readexactly(2**20), PATIENCE_S)
-                await asyncio.sleep(0.125)
+            for _ in range(4):  # together longer than it may read nothing
+                await asyncio.wait_for(reader.readexactly(2**20), PATIENCE_S)  # more than is under way at any time
+                clock.forward(0.6 * silence_s)
+            await asyncio.wait_for(reader.readexactly(2**20), PATIENCE_S)
             assert not application.left.is_set()
         await asyncio.wait_for(application.left.wait(), PATIENCE_S)

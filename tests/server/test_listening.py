@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import OwnPort
 from tests.server.daemons import needs_ipv6
 from woollama.platform import Unsafe
+from woollama.server import listening as listening_module
 from woollama.server.listening import (
     DEFAULT_PORT,
     AddressUnusable,
@@ -54,10 +56,33 @@ def test_the_default_port_is_taken_and_any_free_one_when_it_is_not_there(tmp_pat
     with Listening(tmp_path / "a") as first, Listening(tmp_path / "b") as second:
         first.open()  # has the default port, unless somebody on this machine has it already
         second.open()
+        assert first.address is not None
         assert second.address is not None
         assert second.address[0] == "127.0.0.1"
-        assert second.address[1] not in (0, DEFAULT_PORT)
+        assert second.address[1] not in (0, first.address[1])
         assert second.url == f"http://127.0.0.1:{second.address[1]}"
+
+
+def test_another_that_listens_at_the_default_port_in_the_moment_between_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bind = listening_module._bind
+    with OwnPort() as own, socket.socket() as other:
+
+        def beaten(address: tuple[str, int]) -> socket.socket:
+            sock = bind(address)
+            if address[1] == own.number:
+                other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                other.bind(address)
+                other.listen()
+            return sock
+
+        monkeypatch.setattr(listening_module, "DEFAULT_PORT", own.number)
+        monkeypatch.setattr(listening_module, "_bind", beaten)
+        with Listening(tmp_path) as listening:
+            listening.open()
+            assert listening.address is not None
+            assert listening.address[1] not in (0, own.number)
 
 
 def test_every_file_is_gone_afterwards_and_closing_twice_is_fine(tmp_path: Path) -> None:

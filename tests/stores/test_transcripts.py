@@ -162,7 +162,7 @@ async def test_messages_of_others_are_read_as_what_somebody_said(tmp_path: Path)
     with rest_convstore(tmp_path / "threads.db") as url:
         store = HttpStore(url)
         thread = await store.create()
-        async with httpx2.AsyncClient() as other:
+        async with httpx2.AsyncClient(timeout=60) as other:
             theirs = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
             await other.patch(f"{url}/threads/{thread}", json={"messages": theirs})
         read = await store.read(thread)

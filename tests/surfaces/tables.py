@@ -17,7 +17,7 @@ from woollama.server import ServeOptions
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 GOLDEN = Path(__file__).parents[1] / "golden"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 KEYS = {"CLAUDE_KEY": "key-of-claude", "MOCK_KEY": "key-of-mock", "LLAMA_KEY": "key-of-llama"}
 RECIPES = """
 [aliases]

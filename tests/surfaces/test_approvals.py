@@ -81,7 +81,7 @@ def serving(
         with daemon_in_thread(config, environ, options) as running:
             deadline = time.monotonic() + PATIENCE_S
             key = {"x-api-key": token} if token else {}
-            while httpx2.get(f"{running.url}/readyz", headers=key).status_code != 200:
+            while httpx2.get(f"{running.url}/readyz", headers=key, timeout=PATIENCE_S).status_code != 200:
                 assert time.monotonic() < deadline, "the tool servers do not come up"
                 time.sleep(0.01)
             yield running

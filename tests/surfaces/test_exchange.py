@@ -71,7 +71,7 @@ class Client:
         await self._exchange(scope, receive, send)
 
     async def hears(self, count: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(self.sent) < count:
                 self.news.clear()
                 await self.news.wait()

@@ -18,7 +18,7 @@ from tests.upstream import ScriptedUpstream, chat, chat_tool_call, error
 from woollama.server import InProcess
 from woollama.surfaces.feed import HELD_EVENTS, Feed, Subscriber
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 RECIPES = """
 [recipes.plain]
 inferencer = "mock/m"

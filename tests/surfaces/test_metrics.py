@@ -54,7 +54,7 @@ async def table(tmp_path: Path):
         (tmp_path / "inferencers.toml").write_text(f"[inferencers.mock]\n{entry}")
         async with (
             daemon(tmp_path, {"HOME": str(tmp_path)}) as running,
-            httpx2.AsyncClient(base_url=running.url, trust_env=False) as client,
+            httpx2.AsyncClient(base_url=running.url, trust_env=False, timeout=60) as client,
         ):
             yield client, upstream
 

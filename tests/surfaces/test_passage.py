@@ -48,7 +48,7 @@ async def table(tmp_path: Path) -> AsyncIterator[Table]:
         (tmp_path / "recipes.toml").write_text('[aliases]\n"whisper-1" = "mock/whisper"\n')
         async with (
             daemon(tmp_path, {"MOCK_KEY": "upstream-key", "HOME": str(tmp_path)}) as running,
-            httpx2.AsyncClient(base_url=running.url, trust_env=False) as client,
+            httpx2.AsyncClient(base_url=running.url, trust_env=False, timeout=60) as client,
             openai.AsyncOpenAI(base_url=f"{running.url}/v1", api_key=CALLERS_KEY, max_retries=0) as sdk,
         ):
             yield Table(sdk, client, upstream)

@@ -13,6 +13,7 @@ import pytest
 from starlette.types import Message
 
 from tests.chat_wire import DONE
+from tests.clock import Clock
 from tests.upstream import Scripted, ScriptedUpstream, chat_stream, error, head, raw
 from woollama.core.attempts import Attempts
 from woollama.core.lease import FAILURES_BEFORE_COOLDOWN, Gate, LeasePolicy, turns_policy
@@ -29,6 +30,7 @@ from woollama.surfaces.sse import HEARTBEAT
 
 UP = Target("up", "m")
 SOON_S = 0.01
+LATER_S = 600.0
 UNBOUNDED = Gate("woollama", turns_policy(0))
 
 
@@ -61,7 +63,7 @@ class Client:
             await self.relayer.respond(relayed, self._send, departure)
 
     async def hears(self, count: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(self.sent) < count:
                 self.news.clear()
                 await self.news.wait()
@@ -132,17 +134,23 @@ async def test_a_stream_that_begins_late_follows_the_heartbeat(client: Client) -
 class SlowBody:
     """A forwarder whose answers have a status at once, and a body long after a stream would have begun."""
 
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
     @asynccontextmanager
     async def forward(self, head: RequestHead, body: object) -> AsyncIterator[Forwarded]:
         yield Forwarded(400, [(b"content-type", b"application/json")], self._frames())
 
     async def _frames(self) -> AsyncIterator[bytes]:
-        await asyncio.sleep(3 * SOON_S)
+        self._clock.forward(3 * LATER_S)
+        for _ in range(10):  # time enough for whoever thinks that it is his turn
+            await asyncio.sleep(0)
         yield b'{"error": {"message": "no such thing"}}'
 
 
-async def test_a_refusal_whose_body_comes_slowly_keeps_its_status(client: Client) -> None:
-    client.relayer = Relayer(SlowBody(), client.attempts, {}, places=UNBOUNDED, heartbeat_s=60, commit_after_s=SOON_S)
+async def test_a_refusal_whose_body_comes_slowly_keeps_its_status(client: Client, clock: Clock) -> None:
+    slow, attempts = SlowBody(clock), client.attempts
+    client.relayer = Relayer(slow, attempts, {}, places=UNBOUNDED, heartbeat_s=3600, commit_after_s=LATER_S)
     await client.ask()
     assert client.statuses == [400]
     assert json.loads(client.body)["error"]["message"] == "no such thing"

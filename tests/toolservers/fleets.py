@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+from tests.ports import OwnPort
 from woollama.domain.messages import Answer, Ask
 from woollama.domain.ports import ServerHealth, ToolContext
 from woollama.domain.tools import Returned, ToolOutcome
@@ -23,7 +23,7 @@ from woollama.toolservers.spec import ServerSpec
 SERVERS = Path(__file__).with_name("servers")
 EVERYTHING = SERVERS / "everything.py"
 ENVIRONMENT = private_environment(os.environ)
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 QUIET = ToolContext(INTERNAL)
 
 
@@ -115,13 +115,12 @@ class Person:
 
 
 class HttpServer:
-    """The test server over HTTP on a port that stays its own, to be killed and started again."""
+    """The test server over HTTP on a port that stays its own, to be killed and started again, and to be closed."""
 
     def __init__(self, transport: Literal["http", "sse"] = "http") -> None:
         self.transport = transport
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self._own = OwnPort()
+        self.port = self._own.number
         self._process: asyncio.subprocess.Process | None = None
 
     def spec(self, name: str = "all", **more: Any) -> ServerSpec:
@@ -144,3 +143,7 @@ class HttpServer:
             self._process.kill()
             await self._process.communicate()
             self._process = None
+
+    async def close(self) -> None:
+        await self.kill()
+        self._own.close()

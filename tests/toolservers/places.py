@@ -75,7 +75,7 @@ class Place:
             await asyncio.gather(*browsers)
 
     async def log_in_by_program(self) -> tuple[int | None, str]:
-        process = await self.run("login", "far", "--no-browser", "--timeout", "20s")
+        process = await self.run("login", "far", "--no-browser", "--timeout", "60s")
         assert process.stderr is not None
         async with asyncio.timeout(PATIENCE_S):
             while line := (await process.stderr.readline()).decode():
@@ -91,7 +91,7 @@ async def over(process: asyncio.subprocess.Process) -> tuple[int | None, str]:
 
 
 async def browse(url: str) -> None:
-    async with httpx2.AsyncClient(follow_redirects=True, trust_env=False) as browser:
+    async with httpx2.AsyncClient(follow_redirects=True, trust_env=False, timeout=60) as browser:
         assert "This page can be closed" in (await browser.get(url)).text
 
 

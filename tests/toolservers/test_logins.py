@@ -118,7 +118,7 @@ async def test_a_denied_consent_is_told(tmp_path: Path) -> None:
 async def test_an_answer_with_another_state_is_not_taken_and_the_right_one_is(tmp_path: Path) -> None:
     async def answer(url: str) -> None:
         back = httpx2.URL(httpx2.URL(url).params["redirect_uri"])
-        async with httpx2.AsyncClient(trust_env=False) as stranger:
+        async with httpx2.AsyncClient(trust_env=False, timeout=60) as stranger:
             wrong = await stranger.get(back.copy_merge_params({"code": "mine", "state": "guessed"}))
             assert (wrong.status_code, "not to a question" in wrong.text) == (400, True)
             assert (await stranger.get(back.copy_with(path="/other"))).status_code == 404
@@ -133,7 +133,7 @@ async def test_an_answer_of_another_issuer_is_refused(tmp_path: Path) -> None:
     async def answer(url: str) -> None:
         asked = httpx2.URL(url).params
         answered = {"code": "x", "state": asked["state"], "iss": "https://evil.example"}
-        async with httpx2.AsyncClient(trust_env=False) as browser:
+        async with httpx2.AsyncClient(trust_env=False, timeout=60) as browser:
             await browser.get(httpx2.URL(asked["redirect_uri"]).copy_merge_params(answered))
 
     async with place(tmp_path) as at:

@@ -109,7 +109,7 @@ class Listening:
                 raise Unsafe(
                     f"{join_address((host, port))} can be reached from other machines; set WOOLLAMA_TOKEN first"
                 )
-            sock.listen(_BACKLOG)
+            _listen(sock)
         self.address = tcp[0].getsockname()[:2]
         with self._writing(self.address_path):
             self._write_address()
@@ -218,11 +218,25 @@ def _bind_tcp(wanted: Address | None) -> socket.socket:
     if wanted is not None:
         return _bind(wanted)
     try:
-        return _bind((DEFAULT_HOST, DEFAULT_PORT))
+        sock = _bind((DEFAULT_HOST, DEFAULT_PORT))
+        try:
+            _listen(sock)  # at once: until somebody listens, several can be bound to it
+        except AddressUnusable:
+            sock.close()
+            raise
+        return sock
     except AddressUnusable as error:
         if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE:
             return _bind((DEFAULT_HOST, 0))
         raise
+
+
+def _listen(sock: socket.socket) -> None:
+    try:
+        sock.listen(_BACKLOG)
+    except OSError as error:
+        where = join_address(sock.getsockname()[:2])
+        raise AddressUnusable(f"{where} cannot be listened at: {error.strerror}") from error
 
 
 def _bind(address: Address) -> socket.socket:

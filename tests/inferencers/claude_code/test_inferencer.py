@@ -39,7 +39,7 @@ SONNET = Target("claude-code", "sonnet")
 ASKED = Message("user", (Text("What is the status?"),))
 CALL = Call(SONNET, (ASKED,), system="Be brief.")
 STATUS = Function("git__status", description="Status of the tree", parameters={"type": "object"})
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 async def events_of(inferencer: Inferencer, call: Call) -> list[Event]:

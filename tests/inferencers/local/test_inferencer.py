@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.processes.living import is_alive
 from woollama.domain.answers import Answer
 from woollama.domain.errors import NotSetUp, RouterError, UnknownModel, UpstreamBroke, UpstreamTimeout
 from woollama.domain.messages import Message, Text
@@ -25,7 +26,7 @@ from woollama.processes.children import Supervisor
 from woollama.processes.environment import model_environment
 
 FAKE_LLAMA = Path(__file__).with_name("fake_llama")
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 @pytest.fixture
@@ -88,14 +89,6 @@ def small(inferencer: LocalInferencer) -> ModelProcess:
 
 def starts(path: Path) -> int:
     return len(path.with_suffix(".starts").read_text().splitlines())
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 async def test_the_first_question_starts_the_model_and_the_next_finds_it(

@@ -284,7 +284,7 @@ class Service:
         self._changed = asyncio.Condition()
 
     async def until(self, condition: Any) -> None:
-        async with asyncio.timeout(20), self._changed:
+        async with asyncio.timeout(60), self._changed:
             await self._changed.wait_for(lambda: bool(condition()))
 
     # --- routes

@@ -39,7 +39,7 @@ from woollama.inferencers.anthropic.sdk import Sdk
 from woollama.inferencers.managed_agents import ManagedAgentsInferencer
 
 HELPER = Target("claude-agent", "helper")
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 ECHO = Function("echo", "Says it again", {"type": "object", "properties": {"text": {"type": "string"}}})
 
 

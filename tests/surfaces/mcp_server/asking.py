@@ -20,7 +20,7 @@ from mcp.shared.message import ServerMessageMetadata
 Context = ServerRequestContext[Any, Any]
 TOOLS = ("ask", "wait", "release", "trace", "roots", "change")
 WATCHED = ("test://one", "test://two")
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class Asking:

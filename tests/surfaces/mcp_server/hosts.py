@@ -21,7 +21,7 @@ from tests.daemon import daemon_in_thread
 from woollama.server import InProcess
 
 EVERYTHING = Path(__file__).parents[2] / "toolservers" / "servers" / "everything.py"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 SHIPPED = ("hello", "clock", "textops")
 RECIPES = """
 [recipes.greeter]
@@ -62,8 +62,9 @@ def serving(directory: Path, rules: str = "", /, **servers: Any) -> Iterator[InP
     environ = {"HOME": str(directory), "PATH": os.environ["PATH"]}
     with daemon_in_thread(config, environ) as running:
         deadline = time.monotonic() + PATIENCE_S
-        while httpx2.get(f"{running.url}/readyz").status_code != 200:
+        while httpx2.get(f"{running.url}/readyz", timeout=PATIENCE_S).status_code != 200:
             assert time.monotonic() < deadline, "the tool servers do not come up"
+            time.sleep(0.01)
         yield running
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -19,6 +18,7 @@ import pytest
 from mcp import MCPError
 
 from tests.daemon import daemon
+from tests.ports import OwnPort
 from tests.surfaces.mcp_server.hosts import ACCEPT, PATIENCE_S, SHIPPED, Host, over_http, said, server
 from tests.toolservers.fleets import until
 from woollama.processes.environment import within
@@ -31,7 +31,7 @@ class One:
     directory: Path
 
     async def tools(self) -> list[str]:
-        async with httpx2.AsyncClient(trust_env=False) as client:
+        async with httpx2.AsyncClient(trust_env=False, timeout=60) as client:
             return [str(name) for name in (await client.get(f"{self.running.url}/v1/tools")).json()["tools"]]
 
     async def until_it_has(self, *names: str) -> list[str]:
@@ -46,7 +46,7 @@ class One:
         found: dict[str, Any] = {}
 
         async def is_down() -> bool:
-            async with httpx2.AsyncClient(trust_env=False) as client:
+            async with httpx2.AsyncClient(trust_env=False, timeout=60) as client:
                 servers = (await client.get(f"{self.running.url}/w1/servers")).json()["data"]
             found.update(next((each for each in servers if each["name"] == name), {}))
             return found.get("health") == "down"
@@ -58,13 +58,9 @@ class One:
 @asynccontextmanager
 async def woollamas(directory: Path, **uses: Mapping[str, Any]) -> AsyncIterator[list[One]]:
     """Each by its name, with the servers that it uses; `{"a": "b"}` of those is another one of them under a name."""
-    ports = {}
-    for name in uses:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            ports[name] = probe.getsockname()[1]
     off = {name: {"disabled": True} for name in SHIPPED}
     async with AsyncExitStack() as all_of_them:
+        ports = {name: all_of_them.enter_context(OwnPort()).number for name in uses}
         ones = []
         for name, servers in uses.items():
             config = directory / name

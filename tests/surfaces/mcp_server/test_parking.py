@@ -14,7 +14,7 @@ from woollama.domain.messages import Ask
 from woollama.surfaces.mcp_server.lines import Line
 from woollama.surfaces.mcp_server.parking import ParkedCalls
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 LINE: Any = SimpleNamespace()
 YES = types.ElicitResult(action="accept")
 NO = types.ElicitResult(action="decline")

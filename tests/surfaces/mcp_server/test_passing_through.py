@@ -211,7 +211,7 @@ async def test_a_host_of_the_handshake_era_hears_only_the_levels_that_it_asked_f
 
 async def test_a_session_of_a_hosts_own_is_a_process_with_a_name_of_its_own(running: InProcess) -> None:
     async def rows(start: str) -> dict[str, str]:
-        async with httpx2.AsyncClient() as http:
+        async with httpx2.AsyncClient(timeout=60) as http:
             listed = (await http.get(f"{running.url}/w1/processes")).json()["data"]
         return {row["name"]: row["state"] for row in listed if row["name"].startswith(start) and row["pid"]}
 

@@ -67,7 +67,7 @@ def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InProcess]:
 
 def ask(running: InProcess, model: str, words: str, **more: Any) -> str:
     body = {"model": f"woollama/{model}", "messages": [{"role": "user", "content": words}], **more}
-    answer = httpx2.post(f"{running.url}/v1/chat/completions", json=body, timeout=30)
+    answer = httpx2.post(f"{running.url}/v1/chat/completions", json=body, timeout=60)
     assert answer.status_code == 200, answer.text
     return str(answer.json()["choices"][0]["message"]["content"])
 
@@ -82,7 +82,7 @@ def test_the_recipe_answers_a_tool_server_and_its_tokens_are_counted(trusted: In
 
 def tokens_of_sampling(running: InProcess) -> float:
     wanted = ("gen_ai_client_token_usage_sum", 'gen_ai_operation_name="sampling"', 'gen_ai_token_type="input"')
-    lines = httpx2.get(f"{running.url}/metrics").text.splitlines()
+    lines = httpx2.get(f"{running.url}/metrics", timeout=PATIENCE_S).text.splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in lines if all(each in line for each in wanted))
 
 
@@ -128,7 +128,7 @@ def answered(running: InProcess, decision: str) -> dict[str, Any]:
     """The question that waits for an answer, after it has been given one by the owner."""
     deadline = time.monotonic() + PATIENCE_S
     with httpx2.Client(
-        transport=httpx2.HTTPTransport(uds=str(running.unix_path)), base_url="http://localhost"
+        transport=httpx2.HTTPTransport(uds=str(running.unix_path)), base_url="http://localhost", timeout=PATIENCE_S
     ) as owner:
         while not (pending := owner.get("/w1/approvals").json()["data"]):
             assert time.monotonic() < deadline, "nobody is asked"
@@ -151,7 +151,7 @@ def test_a_request_that_pauses_for_other_calls_waits_for_this_one(asking: InProc
         "tool_choice": "required",
     }
     with ThreadPoolExecutor() as aside:
-        answer = aside.submit(httpx2.post, f"{asking.url}/v1/responses", json=body, timeout=30)
+        answer = aside.submit(httpx2.post, f"{asking.url}/v1/responses", json=body, timeout=60)
         answered(asking, "approve")
         assert "You said: hm" in answer.result().text
 

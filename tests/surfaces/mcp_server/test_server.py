@@ -355,7 +355,7 @@ async def test_a_recipe_is_a_prompt_with_its_variables(running: InProcess, mode:
 
 
 async def test_a_page_of_another_site_is_kept_out(running: InProcess) -> None:
-    async with httpx2.AsyncClient() as web:
+    async with httpx2.AsyncClient(timeout=60) as web:
         headers = {"origin": "http://evil.example", "accept": "application/json, text/event-stream"}
         answer = await web.post(f"{running.url}/mcp", json={}, headers=headers)
         assert answer.status_code == 403

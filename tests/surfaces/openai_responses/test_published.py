@@ -355,11 +355,11 @@ async def test_a_websocket_says_the_same(at: Table) -> None:
             await socket.send(json.dumps(message))
             wires: list[dict[str, Any]] = []
             while not wires or wires[-1]["type"] != "response.completed":
-                wires.append(json.loads(await asyncio.wait_for(socket.recv(), 20)))
+                wires.append(json.loads(await asyncio.wait_for(socket.recv(), 60)))
                 check_event(wires[-1])
         for missing in ({"input": "x"}, {"model": MODEL, "input": "x", "previous_response_id": "resp_none"}):
             await socket.send(json.dumps({"type": "response.create", "store": False, **missing}))
-            refused = json.loads(await asyncio.wait_for(socket.recv(), 20))
+            refused = json.loads(await asyncio.wait_for(socket.recv(), 60))
             check("open_responses", "WebSocketErrorEvent", refused)
 
 

@@ -35,7 +35,7 @@ async def heard(socket: ClientConnection) -> list[dict[str, Any]]:
     seen: list[dict[str, Any]] = []
     ends = ("response.completed", "response.incomplete", "response.failed", "error")
     while not seen or seen[-1]["type"] not in ends:
-        seen.append(json.loads(await asyncio.wait_for(socket.recv(), 20)))
+        seen.append(json.loads(await asyncio.wait_for(socket.recv(), 60)))
     return seen
 
 

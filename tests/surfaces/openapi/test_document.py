@@ -44,7 +44,7 @@ async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[http
     options = ServeOptions(runtime_dir=directory, shutdown_timeout_s=1.0)
     async with daemon(CONFIG, {"HOME": str(directory)}, options):
         transport = httpx2.AsyncHTTPTransport(uds=str(directory / "woollama.sock"))
-        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=30) as client:
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=60) as client:
             yield client
 
 

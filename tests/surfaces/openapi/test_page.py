@@ -43,7 +43,7 @@ def test_a_browser_shows_it_and_asks_nobody_else(url: str, tmp_path: Path) -> No
 
 
 def test_its_policy_allows_nothing_but_its_own_style(url: str) -> None:
-    answer = httpx2.get(f"{url}/docs")
+    answer = httpx2.get(f"{url}/docs", timeout=60)
     assert answer.status_code == 200
     policy = dict(part.strip().split(" ", 1) for part in answer.headers["content-security-policy"].split(";"))
     assert policy.pop("style-src").startswith("'sha256-")

@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class Unix(http.client.HTTPConnection):

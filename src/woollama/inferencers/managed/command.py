@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -20,6 +21,8 @@ PORT = "{port}"
 GRACE_S = 5.0
 FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 1.0
+CHOSEN_PORTS = range(20_000, 32_768)
+"""Below those that Linux and macOS choose from when a program asks for any port, or connects from any."""
 PROBE_PATIENCE = Patience(connect_s=1.0, first_byte_s=5.0, idle_s=5.0)
 
 
@@ -134,11 +137,15 @@ async def _serves(client: HttpClient, urls: Sequence[str]) -> bool:
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens at now. Another may take it first; then the start fails, and the next does
-    not."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """A loopback port that nobody listens at now, of those that systems give to nobody who asks for just any.
+
+    Another may take it first all the same; then the start fails, and the next does not.
+    """
+    for port in (*random.sample(CHOSEN_PORTS, 20), 0):
+        with socket.socket() as sock, suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return int(sock.getsockname()[1])
+    raise UpstreamUnreachable("no port is free on this machine")
 
 
 def _why(error: OSError) -> str:
