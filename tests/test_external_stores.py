@@ -71,7 +71,7 @@ async def test_everything_that_does_not_need_more_works(tmp_path: Path, kind: st
 
 async def test_what_another_program_wrote_into_a_thread_is_heard_and_nothing_is_mixed_up(tmp_path: Path) -> None:
     with configured("http", tmp_path) as lines:
-        async with table(tmp_path, **lines) as at, httpx2.AsyncClient(trust_env=False) as others:
+        async with table(tmp_path, **lines) as at, httpx2.AsyncClient(trust_env=False, timeout=60) as others:
             at.upstream.answers(chat("1"), chat("2"))
             one = await at.client.responses.create(model=MODEL, input="one", extra_body={"key": "k"})
             with sqlite3.connect(tmp_path / "threads.db") as database:

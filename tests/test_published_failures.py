@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,10 @@ class Table:
 
     async def chat(self, model: str, **body: Any) -> httpx2.Response:
         return await self.client.post("/v1/chat/completions", json=asked(model, **body))
+
+    def streamed(self, model: str) -> AbstractAsyncContextManager[httpx2.Response]:
+        """Its status line has come when the block begins."""
+        return self.client.stream("POST", "/v1/chat/completions", json=asked(model, stream=True))
 
     async def servers(self) -> dict[str, Any]:
         listing = (await self.client.get("/v1/tools")).json()
@@ -324,19 +328,19 @@ async def test_a_daemon_with_open_streams_and_children_ends_on_sigterm_and_leave
                     talk = Table(client, upstream)
                     await talk.until(lambda now: now["hello"]["health"] == "ready")
                     upstream.answers(*(chat_stream("half a wo rd", stall_after=2) for _ in range(2)))
-                    streams = [
-                        asyncio.create_task(talk.chat(model, stream=True)) for model in ("mock/m", "woollama/plain")
-                    ]
-                    await upstream.until(lambda: len(upstream.requests) == 2)
-                    upstream.answers(chat_tool_call("hello__count_to", {"n": 1000, "delay_ms": 1000}))
-                    streams.append(asyncio.create_task(talk.chat("woollama/counter", stream=True)))
-                    await upstream.until(lambda: len(upstream.requests) == 3)
-                    process.send_signal(signal.SIGTERM)
-                    assert await asyncio.to_thread(process.wait, PATIENCE_S) == 0
-                    for stream in streams:
-                        frames = await frames_of(await stream)
-                        assert "error" in frames[-1]
-                        assert "[DONE]" not in frames
+                    async with AsyncExitStack() as streams:
+                        begun = [
+                            await streams.enter_async_context(talk.streamed(model))
+                            for model in ("mock/m", "woollama/plain")
+                        ]
+                        upstream.answers(chat_tool_call("hello__count_to", {"n": 1000, "delay_ms": 1000}))
+                        begun.append(await streams.enter_async_context(talk.streamed("woollama/counter")))
+                        process.send_signal(signal.SIGTERM)
+                        assert await asyncio.to_thread(process.wait, PATIENCE_S) == 0
+                        for stream in begun:
+                            frames = await frames_of(stream)
+                            assert "error" in frames[-1]
+                            assert "[DONE]" not in frames
                 assert set(os.listdir(runtime)) <= {"woollama.lock"}
                 assert processes_with(str(tmp_path)) == []
             finally:

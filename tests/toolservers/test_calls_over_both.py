@@ -83,11 +83,13 @@ async def test_a_slow_call_blocks_no_other(fleet: Fleet) -> None:
 
 
 async def test_a_call_out_of_time_is_cancelled_at_the_server(fleet: Fleet) -> None:
-    timeout_s, key = 0.05, ""
-    while f"waiting {key}" not in await said(fleet, "all__trace"):  # a call may be over before it has begun there
-        timeout_s, key = 2 * timeout_s, f"late after {timeout_s} s"
+    for timeout_s in (0.05, 0.5, 5.0, 20.0):  # a call may be over before it has begun there
+        key = f"late after {timeout_s} s"
         outcome = await call(fleet, "all__wait", ToolContext(INTERNAL, timeout_s=timeout_s), key=key)
-        assert outcome == TimedOut(timeout_s)
+        assert isinstance(outcome, TimedOut)
+        assert 0 <= outcome.after_s <= timeout_s
+        if f"waiting {key}" in await said(fleet, "all__trace"):
+            break
 
     async def cancelled() -> bool:
         return f"cancelled {key}" in await said(fleet, "all__trace")

@@ -82,8 +82,8 @@ class Questions:
                         self._aside(_to_be_answered_elsewhere(ask))
                     elif self._terminal is not None and current is None:
                         current = ask
+                        keys.enter_context(single_keys())  # first: it forgets what was typed, and that is no answer
                         self._aside(question(ask, _HINT if ask["kind"] == "call" else _FORM_HINT))
-                        keys.enter_context(single_keys())
                     told.add(ask["id"])
                 ready, _, _ = select.select([self._news, *([sys.stdin] if current else [])], [], [])
                 if self._news in ready:

@@ -100,8 +100,26 @@ DECLINE = types.ElicitResult(action="decline")
 
 @asynccontextmanager
 async def over_http(running: InProcess, mode: str, host: Host | None = None) -> AsyncIterator[Client]:
+    """One of the handshake era opens its stream of notifications in the background: by then it is open."""
+    before = feeds(running)
     async with Client(f"{running.url}/mcp", mode=mode, **(host or Host()).options()) as client:
+        if mode == "legacy":
+            await until(lambda: bool(feeds(running) - before))
         yield client
+
+
+def feeds(running: InProcess) -> set[Any]:
+    """The streams of notifications that are open."""
+    answers = [connection.cycle for connection in list(running.serving._state.connections)]  # type: ignore[union-attr]
+    return {
+        answer
+        for answer in answers
+        if answer
+        and answer.scope["method"] == "GET"
+        and answer.scope["path"].startswith("/mcp")
+        and answer.response_started
+        and not answer.response_complete
+    }
 
 
 @asynccontextmanager

@@ -31,7 +31,6 @@ from tests.surfaces.mcp_server.hosts import (
     serving,
     told_of,
     tool_names,
-    until,
     until_async,
 )
 from woollama.server import InProcess, ServeOptions
@@ -272,7 +271,6 @@ async def test_a_host_of_the_handshake_era_hears_that_the_tools_have_changed(run
     person = Host()
     async with over_http(running, "legacy", person) as host:
         assert host.server_capabilities.tools == types.ToolsCapability(list_changed=True)
-        await _feed_is_open(running)
         await host.call_tool("sure__grow", {})
         await until_async(lambda: told_of(host, person, "sure__grown"))
 
@@ -300,11 +298,6 @@ async def test_what_changes_while_a_slow_host_is_told_is_told_as_well(
         assert await asyncio.to_thread(telling.wait, PATIENCE_S)
         await host.call_tool("all__grow", {})
         await anext(changes)
-
-
-async def _feed_is_open(running: InProcess) -> None:
-    """The handshake-era client opens its stream of notifications in the background."""
-    await until(lambda: running.serving.requests > 0)
 
 
 # --- which tools, and under which names
@@ -367,9 +360,7 @@ async def test_open_feeds_do_not_hold_up_the_end(tmp_path: Path, mode: str) -> N
         async with daemon(configure(tmp_path, {}), {"HOME": str(tmp_path)}, LONG_END) as running:
             host = over_http(running, mode)
             client = await host.__aenter__()
-            if mode == "legacy":
-                await _feed_is_open(running)
-            else:
+            if mode == "auto":
                 listening = client.listen(tools_list_changed=True)
                 await listening.__aenter__()
         if mode == "auto":
