@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from woollama.compression.families import SMALLEST_FAMILY, Family, families
 from woollama.compression.templates import Fitting
@@ -17,54 +17,54 @@ _SPACE = re.compile(r"([ \t]+)")
 _SEPARATED = {mark: re.compile(rf"([ \t]*{re.escape(mark)}[ \t]*)") for mark in ",;|\t"}
 
 
+Row = Sequence[str]
+"""Words and what stands between them, in turn."""
+
+
 def line_families(lines: Sequence[str], apart: frozenset[int] = frozenset()) -> list[Family]:
     """The families of `lines`; those numbered in `apart` belong to none."""
     numbers = [number for number in range(len(lines)) if number not in apart]
     split = _delimiter([lines[number] for number in numbers[:: max(1, len(numbers) // 64)]])
-    found = _families(numbers, [_pieces(lines[number], split) for number in numbers])
+    rows = {number: _pieces(lines[number], split) for number in numbers}
+    found = _families(rows)
     if split is not _SPACE:
         return found
     if 2 * _saved(found) < sum(map(len, lines)):
-        open_ended = _with_free_ends(lines, numbers)
+        open_ended = _with_free_ends(rows)
         if _saved(open_ended) - TEMPLATE * len(open_ended) > _saved(found) - TEMPLATE * len(found):
             found = open_ended
     taken = {number for family in found for number in family.numbers}
-    left = [number for number in numbers if number not in taken]
-    return found + _with_free_ends(lines, left)
+    return found + _with_free_ends({number: row for number, row in rows.items() if number not in taken})
 
 
 def _saved(found: Sequence[Family]) -> int:
     return sum(family.saved for family in found)
 
 
-def _families(numbers: Sequence[int], rows: Sequence[Sequence[str]]) -> list[Family]:
+def _families(rows: Mapping[int, Row]) -> list[Family]:
     groups: defaultdict[int, list[int]] = defaultdict(list)
-    for index, row in enumerate(rows):
-        groups[len(row)].append(index)
+    for number, row in rows.items():
+        groups[len(row)].append(number)
     found: list[Family] = []
-    for size, indices in groups.items():
-        if len(indices) < SMALLEST_FAMILY or size > 2 * MOST_FIELDS:
+    for size, numbers in groups.items():
+        if len(numbers) < SMALLEST_FAMILY or size > 2 * MOST_FIELDS:
             continue
-        fields = list(zip(*(rows[index] for index in indices), strict=True))
-        columns = [[""] * len(indices), *fields, [""] * len(indices)]
-        found += families([numbers[index] for index in indices], columns, Fitting.value)
+        fields = list(zip(*(rows[number] for number in numbers), strict=True))
+        columns = [[""] * len(numbers), *fields, [""] * len(numbers)]
+        found += families(numbers, columns, Fitting.value)
     return found
 
 
-def _with_free_ends(lines: Sequence[str], numbers: Sequence[int]) -> list[Family]:
+def _with_free_ends(rows: Mapping[int, Row]) -> list[Family]:
     """Rows that begin alike and end in a text of any length, as those of `ps` do."""
-    rows = {number: _pieces(lines[number], _SPACE) for number in numbers}
-    long = [number for number in numbers if len(rows[number]) // 2 >= FEW_FIELDS]
-    if len(long) < SMALLEST_FAMILY:
+    counts = sorted(fields for row in rows.values() if (fields := len(row) // 2) >= FEW_FIELDS)
+    if len(counts) < SMALLEST_FAMILY:
         return []
-    counts = sorted(len(rows[number]) // 2 for number in long)
-    fields = min(counts[len(counts) // 20], MOST_FIELDS)
-    long = [number for number in long if len(rows[number]) // 2 >= fields]
-    return _families(long, [_SPACE.split(lines[number], maxsplit=fields) for number in long])
+    end = 2 * min(counts[len(counts) // 20], MOST_FIELDS)
+    return _families({number: [*row[:end], "".join(row[end:])] for number, row in rows.items() if len(row) > end})
 
 
-def _pieces(line: str, split: re.Pattern[str]) -> Sequence[str]:
-    """Words and what stands between them, in turn."""
+def _pieces(line: str, split: re.Pattern[str]) -> Row:
     if split is not _SPACE or "  " in line or "\t" in line:
         return split.split(line)
     words = line.split(" ")

@@ -15,6 +15,7 @@ from woollama.compression.templates import Slot, Template
 
 LARGEST = 2**26
 """Characters that a result may come to: a text that only looks like ours must not fill the memory."""
+TOO_MUCH = f"it comes to more than {LARGEST} characters"
 
 
 class NotOurs(ValueError):
@@ -44,13 +45,14 @@ class _Reader:
     def __init__(self, text: str, at: int) -> None:
         self._text = text
         self.at = at
-        self._left = LARGEST
+        self.room = LARGEST
+        """Characters that may still be made."""
 
-    def makes(self, chars: int, times: int = 1) -> None:
-        """To be told of what becomes of what was read. Raises `ValueError` where that is too much."""
-        self._left -= max(1, chars) * times
-        if self._left < 0:
-            raise ValueError(f"it comes to more than {LARGEST} characters")
+    def made(self, chars: int) -> None:
+        """To be told of what became of what was read. Raises `ValueError` where that is too much."""
+        self.room -= chars
+        if self.room < 0:
+            raise ValueError(TOO_MUCH)
 
     def line(self) -> str:
         end = self._text.find("\n", self.at)
@@ -84,7 +86,7 @@ def _segments(reader: _Reader, signs: str) -> Iterator[str]:
             count, _, indent = rest.partition(" ")
             lines = "\n".join(reader.line() for _ in range(int(count)))
             original = laid_out(lines, str(json.loads(indent))[:LONGEST_INDENT], LARGEST)
-            reader.makes(len(original))
+            reader.made(len(original))
             yield original
         elif kind == "@diff":
             yield diff_notation.read(reader.line, rest)
@@ -106,21 +108,23 @@ def _rows(reader: _Reader, count: int, joined_by: str, signs: str) -> str:
         reader.at = start
     current = templates.get(LABELS[0])
     rows: list[str] = []
+    made, between = 0, len(joined_by)
     last: defaultdict[int, list[str]] = defaultdict(list)
     while len(rows) < count:
         line = reader.line()
         first = line[:1]
         if first == "|":
             rows.append(_broken(line[1:], sign))
-            reader.makes(len(rows[-1]) + len(joined_by))
+            made += len(rows[-1]) + between
         elif first == "=":
             current = templates[line[1:]]
         elif first == "^":
             again = int(line[1:])
             if not 0 < again <= count - len(rows):
                 raise ValueError("not as many rows as were announced")
-            reader.makes(len(rows[-1]) + len(joined_by), again)
-            rows += [rows[-1]] * again
+            made += max(1, len(rows[-1]) + between) * again
+            if made <= reader.room:
+                rows += [rows[-1]] * again
         elif first != "#":
             if current is None:
                 raise ValueError("a row without a template")
@@ -130,7 +134,10 @@ def _rows(reader: _Reader, count: int, joined_by: str, signs: str) -> str:
                 cells = [above[i] if cell == DITTO and above else cell for i, cell in enumerate(cells)]
             last[id(current)] = cells
             rows.append(current.fill(cells))
-            reader.makes(len(rows[-1]) + len(joined_by))
+            made += len(rows[-1]) + between
+        if made > reader.room:
+            raise ValueError(TOO_MUCH)
+    reader.made(made)
     return joined_by.join(rows)
 
 
@@ -144,6 +151,7 @@ def _template(shown: str, slot: re.Pattern[str]) -> Template:
 
 def _paths(reader: _Reader, count: int) -> str:
     lines: list[str] = []
+    made = 0
     beginning = ""
     while len(lines) < count:
         line = reader.line()
@@ -151,7 +159,10 @@ def _paths(reader: _Reader, count: int) -> str:
             beginning = line[1:]
         else:
             lines.append(beginning + line.removeprefix("|"))
-            reader.makes(len(lines[-1]) + 1)
+            made += len(lines[-1]) + 1
+            if made > reader.room:
+                raise ValueError(TOO_MUCH)
+    reader.made(made)
     return "\n".join(lines)
 
 
