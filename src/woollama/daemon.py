@@ -40,6 +40,7 @@ from woollama.surfaces.relay import Relayer
 from woollama.surfaces.reload import Reload
 from woollama.surfaces.status import Status
 from woollama.surfaces.trust import Trust
+from woollama.surfaces.turn_log import TurnLog
 from woollama.surfaces.watched import Watched, scrubbed
 
 _LASTING = frozenset({"/mcp", "/mcp/", "/mcp/pipe", "/w1/events"})
@@ -62,6 +63,7 @@ class Daemon:
         self._feed = Feed(heartbeat_s=heartbeat_s, scrub=scrubber.scrub, request_id=request_id.get)
         self._metrics = Metrics(usual_gauges(core.tool_servers, core.runs, __version__), scrubber.scrub)
         core.runs.observe(self._feed.see_run)
+        core.runs.observe(TurnLog(self._metrics).see)
         core.approvals.observe(self._feed.see_ask)
         core.approvals.observe(core.notifier.see)
         core.toolbox.watch(lambda what, fields: self._feed.tell(what, **fields))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from mcp import Client
 
 from tests.daemon import daemon
 from tests.upstream import STALL, ScriptedUpstream, chat, error, head, json, raw
@@ -125,3 +126,32 @@ async def test_an_answer_whose_client_has_left_is_counted_as_that(table, stream:
     statuses = set(re.findall(r'status_code="(\d+)",error_type="client_left"', told))
     assert statuses <= {"200", "499"}
     assert statuses == {"499"} or stream
+
+
+async def test_turns_beside_all_requests_are_counted_once(table):
+    client, upstream = table
+    upstream.always(chat("It is noon."))
+
+    async def counted() -> int:
+        told = (await client.get("/metrics")).text
+        found = re.findall(r'gen_ai_client_token_usage_count{.*gen_ai_token_type="input"} ([0-9]+)', told)
+        return sum(map(int, found))
+
+    async def becomes(count: int) -> None:
+        async with asyncio.timeout(30):
+            while await counted() < count:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        assert await counted() == count
+
+    asked = {"model": "mock/m", "input": "x", "background": True}
+    assert (await client.post("/v1/responses", json=asked)).status_code == 200
+    await becomes(1)
+    async with client.stream("POST", "/v1/responses", json={**asked, "stream": True}) as answer:
+        await answer.aread()
+    await becomes(2)
+    assert (await client.post("/v1/responses", json={**asked, "background": False})).status_code == 200
+    await becomes(3)
+    async with Client(f"{client.base_url}/mcp") as host:
+        said = {"messages": [{"role": "user", "content": "x"}], "recipe": "plain"}
+        assert not (await host.call_tool("chat", said)).is_error
+    await becomes(4)

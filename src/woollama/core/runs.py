@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol, Self
@@ -95,6 +96,9 @@ class Run:
         self.log: list[Event] = []
         self.ending: Terminal | None = None
         self.holders = 0
+        self.began_at = time.monotonic()
+        self.is_told = False
+        """Whether the line of a request says what came of it."""
         self._observers = observers
         self._watches: WeakSet[Watch] = WeakSet()
         self._room = asyncio.Event()

@@ -135,6 +135,7 @@ class Exchange:
                 await self._answer_run(run, partial(self._codec.encode_answer, turn), decision, send, note)
 
     async def _stream_run(self, run: Run, encoder: Encoder, decision: Engine, send: Send, note: Note) -> None:
+        run.is_told = not run.background  # which goes on when its request is over
         usage = UsageMeter()
         early: list[Event] = []
         frames: list[bytes] = []
@@ -155,12 +156,14 @@ class Exchange:
                     await stream.begin(_headers(early, decision))
                 await stream.write(b"".join(frames))
                 frames.clear()
-            _tell_usage(note, usage)
+            if run.is_told:
+                _tell_usage(note, usage)
             await stream.end()
 
     async def _answer_run(
         self, run: Run, encode: Callable[[Answer], dict[str, Any]], decision: Engine, send: Send, note: Note
     ) -> None:
+        run.is_told = True
         answer = Answer()
         events: list[Event] = []
         async for event in run.watch():

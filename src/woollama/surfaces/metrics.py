@@ -134,8 +134,11 @@ class Metrics:
 
     def see_sampling(self, fields: Mapping[str, Field], caller: str) -> None:
         """A model has answered a tool server, or failed to. `fields` are those of its log line."""
-        error = str(fields.get("error") or "")
-        self._see_answer(float(fields.get("ms") or 0) / 1000, error, {**fields, "surface": "sampling"}, caller)
+        self.see_turn({**fields, "surface": "sampling"}, caller)
+
+    def see_turn(self, fields: Mapping[str, Field], caller: str) -> None:
+        """A turn beside all requests is over. `fields` are those of its log line, its `surface` among them."""
+        self._see_answer(float(fields.get("ms") or 0) / 1000, str(fields.get("error") or ""), fields, caller)
 
     def _see_answer(self, seconds: float, error: str, fields: Mapping[str, Field], caller: str) -> None:
         surface = fields["surface"]
