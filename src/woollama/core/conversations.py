@@ -119,7 +119,7 @@ class Conversations:
     async def conversation(self, handle_id: str, token: str | None = None) -> Handle:
         """The conversation, if there is one that the bearer of `token` may know of."""
         handle = await self.tables.handle(handle_id)
-        if handle is None or handle.status == "opening" or not is_open_to(token, handle):
+        if handle is None or not is_open_to(token, handle):
             raise _unknown(handle_id)
         return handle
 

@@ -131,6 +131,29 @@ async def test_one_that_goes_on_from_another_waits_for_it(tmp_path: Path) -> Non
         assert [text for _, text in at.asked()] == ["hi", "one two three", "and?"]
 
 
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_conversation_is_gone_on_with_while_its_first_turn_runs(tmp_path: Path, fails: bool) -> None:
+    async with table(tmp_path) as at:
+        may_answer = asyncio.Event()
+        first = error(500) if fails else chat_stream("one")
+        at.upstream.answers(raw(may_answer, *first.steps), chat("two"))
+        opening = await at.client.responses.create(model=MODEL, input="1", background=True, extra_body={"key": "k"})
+        talk: Any = opening.conversation
+        read = await at.http.get(f"/v1/conversations/{talk.id}")
+        assert (read.status_code, read.json()["status"]) == (200, "opening")
+        assert [item async for item in at.client.conversations.items.list(talk.id)] == []
+        next_turn = asyncio.create_task(at.client.responses.create(model=MODEL, input="2", conversation=talk.id))
+        await at.upstream.until(lambda: at.upstream.active_requests)
+        may_answer.set()
+        if fails:
+            with pytest.raises(openai.NotFoundError):
+                await next_turn
+            assert (await at.http.get(f"/v1/conversations/{talk.id}")).status_code == 404
+        else:
+            assert (await next_turn).output_text == "two"
+            assert [text for _, text in at.asked()] == ["1", "one", "2"]
+
+
 async def test_it_must_be_stored(tmp_path: Path) -> None:
     async with table(tmp_path) as at:
         with pytest.raises(openai.BadRequestError, match="must be stored"):
