@@ -34,6 +34,17 @@ async def test_a_statement_alone_is_kept(database: Database, url: str) -> None:
     await again.close()
 
 
+async def test_half_an_emoji_and_a_nul_are_held_by_every_database(database: Database) -> None:
+    cut, nul = "half \ud83d", "a\0b"
+    async with database.transaction():
+        for unsound in (cut, nul):
+            assert await database.execute(ROW, unsound) == 1
+    assert await ids(database) == ["a\ufffdb", "half \ufffd"]
+    assert len(await database.fetch("SELECT id FROM handles WHERE id = ?", cut)) == 1
+    await database.execute_many(ROW, [(f"{cut}1",), (f"{nul}1",)])
+    assert len(await ids(database)) == 4
+
+
 async def test_a_transaction_that_fails_leaves_nothing(database: Database) -> None:
     async def fails() -> None:
         async with database.transaction():

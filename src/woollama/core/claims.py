@@ -19,7 +19,7 @@ from typing import Any
 from woollama.core.conversations import NATIVE, STORE, Conversations, is_editable
 from woollama.core.unstored import Held
 from woollama.core.writers import LOCK_S
-from woollama.domain.errors import BadRequest, Conflict, StoreUnreachable, UnknownConversation, UnknownResponse
+from woollama.domain.errors import BadRequest, Conflict, RouterError, UnknownConversation, UnknownResponse
 from woollama.domain.ids import new_id
 from woollama.domain.messages import Json
 from woollama.domain.state import UNFINISHED, Handle, Raw, ResponseStatus, StoredResponse, is_open_to
@@ -188,7 +188,7 @@ class Claim:
             else:
                 await self._all.writers.release(held)
 
-    def give_up(self, error: StoreUnreachable) -> None:
+    def give_up(self, error: RouterError) -> None:
         """Nothing of this turn will be kept after all."""
         self.kept, self.why_not = False, f"not stored: {error.message}"
 

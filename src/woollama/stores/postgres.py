@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from woollama.domain.errors import StoreUnreachable
-from woollama.stores.database import Row
+from woollama.stores.database import Row, sound
 from woollama.stores.schema import migrations_after, too_new
 
 CONNECT_TIMEOUT_S = 10.0
@@ -39,19 +39,19 @@ class Postgres:
     async def execute(self, sql: str, *values: Any) -> int:
         async with self._held() as connection:
             with self._translated():
-                done = await connection.execute(_spelt(sql), *values)
+                done = await connection.execute(_spelt(sql), *sound(values))
         last = done.rpartition(" ")[2]
         return int(last) if last.isdigit() else 0
 
     async def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         async with self._held() as connection:
             with self._translated():
-                await connection.executemany(_spelt(sql), rows)
+                await connection.executemany(_spelt(sql), map(sound, rows))
 
     async def fetch(self, sql: str, *values: Any) -> Sequence[Row]:
         async with self._held() as connection:
             with self._translated():
-                rows: Sequence[Row] = await connection.fetch(_spelt(sql), *values)
+                rows: Sequence[Row] = await connection.fetch(_spelt(sql), *sound(values))
         return rows
 
     @asynccontextmanager

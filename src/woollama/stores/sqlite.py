@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from woollama.domain.errors import StoreUnreachable
 from woollama.platform import Unsafe, private_dir
 from woollama.sqlite_file import BUSY_S, open_private
-from woollama.stores.database import Row
+from woollama.stores.database import Row, sound
 from woollama.stores.schema import migrations_after, too_new
 
 T = TypeVar("T")
@@ -41,17 +41,17 @@ class Sqlite:
 
     async def execute(self, sql: str, *values: Any) -> int:
         if self._inside.get():
-            return await self._run(lambda connection: connection.execute(_spelt(sql), values).rowcount)
+            return await self._run(lambda connection: connection.execute(_spelt(sql), sound(values)).rowcount)
         async with self.transaction():
             return await self.execute(sql, *values)
 
     async def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         async with self.transaction():
-            await self._run(lambda connection: connection.executemany(_spelt(sql), rows))
+            await self._run(lambda connection: connection.executemany(_spelt(sql), map(sound, rows)))
 
     async def fetch(self, sql: str, *values: Any) -> Sequence[Row]:
         def rows(connection: sqlite3.Connection) -> Sequence[Row]:
-            return connection.execute(_spelt(sql), values).fetchall()
+            return connection.execute(_spelt(sql), sound(values)).fetchall()
 
         if self._inside.get():
             return await self._run(rows)

@@ -12,6 +12,7 @@ import pytest
 from tests.dialects.responses_wire import check_response
 from tests.stateful import MODEL, Table, table
 from tests.upstream import chat, chat_json, chat_stream, chat_tool_call, error
+from woollama.core.claims import Claim
 from woollama.sqlite_file import open_private
 
 FUNCTION: Any = {"type": "function", "name": "now", "parameters": {"type": "object", "properties": {}}, "strict": False}
@@ -296,3 +297,29 @@ async def test_a_stored_turn_is_two_transactions_and_one_more_where_it_goes_on(
         assert transactions() == 2
         await at.client.responses.create(model=MODEL, input="x", previous_response_id=first.id)
         assert transactions() == 3
+
+
+async def test_a_text_that_was_cut_in_the_middle_of_an_emoji_is_stored(tmp_path: Path) -> None:
+    async with table(tmp_path) as at:
+        at.upstream.answers(chat("1"), chat("2"))
+        body = r'{"model": "mock/m", "input": "cut \ud83d", "key": "k \ud83d"}'
+        json_type = {"content-type": "application/json"}
+        first = (await at.http.post("/v1/responses", content=body, headers=json_type)).json()
+        assert first["store"] is True
+        second = await at.client.responses.create(model=MODEL, input="on", previous_response_id=first["id"])
+        assert second.output_text == "2"
+        (listed,) = (await at.http.get("/v1/conversations")).json()["data"]
+        assert (listed["key"], listed["title"]) == ("k \ufffd", "cut \ufffd")
+
+
+async def test_a_defect_at_the_end_is_told_as_not_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def defect(*_: object, **__: object) -> Any:
+        raise KeyError("a defect")
+
+    async with table(tmp_path) as at:
+        at.upstream.answers(chat_stream("1"))
+        monkeypatch.setattr(Claim, "keep", defect)
+        stream = await at.client.responses.create(model=MODEL, input="x", stream=True)
+        last: Any = [event async for event in stream][-1]
+        assert (last.type, last.response.output_text) == ("response.completed", "1")
+        assert last.response.model_dump()["store"] is False

@@ -15,7 +15,7 @@ from typing import Any
 
 from woollama.core.claims import Claim
 from woollama.core.conversations import STORE
-from woollama.domain.errors import BadRequest, Conflict, Gone, RouterError, StoreUnreachable
+from woollama.domain.errors import BadRequest, Conflict, Gone, InternalFault, RouterError, StoreUnreachable
 from woollama.domain.events import Event, Failed, Stopped, Terminal
 from woollama.domain.messages import Answer, Ask, Item, ToolCall, ToolResult
 from woollama.domain.state import Raw
@@ -128,14 +128,20 @@ class Recording:
         try:
             if claim.kept:
                 await self._write(claim, ending, wires)
-        except StoreUnreachable as error:
-            _log.warning("%s was answered and is not stored: %s", self.response()["id"], error.message)
-            claim.give_up(error)
-            self._place()
-            wires[-1]["response"] = response = self.response()
-            claim.hold(self.inputs, status=response["status"], body=response, frames=self._again(wires))
+        except RouterError as error:
+            self._give_up(claim, error, wires)
+        except Exception:  # whatever it is: the client gets its answer, and hears the truth about it
+            _log.exception("a defect where %s was to be stored", self.response()["id"])
+            self._give_up(claim, InternalFault("woollama met a defect of its own; its log has the details"), wires)
         finally:
             await claim.release()
+
+    def _give_up(self, claim: Claim, error: RouterError, wires: list[Wire]) -> None:
+        _log.warning("%s was answered and is not stored: %s", self.response()["id"], error.message)
+        claim.give_up(error)
+        self._place()
+        wires[-1]["response"] = response = self.response()
+        claim.hold(self.inputs, status=response["status"], body=response, frames=self._again(wires))
 
     async def _write(self, claim: Claim, ending: Terminal, wires: Sequence[Wire]) -> None:
         response = self.response()

@@ -46,7 +46,10 @@ STATE_SCHEMAS: Mapping[str, Schema] = {
         title=maybe(text("The first words of its user")),
         model=maybe(text("Who answered last")),
         backend=text("Who keeps its transcript"),
-        status=text("`dead`: its backend has lost the transcript", enum=["active", "dead"]),
+        status=text(
+            "`opening`: its first turn still runs; `dead`: its backend has lost the transcript",
+            enum=["opening", "active", "dead"],
+        ),
     ),
     "ConversationPage": table(
         object=text(const="list"),
