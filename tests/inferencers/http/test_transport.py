@@ -125,9 +125,9 @@ async def test_a_slow_reader_holds_the_upstream_back(server: ScriptedUpstream, c
 
 async def test_waiting_for_a_slow_reader_is_no_silence_of_the_upstream(server: ScriptedUpstream, client: HttpClient):
     server.answers(sse([b"x" * 65536] * 400))
-    async with client.exchange(request_to(server, patience=Patience(idle_s=0.3))) as answer:
+    async with client.exchange(request_to(server, patience=Patience(idle_s=1.0))) as answer:
         size = len(await anext(answer))
-        await asyncio.sleep(0.4)  # a reader that takes its time, which is what is tested
+        await asyncio.sleep(1.2)  # a reader that takes its time, which is what is tested
         async for chunk in answer:
             size += len(chunk)
     assert size == 400 * 65536
