@@ -15,6 +15,9 @@ from woollama.config import load
 from woollama.daemon import Daemon
 from woollama.observe import Scrubber
 from woollama.server import InProcess, ServeOptions, options_of, serve_in_process
+from woollama.toolservers import fleet
+
+fleet.READY_WITHIN_S = 60.0  # on a busy machine a tool server takes longer to start than a person would wait for it
 
 
 @asynccontextmanager

@@ -125,7 +125,7 @@ class Fleet:
             return False
         return True
 
-    async def ready(self, globs: Sequence[str], timeout_s: float = READY_WITHIN_S) -> None:
+    async def ready(self, globs: Sequence[str]) -> None:
         """Waits a moment for those servers that are still starting and whose tools `globs` (`server.tool`) can mean."""
         meant = [
             server
@@ -133,7 +133,7 @@ class Fleet:
             if any(fnmatchcase(name, glob.partition(".")[0]) for glob in globs)
         ]
         with suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(READY_WITHIN_S):
                 for server in meant:
                     await server.settled()
 
