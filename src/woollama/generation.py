@@ -39,6 +39,7 @@ from woollama.domain.turns import Turn
 from woollama.domain.visits import RemoteServers
 from woollama.found_models import FoundModels
 from woollama.inferencing import Inferencing
+from woollama.toolservers.logins import OwnClient
 from woollama.toolservers.spec import ServerSpec
 
 
@@ -203,4 +204,9 @@ def server_specs(config: Config) -> Iterator[ServerSpec]:
     same = {field.name for field in fields(ServerSpec)} & {field.name for field in fields(ToolServer)}
     samples = bool(config.mcp.sampling_recipe)
     for entry in config.servers.values():
-        yield ServerSpec(**{name: getattr(entry, name) for name in same}, samples=samples)
+        yield ServerSpec(**{name: getattr(entry, name) for name in same}, client=own_client(entry), samples=samples)
+
+
+def own_client(server: ToolServer) -> OwnClient:
+    own = server.oauth
+    return OwnClient(own.client_id, own.client_secret, own.callback_port) if own else OwnClient()

@@ -21,8 +21,8 @@ from tests.toolservers.guarded import Guarded, guarded
 from woollama.observe import Scrubber
 from woollama.processes.children import Supervisor
 from woollama.toolservers.fleet import Fleet
-from woollama.toolservers.logging_in import OwnClient, log_in
-from woollama.toolservers.logins import Login, Logins
+from woollama.toolservers.logging_in import log_in
+from woollama.toolservers.logins import Login, Logins, OwnClient
 from woollama.toolservers.spec import ServerSpec
 
 ANYBODY = OwnClient()

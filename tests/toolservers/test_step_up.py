@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+import httpx2
 import pytest
 
 from tests.toolservers.authorization import Books
-from tests.toolservers.fleets import call, health, said
+from tests.toolservers.fleets import call, health, said, until
 from tests.toolservers.places import browse, fleet, place
 from woollama.cli.tools import health_line
+from woollama.domain.peers import Host
+from woollama.domain.ports import ToolContext
 from woollama.domain.tools import Returned
+from woollama.domain.turns import INTERNAL
 from woollama.toolservers.browser import NotLoggedIn
 from woollama.toolservers.fleet import Fleet
 
@@ -137,3 +144,82 @@ async def test_a_denied_step_up_keeps_the_login_that_there_is(tmp_path: Path) ->
                 await at.log_in(lambda url: browse(f"{url}&as=no"))
             assert await said(servers, "far.echo", text="hi") == "hi"
             assert health(servers, "far").login_wanted == WISH
+
+
+class AtHost:
+    """A person at an MCP host that opens links, and what they do with one."""
+
+    def __init__(self, action: str = "accept", browses: bool = True) -> None:
+        self.shown: list[Mapping[str, Any]] = []
+        self._browsing: set[asyncio.Task[None]] = set()
+        self._action = action
+        self._browses = browses
+        capabilities = {"elicitation": {"form": {}, "url": {}}}
+        self.context = ToolContext(INTERNAL, host=Host(None, capabilities, ask=self.ask, log=self.log))
+
+    async def ask(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        assert method == "elicitation/create"
+        self.shown.append(params)
+        if self._browses:
+            task = asyncio.create_task(browse(params["url"]))
+            self._browsing.add(task)
+            task.add_done_callback(self._browsing.discard)
+        return {"action": self._action}
+
+    async def log(self, params: Mapping[str, Any]) -> None: ...
+
+
+async def test_a_host_that_opens_links_shows_the_page_in_the_middle_of_the_call(tmp_path: Path) -> None:
+    async with place(tmp_path, wants={"pid": "write"}) as at:
+        await at.log_in()
+        async with fleet(at) as servers:
+            person = AtHost()
+            both = (said(servers, "far.pid", person.context) for _ in range(2))
+            assert all(each.isdecimal() for each in await asyncio.gather(*both))
+            (asked,) = person.shown
+            assert asked["message"] == "far: it wants a login that also allows write"
+            assert asked["url"].startswith(at.far.url.removesuffix("/mcp"))
+            assert at.books.wished == ["tools", "tools write"]
+            assert health(servers, "far").login_wanted is None
+
+
+@pytest.mark.parametrize("action", ["accept", "decline"])
+async def test_a_page_that_is_declined_or_of_no_use_is_shown_once(tmp_path: Path, action: str) -> None:
+    async with place(tmp_path, Books(grants=["tools"]), wants={"pid": "write"}) as at:
+        await at.log_in()
+        async with fleet(at) as servers:
+            person = AtHost(action, browses=action == "accept")
+            for _ in range(3):
+                outcome = await call(servers, "far.pid", person.context)
+                assert isinstance(outcome, Returned)
+                assert WISH in outcome.for_model()
+                assert outcome.refusal is not None
+                assert outcome.refusal.data is None
+            assert len(person.shown) == 1
+            assert await said(servers, "far.echo", text="hi") == "hi"
+
+
+async def test_who_leaves_while_the_page_is_shown_leaves_nothing_open(tmp_path: Path) -> None:
+    async with place(tmp_path, wants={"pid": "write"}) as at:
+        await at.log_in()
+        async with fleet(at) as servers:
+            person = AtHost(browses=False)
+            leaving = asyncio.create_task(call(servers, "far.pid", person.context))
+
+            async def shown() -> bool:
+                return bool(person.shown)
+
+            await until(shown)
+            back = httpx2.URL(httpx2.URL(person.shown[0]["url"]).params["redirect_uri"])
+            leaving.cancel()
+            await asyncio.wait({leaving})
+
+            async def is_closed() -> bool:
+                async with httpx2.AsyncClient(trust_env=False) as browser:
+                    try:
+                        await browser.get(back)
+                    except httpx2.ConnectError:
+                        return True
+                return False
+
+            await until(is_closed)

@@ -41,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
 
     from woollama.platform import Unsafe
     from woollama.toolservers.browser import NotLoggedIn
-    from woollama.toolservers.logging_in import OwnClient, log_in
+    from woollama.toolservers.logging_in import log_in
+    from woollama.toolservers.logins import OwnClient
 
     def show(url: str) -> None:
         opened = not args.no_browser and webbrowser.open(url)

@@ -7,7 +7,7 @@ import json
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
@@ -108,6 +108,13 @@ class CallsInFlight:
     def in_one(self) -> bool:
         """Whether what is being sent is somebody's request, in the task that sends it."""
         return self._current.get() in self._calls
+
+    @contextmanager
+    def clock_stopped(self) -> Iterator[None]:
+        """In this block the time of the call that it belongs to stands still."""
+        call = self._current.get()
+        with call.clock_stopped() if call is not None and call in self._calls else nullcontext():
+            yield
 
     async def elicit(
         self, context: ClientRequestContext, params: ElicitRequestParams

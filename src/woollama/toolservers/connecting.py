@@ -100,7 +100,7 @@ async def connect(
         cache=None,
     )
     async with client:
-        connection = Connection(spec, client, calls, changes, lose)
+        connection = Connection(spec, client, calls, changes, lose, means.login_of(spec))
         try:
             yield connection
         finally:

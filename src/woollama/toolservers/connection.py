@@ -30,8 +30,10 @@ from woollama.domain.ports import ToolContext
 from woollama.domain.tools import Invalid, Returned, TimedOut, Tool
 from woollama.toolservers.calls import CallsInFlight
 from woollama.toolservers.descriptions import cleaned
-from woollama.toolservers.losses import BROKEN, UNSENT, ConnectionLost
+from woollama.toolservers.logins import LoginFile
+from woollama.toolservers.losses import BROKEN, UNSENT, WANTS_LOGIN, ConnectionLost
 from woollama.toolservers.spec import Era, ServerSpec
+from woollama.toolservers.step_up import stepped_up
 
 log = logging.getLogger(__name__)
 
@@ -89,13 +91,21 @@ class Connection:
     """Calls and listings, from any task and concurrently."""
 
     def __init__(
-        self, spec: ServerSpec, client: Client, calls: CallsInFlight, changes: Changes, lose: Callable[[str], None]
+        self,
+        spec: ServerSpec,
+        client: Client,
+        calls: CallsInFlight,
+        changes: Changes,
+        lose: Callable[[str], None],
+        login: LoginFile | None = None,
     ) -> None:
         self._server = spec.name
         self._origin = spec.origin
         self._client = client
         self._calls = calls
         self._lose = lose
+        self._login = login
+        self._who = spec.client
         self.changes = changes
         self.closed = False
 
@@ -248,7 +258,7 @@ class Connection:
         for _ in range(MAX_INPUT_ROUNDS):
             more = {"inputResponses": answers, "requestState": state, "_meta": self._meta(context)}
             said = {**params, **{key: value for key, value in more.items() if value}}
-            result = await self._sent(Request(method=method, params=said), _progress(context))
+            result = await self._allowed(Request(method=method, params=said), context)
             if result.get("resultType") != "input_required" or (passes and not _is_for_us(result, host)):
                 return result
             wanted = types.InputRequiredResult.model_validate(result)
@@ -256,6 +266,19 @@ class Connection:
             if not answers:
                 await asyncio.sleep(INPUT_POLL_S)
         raise MCPError(types.INTERNAL_ERROR, f"the server asked for input more than {MAX_INPUT_ROUNDS} times")
+
+    async def _allowed(self, request: Request, context: ToolContext) -> Mapping[str, Json]:
+        """Where the server wants a login for that alone, the host's person is asked for one, and it is sent again."""
+        for again in (True, False):
+            try:
+                return await self._sent(request, _progress(context))
+            except MCPError as error:
+                if error.data != WANTS_LOGIN:
+                    raise
+                with self._calls.clock_stopped():
+                    if not (again and await stepped_up(self._login, self._who, context.host)):
+                        raise MCPError(error.code, error.message) from error
+        raise AssertionError("the second time is the last")
 
     def _meta(self, context: ToolContext) -> dict[str, Json]:
         host = context.host

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 import httpx2
@@ -26,8 +26,9 @@ from pydantic import AnyUrl, PrivateAttr, ValidationError
 
 from woollama.toolservers.authorised import context_of, scopes, with_tokens
 from woollama.toolservers.browser import REQUEST_TIMEOUT_S, Answers, NotLoggedIn, listening
-from woollama.toolservers.logins import Login, LoginFile, Wanted
+from woollama.toolservers.logins import Login, LoginFile, OwnClient, Wanted
 
+logging.getLogger("mcp.client.auth.oauth2").disabled = True  # tracebacks about what is said here in a sentence
 QUESTIONS = (
     {
         "jsonrpc": "2.0",
@@ -42,15 +43,6 @@ QUESTIONS = (
     {"jsonrpc": "2.0", "method": "notifications/initialized"},
     {"jsonrpc": "2.0", "id": 1, "method": "tools/list"},
 )
-
-
-@dataclass(frozen=True, slots=True)
-class OwnClient:
-    """Who we are at an authorization server that registers nobody by itself. Port 0 is any."""
-
-    client_id: str = ""
-    client_secret: str | None = None
-    port: int = 0
 
 
 async def log_in(file: LoginFile, client: OwnClient, show: Callable[[str], None], timeout_s: float) -> Sequence[str]:

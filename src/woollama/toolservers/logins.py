@@ -64,6 +64,15 @@ class Wanted:
     metadata_url: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class OwnClient:
+    """Who we are at an authorization server that registers nobody by itself. Port 0 is any."""
+
+    client_id: str = ""
+    client_secret: str | None = field(default=None, repr=False)
+    port: int = 0
+
+
 class LoginFile:
     """The login at one server. `refused` is the stamp of one that was of no use, or `None` for none."""
 
@@ -76,6 +85,9 @@ class LoginFile:
         self._login: tuple[Stamp | None, Login | None] = (None, None)
         self._wanted: tuple[Stamp | None, Wanted | None] = (None, None)
         self._told = told
+        self.asking = asyncio.Lock()
+        self.asked_about: set[Wanted | None] = set()
+        """What people were asked for in the middle of a call: for that nobody is asked again."""
         self._complaints: deque[str] = deque(maxlen=MOST_COMPLAINTS)
 
     def __repr__(self) -> str:
@@ -177,13 +189,18 @@ class LoginFile:
 
     @property
     def wish(self) -> str | None:
+        """What the next login is wanted for, in words for people, and what gives it."""
+        return None if (lack := self.lack) is None else f"{lack}: {self.command}"
+
+    @property
+    def lack(self) -> str | None:
         """What the next login is wanted for, in words for people."""
         if (wanted := self.wanted) is None:
             return None
         if (login := self.read()) is None:
-            return f"it wants a login: {self.command}"
+            return "it wants a login"
         has = str(login.tokens.get("scope") or "").split()
-        return f"{wants(scope for scope in wanted.scope.split() if scope not in has)}: {self.command}"
+        return wants(scope for scope in wanted.scope.split() if scope not in has)
 
     def want(self, wanted: Wanted | None) -> None:
         """Keep it for the next login, also for one after a restart."""

@@ -6,6 +6,7 @@ from woollama.toolservers.spec import ServerSpec
 
 UNSENT = "woollama: not sent"
 BROKEN = "woollama: broken off"
+WANTS_LOGIN = "woollama: wants a login"
 """Marks in the `data` of a JSON-RPC error that our transports make themselves."""
 
 

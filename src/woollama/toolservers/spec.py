@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Literal
 
 from woollama.domain.tools import Tool
+from woollama.toolservers.logins import OwnClient
 
 Transport = Literal["stdio", "http", "sse"]
 Era = Literal["auto", "handshake", "modern"]
@@ -23,7 +24,8 @@ class ServerSpec:
     a start with everything it may download. `disabled_tools` are names or globs. `prefix` stands before the wire names
     of its tools: the server's name where it is unset, nothing where it is empty. `label` is what its process is called
     where it is one of several. `samples`: it is told that it may ask for a model, whoever calls it. `is_passing`: it is
-    there for one request alone. `public_only`: its address must not lead into this machine or its network.
+    there for one request alone. `public_only`: its address must not lead into this machine or its network. `client` is
+    who we are where it has logins.
     """
 
     name: str
@@ -34,6 +36,7 @@ class ServerSpec:
     cwd: str | None = None
     url: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    client: OwnClient = field(default_factory=OwnClient)
     timeout_s: float | None = None
     start_timeout_s: float = 60.0
     disabled_tools: tuple[str, ...] = ()

@@ -20,7 +20,7 @@ from mcp_types import CONNECTION_CLOSED, JSONRPCRequest
 
 from woollama.toolservers.authorised import LoginNeeded
 from woollama.toolservers.logins import LoginFile
-from woollama.toolservers.losses import BROKEN, UNSENT
+from woollama.toolservers.losses import BROKEN, UNSENT, WANTS_LOGIN
 from woollama.toolservers.spec import ServerSpec
 from woollama.toolservers.stdio import Inbound, message_of
 from woollama.toolservers.streamable_http import (
@@ -61,7 +61,7 @@ class Outbox:
             response = await self._client.post(self._address, content=message, headers=headers, timeout=timeout)
         except httpx2.RequestError as error:
             if isinstance(error, LoginNeeded) and not error.is_over and self._in_call():
-                self._failed(item, refusal(error), None)
+                self._failed(item, refusal(error), WANTS_LOGIN)
                 return
             why = why_failed(self._address, error)
             self._lose(why)

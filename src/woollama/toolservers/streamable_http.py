@@ -19,7 +19,7 @@ from mcp_types import CONNECTION_CLOSED
 from woollama.domain.peers import Host
 from woollama.toolservers.authorised import Authorised, LoginNeeded
 from woollama.toolservers.logins import LoginFile
-from woollama.toolservers.losses import BROKEN, UNSENT
+from woollama.toolservers.losses import BROKEN, UNSENT, WANTS_LOGIN
 from woollama.toolservers.reach import PublicOnly
 from woollama.toolservers.spec import ServerSpec
 
@@ -111,7 +111,7 @@ class SoftFail(httpx2.AsyncBaseTransport):
         if isinstance(error, LoginNeeded) and not error.is_over and (request.method != "POST" or self._in_call()):
             if request.method != "POST":
                 raise error
-            return _error(request, refusal(error), None)
+            return _error(request, refusal(error), WANTS_LOGIN)
         if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | LoginNeeded):
             self._lose(why)
         if request.method != "POST":
