@@ -28,8 +28,8 @@ from woollama.processes.children import Supervisor
 from woollama.processes.environment import private_environment
 from woollama.toolservers.browser import NotLoggedIn
 from woollama.toolservers.fleet import Fleet
-from woollama.toolservers.logging_in import OwnClient, log_in
-from woollama.toolservers.logins import LoginFile, Logins
+from woollama.toolservers.logging_in import log_in
+from woollama.toolservers.logins import LoginFile, Logins, OwnClient
 from woollama.toolservers.spec import ServerSpec
 
 NAME = "suite"

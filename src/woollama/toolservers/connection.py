@@ -203,7 +203,8 @@ class Connection:
                     return await self._finished(method, params, context)
                 except MCPError as error:
                     self._lost_by(error)
-                    raise PeerError(error.code, error.message, error.data) from error
+                    data = None if error.data == WANTS_LOGIN else error.data
+                    raise PeerError(error.code, error.message, data) from error
                 except ValidationError as error:
                     log.warning("%s: its answer to %s breaks the protocol: %s", self._server, method, error)
                     raise PeerError(types.INTERNAL_ERROR, "the server's answer breaks the protocol") from error
@@ -217,6 +218,8 @@ class Connection:
             result = await self._finished("tools/call", params, context)
         except MCPError as error:
             self._lost_by(error)
+            if error.data == WANTS_LOGIN:  # said by us, and for the model to read
+                return Returned.of_text(error.message, is_error=True)
             refusal = PeerError(error.code, error.message, error.data)
             return Returned(({"type": "text", "text": error.message},), is_error=True, refusal=refusal)
         except ValidationError as error:
@@ -277,7 +280,7 @@ class Connection:
                     raise
                 with self._calls.clock_stopped():
                     if not (again and await stepped_up(self._login, self._who, context.host)):
-                        raise MCPError(error.code, error.message) from error
+                        raise
         raise AssertionError("the second time is the last")
 
     def _meta(self, context: ToolContext) -> dict[str, Json]:
