@@ -73,7 +73,14 @@ class Table:
         body = {"model": model, "messages": [{"role": "user", "content": "x"}], **more}
         return await self.client.post("/v1/chat/completions", json=body)
 
-    def lines(self, message: str) -> list[dict[str, Any]]:
+    async def lines(self, message: str, count: int = 1) -> list[dict[str, Any]]:
+        """What was logged, once there is so much: a client has its answer before the line is written."""
+        async with asyncio.timeout(PATIENCE_S):
+            while len(found := self._lines(message)) < count:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        return found
+
+    def _lines(self, message: str) -> list[dict[str, Any]]:
         logged = map(json.loads, self.log.getvalue().splitlines())
         return [line for line in logged if line["message"] == message]
 
@@ -209,7 +216,7 @@ async def test_a_cost_is_in_the_log_the_metrics_and_the_events(tables: Any, mode
                 (await anext(line async for line in lines if '"request.ended"' in line))[len("data: ") :]
             )
         assert (ended["cost_usd"], ended["caller"]) == (COST_USD, "python-httpx2")
-        (line,) = table.lines("request")
+        (line,) = await table.lines("request")
         assert line["cost_usd"] == COST_USD
         metrics = (await table.client.get("/metrics")).text
         who = 'gen_ai_operation_name="chat",gen_ai_provider_name="mock",gen_ai_request_model="m",caller="tcp"'
@@ -244,7 +251,7 @@ async def test_without_a_price_there_is_no_cost_and_never_a_zero(tables: Any) ->
         table.upstream.always(chat("fine"))
         assert "cost_usd" not in (await table.ask("free/m")).text
         assert "cost_usd" not in (await table.ask("free/m", n=1, stream=True)).text
-        assert [line.get("cost_usd") for line in table.lines("request")] == [None, None]
+        assert [line.get("cost_usd") for line in await table.lines("request", 2)] == [None, None]
         metrics = (await table.client.get("/metrics")).text
         assert "woollama_cost_usd_total{" not in metrics
 
@@ -260,7 +267,7 @@ async def test_a_line_says_all_of_a_request_and_of_each_tool_call_and_no_content
             json={"model": "woollama/clerk", "messages": [{"role": "user", "content": "tell-nobody"}]},
             headers={"x-request-id": "mine-1", "user-agent": "probe/3"},
         )
-        (request,), (call,) = table.lines("request"), table.lines("tool")
+        (request,), (call,) = await table.lines("request"), await table.lines("tool")
         ms = request.pop("ms"), call.pop("ms")
         assert all(isinstance(each, int) for each in ms)
         assert {key: request[key] for key in request.keys() - {"time", "level", "logger"}} == {
