@@ -309,8 +309,9 @@ class LoggedToolbox:
 
 
 def _level(method: str, path: str, status: int) -> int:
-    """Clients poll, and a host that is attached sends a request for every message: people read what is said at info."""
+    """Clients poll, and a host that is attached sends a request for every message, of which the calls of tools have a
+    line of their own: people read what is said at info."""
     if status >= 500:
         return logging.WARNING
-    often = method in ("GET", "HEAD", "OPTIONS") or path.startswith("/mcp/pipe/")
+    often = method in ("GET", "HEAD", "OPTIONS") or path.startswith("/mcp")
     return logging.DEBUG if often and status < 400 else logging.INFO

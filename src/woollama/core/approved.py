@@ -26,12 +26,18 @@ class Approved:
         self._inner = inner
         self._policy = policy
         self._recipe = recipe
+        self._judged: Sequence[Function] = ()
+        self._allowed: Sequence[Function] = ()
 
     def __repr__(self) -> str:
         return f"<Approved {self._inner!r}>"
 
     def functions(self) -> Sequence[Function]:
-        return [each for each in self._inner.functions() if each.tool is None or not self._policy.denies(each.tool)]
+        """The same object as long as the toolbox inside gives the same one."""
+        if (functions := self._inner.functions()) is not self._judged:
+            self._judged = functions
+            self._allowed = tuple(each for each in functions if each.tool is None or not self._policy.denies(each.tool))
+        return self._allowed
 
     async def call(self, function: Function, arguments: Mapping[str, Json], context: ToolContext) -> ToolOutcome:
         if (tool := function.tool) is not None:

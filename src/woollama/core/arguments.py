@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from woollama.domain.messages import Json
 
 MOST_PROBLEMS = 5
+KEPT_VALIDATORS = 256
 
 
 class Unreadable(ValueError):
@@ -36,18 +39,31 @@ def problems_of(arguments: Mapping[str, Json], schema: Mapping[str, Json]) -> tu
     A schema that is itself broken, or refers to itself or to what is not in it, judges nothing: its server will. What
     lies elsewhere is taken for anything and never fetched, which is what the library would do.
     """
-    import jsonschema  # 60 ms, and only callers of tools pay for it
-    from referencing import Registry, Resource
-
-    anything: Any = Registry(retrieve=lambda uri: Resource.opaque({}))  # type: ignore[call-arg]
     try:
-        validator: Any = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
-        validator.check_schema(schema)
-        errors = validator(schema, registry=anything).iter_errors(dict(arguments))
+        errors = _validator(json.dumps(schema)).iter_errors(dict(arguments))
         found = sorted(errors, key=lambda error: list(map(str, error.path)))
     except Exception:  # of any kind: RecursionError, OverflowError and AttributeError have been seen
         return ()
     return tuple(_sentence(error) for error in found[:MOST_PROBLEMS])
+
+
+async def ready(schema: Mapping[str, Json]) -> None:
+    """Before the first arguments are judged: 60 ms of imports, which are to stop nobody's stream."""
+    if not _validator.cache_info().currsize:
+        await asyncio.to_thread(problems_of, {}, schema)
+
+
+@lru_cache(KEPT_VALIDATORS)
+def _validator(schema: str) -> Any:
+    """Raises whatever the library does for a schema that is broken. To look at that costs more than to judge by it."""
+    import jsonschema
+    from referencing import Registry, Resource
+
+    anything: Any = Registry(retrieve=lambda uri: Resource.opaque({}))  # type: ignore[call-arg]
+    read = json.loads(schema)
+    kind: Any = jsonschema.validators.validator_for(read, default=jsonschema.Draft202012Validator)
+    kind.check_schema(read)
+    return kind(read, registry=anything)
 
 
 def _sentence(error: Any) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
-from woollama.core.arguments import problems_of
+from woollama.core.arguments import problems_of, ready
 from woollama.domain.messages import Answer, Ask, Json
 from woollama.domain.ports import Asker, Toolbox, ToolContext
 from woollama.domain.tools import Denied, Example, Function, Invalid, TimedOut, ToolOutcome
@@ -84,8 +84,10 @@ class Validated:
     async def call(self, function: Function, arguments: Mapping[str, Json], context: ToolContext) -> ToolOutcome:
         if function.renamed:
             arguments = {function.renamed.get(name, name): value for name, value in arguments.items()}
-        if function.schema and (problems := problems_of(arguments, function.schema)):
-            return Invalid(problems)
+        if function.schema:
+            await ready(function.schema)
+            if problems := problems_of(arguments, function.schema):
+                return Invalid(problems)
         return await self._inner.call(function, arguments, context)
 
 

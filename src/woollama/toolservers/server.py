@@ -225,33 +225,39 @@ class Server:
             if shared is None:
                 raise ConnectionLost(self.why_not, unsent=True)
             try:
-                async with self._lane(context.host, shared) as used:
+                if (host := context.host) is None or not self._must_not_share(host, shared):
+                    return await send(shared, max(0.0, deadline - time.monotonic()))
+                async with self._lane(host, shared) as used:
                     return await send(used, max(0.0, deadline - time.monotonic()))
             except ConnectionLost as lost:
                 if not again or not (lost.unsent or idempotent):
                     raise
                 again = False
 
+    def _must_not_share(self, host: Host, shared: Connection) -> bool:
+        return not self._is_only_modern and needs_own(
+            is_modern=host.is_modern, capabilities=host.capabilities, shared=shared.era, spec=self.spec
+        )
+
     @asynccontextmanager
-    async def _lane(self, host: Host | None, shared: Connection) -> AsyncIterator[Connection]:
-        """The connection for one request: the shared one, or one of the host's own."""
+    async def _lane(self, host: Host, shared: Connection) -> AsyncIterator[Connection]:
+        """A connection of the host's own for one request; or the shared one, where the server has no other era."""
         async with AsyncExitStack() as lent:
             used = shared
-            if host is not None and not self._is_only_modern:
-                capabilities, era, spec = host.capabilities, shared.era, self.spec
-                if needs_own(is_modern=host.is_modern, capabilities=capabilities, shared=era, spec=spec):
-                    try:
-                        used = await lent.enter_async_context(self.lanes.one(host))
-                    except ConnectionLost:
-                        if era != "modern":
-                            raise
-                        self._is_only_modern = True
+            try:
+                used = await lent.enter_async_context(self.lanes.one(host))
+            except ConnectionLost:
+                if shared.era != "modern":
+                    raise
+                self._is_only_modern = True
             yield used
 
     async def _usable(self, deadline: float) -> Connection | None:
         """A connection that is not known to be lost, waited for while there is hope."""
         if self._owner is None or self._closing:
             return None
+        if self.state == "ready" and self._connection is not None and not self._connection.closed:
+            return self._connection
         if self.state in OUT:
             if not self._pauses.knock():
                 return None

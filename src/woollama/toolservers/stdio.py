@@ -23,6 +23,7 @@ Inbound = SessionMessage | Exception
 
 CHUNK_BYTES = 1 << 18
 MAX_LINE_BYTES = 64 << 20
+WAITING_MESSAGES = 16
 ENDING_KNOWN_S = 0.2
 SHOWN_CHARS = 200
 
@@ -73,7 +74,7 @@ async def stdio_streams(
 
     `lose` is told why, when nothing will come any more.
     """
-    inbox, messages = anyio.create_memory_object_stream[Inbound](0)
+    inbox, messages = anyio.create_memory_object_stream[Inbound](WAITING_MESSAGES)
     reading = asyncio.create_task(_read(child, inbox, lose, max_line_bytes))
     try:
         yield messages, Outbox(child, lose)

@@ -88,9 +88,10 @@ class RawHost:
 
     async def _read(self, response: httpx2.Response, stream: str | int) -> None:
         async for line in response.aiter_lines():
-            if not line.startswith("data: {"):
+            written = line.removeprefix("data: ")  # what is answered soon is one line of JSON and no stream of events
+            if not written.startswith("{"):
                 continue
-            message = json.loads(line[6:])
+            message = json.loads(written)
             self.streams[stream].append(message)
             self._came.set()
             self._came = asyncio.Event()

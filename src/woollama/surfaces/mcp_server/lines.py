@@ -155,8 +155,8 @@ def is_wanted(params: Mapping[str, Json], level: str | None) -> bool:
 
 def core_capabilities(declared: types.ClientCapabilities | None) -> dict[str, Json]:
     """What a server may be told that its client can do: what we can relay, and no extensions."""
-    said = wire(declared) if declared else {}
-    return {name: said[name] for name in ("sampling", "elicitation", "roots") if name in said}
+    said = {name: getattr(declared, name, None) for name in ("sampling", "elicitation", "roots")}
+    return {name: wire(each) for name, each in said.items() if each is not None}
 
 
 def foreign_meta(ctx: Context) -> dict[str, Json]:

@@ -27,6 +27,8 @@ from woollama.surfaces.mcp_server.shelves import Shelves
 log = logging.getLogger("woollama.mcp")
 
 Params = types.PaginatedRequestParams
+_PLAIN = {"resultType", "content", "structuredContent", "isError"}
+_TEXT = {"type", "text"}
 _UNCACHED = {"ttlMs": 0, "cacheScope": "private"}
 
 
@@ -88,6 +90,19 @@ class Lists:
                     yield described
                 else:
                     log.warning("%s is not listed: its description breaks the protocol", function.tool.qualified)
+
+
+def is_plain(result: Mapping[str, Any]) -> bool:
+    """Texts and data: sound in every revision, and what most results of tools are."""
+    return (
+        result["resultType"] == "complete"
+        and result.keys() <= _PLAIN
+        and isinstance(result.get("structuredContent", {}), dict)
+        and all(
+            block.keys() == _TEXT and block["type"] == "text" and isinstance(block["text"], str)
+            for block in result["content"]
+        )
+    )
 
 
 def is_sound(method: str, ctx: Context, result: Mapping[str, Any]) -> bool:

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from mcp.server.streamable_http import EventCallback, EventMessage, EventStore
-from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-from mcp_types import JSONRPCMessage
+from mcp_types import JSONRPCError, JSONRPCMessage, JSONRPCResponse
 
 MOST_EVENTS = 256
 MOST_BYTES = 4 << 20
-RETRY_MS = 500
-"""After how long a host comes back to a stream that was closed to be polled."""
 
 
-class Replay(EventStore):
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A message on a stream, and what a host names to hear what came after it. One without a message is that alone."""
+
+    message: JSONRPCMessage | None
+    id: str | None = None
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether the request that the stream is for is over with it."""
+        return isinstance(self.message, JSONRPCResponse | JSONRPCError)
+
+
+class Replay:
     """The last events of one session. The newest is kept whatever its size."""
 
     def __init__(self) -> None:
@@ -27,34 +38,24 @@ class Replay(EventStore):
     def __repr__(self) -> str:
         return f"<Replay {len(self._events)} events, about {self._bytes} bytes>"
 
-    async def store_event(self, stream_id: str, message: JSONRPCMessage | None) -> str:
+    def note(self, stream: str, message: JSONRPCMessage | None) -> Event:
         event, size = str(next(self._numbers)), _size(vars(message)) if message is not None else 0
-        self._events[event] = (stream_id, message, size)
+        self._events[event] = (stream, message, size)
         self._bytes += size
         while len(self._events) > 1 and (len(self._events) > MOST_EVENTS or self._bytes > MOST_BYTES):
             self._bytes -= self._events.popitem(last=False)[1][2]
-        return event
+        return Event(message, event)
 
-    async def replay_events_after(self, last_event_id: str, send_callback: EventCallback) -> str | None:
-        if last_event_id not in self._events:
+    def after(self, event: str) -> tuple[str, Sequence[Event]] | None:
+        """Which stream an event was on, and what has been said there since. None for one that is not known any more."""
+        if event not in self._events:
             return None
-        wanted = self._events[last_event_id][0]
-        for event, (stream_id, message, _) in tuple(self._events.items()):
-            if stream_id == wanted and int(event) > int(last_event_id) and message is not None:
-                await send_callback(EventMessage(message, event))
-        return wanted
-
-
-class ReplayingManager(StreamableHTTPSessionManager):
-    """Gives each session a memory of its own: streams are named by request ids, which are alike in all sessions."""
-
-    @property
-    def event_store(self) -> EventStore | None:
-        return Replay()
-
-    @event_store.setter
-    def event_store(self, store: EventStore | None) -> None:
-        """The SDK's constructor sets what it was given, which is none."""
+        wanted = self._events[event][0]
+        return wanted, [
+            Event(message, number)
+            for number, (stream, message, _) in self._events.items()
+            if stream == wanted and int(number) > int(event) and message is not None
+        ]
 
 
 def _size(value: Any) -> int:

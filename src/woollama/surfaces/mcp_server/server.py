@@ -29,12 +29,13 @@ from woollama.domain.messages import Json
 from woollama.domain.peers import ListKind
 from woollama.domain.ports import Asker, ToolContext
 from woollama.domain.tools import Function, Returned, Tool, ToolOutcome
+from woollama.domain.turns import Caller
 from woollama.surfaces.mcp_server import chat, compression
 from woollama.surfaces.mcp_server.callers import caller_of, session_of
 from woollama.surfaces.mcp_server.carrying import Carrier, is_of_server, returned
 from woollama.surfaces.mcp_server.exports import Exports
 from woollama.surfaces.mcp_server.lines import Context, Line, is_modern, names_woollama
-from woollama.surfaces.mcp_server.lists import Lists, is_sound
+from woollama.surfaces.mcp_server.lists import Lists, is_plain, is_sound
 from woollama.surfaces.mcp_server.members import answered, keeping_members
 from woollama.surfaces.mcp_server.news import EVENT_OF, ListChanged, News
 from woollama.surfaces.mcp_server.offer import Offer
@@ -160,7 +161,8 @@ class McpServer:
         return result
 
     def _begin(self, ctx: Context, params: types.CallToolRequestParams) -> Begin:
-        if caller_of(ctx).hops > MOST_HOPS:
+        caller = caller_of(ctx)
+        if caller.hops > MOST_HOPS:
             raise MCPError(types.INVALID_REQUEST, f"this call came through {MOST_HOPS} woollamas: it goes in circles")
         if params.name == chat.NAME:
             return lambda line: self._chat(ctx, params, line)
@@ -170,7 +172,7 @@ class McpServer:
         if function is None or function.tool is None or not self._lists.shelves_of(ctx).shows(function.tool.server):
             raise MCPError(types.INVALID_PARAMS, self._why_not(ctx, params.name))
         tool = function.tool
-        return lambda line: self._tool(ctx, function, tool, params, line)
+        return lambda line: self._tool(ctx, caller, function, tool, params, line)
 
     def _why_not(self, ctx: Context, name: str) -> str:
         match self._offer.absent(self._exports.qualified(name) or name):
@@ -198,10 +200,16 @@ class McpServer:
         return {**COMPLETE, "content": [{"type": "text", "text": text}], "isError": False}
 
     async def _tool(
-        self, ctx: Context, function: Function, tool: Tool, params: types.CallToolRequestParams, line: Line
+        self,
+        ctx: Context,
+        caller: Caller,
+        function: Function,
+        tool: Tool,
+        params: types.CallToolRequestParams,
+        line: Line,
     ) -> dict[str, Any]:
         context = ToolContext(
-            caller_of(ctx),
+            caller,
             progress=line.tell if "progress_token" in (ctx.meta or {}) else None,
             asker=HostAsker(self._offer.approvals, self._owners(ctx, line), session_of(ctx)),
             call_id=str(ctx.request_id),
@@ -210,7 +218,7 @@ class McpServer:
         )
         outcome = await self._offer.toolbox.call(function, params.arguments or {}, context)
         result = _result(self._lists.shelves.prefix_of(tool.server), tool.server, outcome)
-        if not is_sound("tools/call", ctx, result):
+        if not (is_plain(result) or is_sound("tools/call", ctx, result)):
             log.warning("%s: its result breaks the protocol", function.name)
             return _error("the tool's result breaks the protocol and cannot be passed on")
         return result

@@ -7,14 +7,16 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
-from starlette.types import Message, Receive, Scope, Send
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
+from starlette.types import Receive, Scope, Send
 
-from woollama.domain.errors import ShuttingDown
+from woollama.surfaces.bodies import header_of
+from woollama.surfaces.mcp_server.exchanges import Exchanges
 from woollama.surfaces.mcp_server.offer import Offer
 from woollama.surfaces.mcp_server.pipes import Pipes
-from woollama.surfaces.mcp_server.replay import RETRY_MS, ReplayingManager
 from woollama.surfaces.mcp_server.server import McpServer
+from woollama.surfaces.mcp_server.sessions import Sessions
 
 
 class Transports:
@@ -23,14 +25,16 @@ class Transports:
     def __init__(self, server: McpServer, manager: StreamableHTTPSessionManager) -> None:
         self._server = server
         self._over = asyncio.Event()
-        self._streamable = StreamableHTTPASGIApp(manager)
+        self._exchanges = Exchanges(server.sdk, manager.handle_request)
+        self._sessions = Sessions(server.sdk)
         self.pipes = Pipes(server.sdk, self._over)
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] == "GET":
-            await self._feed(scope, receive, send)
+        """A revision that nobody knows is for the SDK to refuse."""
+        if header_of(scope, b"mcp-protocol-version") in ("", *HANDSHAKE_PROTOCOL_VERSIONS):
+            await self._sessions.serve(scope, receive, send)
         else:
-            await self._streamable(scope, receive, send)
+            await self._exchanges.serve(scope, receive, send)
 
     def renew(self, offer: Offer) -> None:
         self._server.renew(offer)
@@ -44,31 +48,10 @@ class Transports:
         except TimeoutError:
             pass
         self._over.set()
+        self._sessions.end_feeds()
 
-    async def _feed(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The stream of notifications of a session, which never ends by itself."""
-        begun = False
-
-        async def noting(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
-        serving = asyncio.create_task(_whole(self._streamable, scope, receive, noting))
-        over = asyncio.create_task(self._over.wait())
-        try:
-            await asyncio.wait({serving, over}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            over.cancel()
-            ended = serving.done()
-            serving.cancel()
-            await asyncio.wait({serving})
-        if ended:
-            serving.result()
-        elif begun:
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-        else:
-            raise ShuttingDown("woollama is shutting down")
+    async def close(self) -> None:
+        await self._sessions.close()
 
 
 @asynccontextmanager
@@ -79,15 +62,13 @@ async def running(offer: Offer) -> AsyncIterator[Transports]:
     nothing of the kind.
     """
     server = McpServer(offer)
-    manager = ReplayingManager(
-        server.sdk, security_settings=None, max_request_body_size=sys.maxsize, retry_interval=RETRY_MS
-    )
+    manager = StreamableHTTPSessionManager(server.sdk, security_settings=None, max_request_body_size=sys.maxsize)
     try:
         async with manager.run():
-            yield Transports(server, manager)
+            transports = Transports(server, manager)
+            try:
+                yield transports
+            finally:
+                await transports.close()
     finally:
         await server.close()
-
-
-async def _whole(app: StreamableHTTPASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    await app(scope, receive, send)
