@@ -6,6 +6,7 @@ failure of a POST becomes a JSON-RPC error response, which the session hands to 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 10.0
 FAREWELL_TIMEOUT_S = 3.0
+ENDING_S = 0.1
 MAX_EVENT_BYTES = 64 << 20
 NEVER_SENT = (LoginNeeded, httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 
@@ -86,10 +88,12 @@ class SoftFail(httpx2.AsyncBaseTransport):
             return await self._refused(request, response)
         if request.method == "POST" and _is_json(response):
             return await self._read(request, response)
-        host = self._sender()
-        if request.method == "POST" and host is not None and host.stream_ended is not None:
+        if request.method == "POST":
             assert isinstance(response.stream, httpx2.AsyncByteStream)
-            response.stream = UntilEnded(response.stream, host.stream_ended)
+            response.stream = ReadToItsEnd(response.stream)
+            host = self._sender()
+            if host is not None and host.stream_ended is not None:
+                response.stream = UntilEnded(response.stream, host.stream_ended)
         return response
 
     async def aclose(self) -> None:
@@ -126,6 +130,31 @@ class SoftFail(httpx2.AsyncBaseTransport):
         if _is_json(answer) or request.method != "POST":
             return answer
         return _error(request, f"HTTP {answer.status_code} {answer.reason_phrase}{needs_login(answer)}", None)
+
+
+class ReadToItsEnd(httpx2.AsyncByteStream):
+    """A stream that ends a moment after its answer, with which the SDK closes it. Then the connection would be lost for
+    the next request; what is still to come is nothing but its end."""
+
+    def __init__(self, inner: httpx2.AsyncByteStream) -> None:
+        self._inner = inner
+        self._chunks: AsyncIterator[bytes] | None = None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        self._chunks = aiter(self._inner)
+        async for chunk in self._chunks:
+            yield chunk
+
+    async def aclose(self) -> None:
+        try:
+            if self._chunks is not None:
+                async with asyncio.timeout(ENDING_S):
+                    async for _ in self._chunks:
+                        pass
+        except (TimeoutError, httpx2.RequestError):
+            pass  # then it is lost
+        finally:
+            await self._inner.aclose()
 
 
 class UntilEnded(httpx2.AsyncByteStream):

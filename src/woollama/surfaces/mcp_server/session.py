@@ -1,8 +1,8 @@
 """The session of one host of the handshake era: the SDK's server on streams of our own.
 
-The SDK's own transport makes a stream of events of every answer, with half a dozen tasks for each. Here what is
-answered soon, and before anything else is said, is answered in plain JSON, as the protocol leaves it to the server. A
-stream begins with the first thing that is said before the answer, or after a moment: then a host can come back for it.
+The SDK's own transport makes a stream of events of every answer, with half a dozen tasks for each. Here the result of a
+tool that comes soon, and before anything else is said, is plain JSON, as the protocol leaves it to the server. A stream
+begins with the first thing that is said before it, or after a moment: then a host can come back for the result.
 """
 
 from __future__ import annotations

@@ -22,6 +22,8 @@ from woollama.surfaces.mcp_server.streams import send_events
 
 SOON_S = 0.25
 """What has no answer by then is answered by a stream of events."""
+PLAIN = "tools/call"
+"""What hosts ask for often. All else is answered by a stream of events, as they have always been."""
 MOST_SESSIONS = 10_000
 
 
@@ -147,6 +149,8 @@ async def _answer(
     )
     with session.open(name, version) as stream:
         session.inbox.put(SessionMessage(message, metadata))
+        if message.method != PLAIN:
+            stream.begin()
         moment = asyncio.get_running_loop().call_later(SOON_S, stream.begin)
         try:
             await stream.settled()
