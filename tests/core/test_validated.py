@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
+import pytest
+
+from woollama.core import arguments
 from woollama.core.toolboxes import Validated
 from woollama.domain.ports import ToolContext
 from woollama.domain.tools import Function, Invalid, Returned, Tool, ToolOutcome
@@ -47,3 +52,19 @@ async def test_what_the_model_was_shown_too_wide_is_told_when_it_is_called() -> 
     assert isinstance(outcome, Invalid)
     assert "valid under each of" in outcome.for_model()
     assert box.called is None
+
+
+async def test_what_judges_arguments_is_loaded_where_it_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    where: list[str] = []
+    build = arguments._validator.__wrapped__
+
+    @lru_cache
+    def noting(schema: str) -> Any:
+        where.append(threading.current_thread().name)
+        return build(schema)
+
+    monkeypatch.setattr(arguments, "_validator", noting)
+    for _ in range(2):
+        assert not isinstance(await Validated(Box()).call(FIND, {"name": "a"}, ToolContext(INTERNAL)), Invalid)
+    assert len(where) == 1, "a schema is looked at once"
+    assert where != [threading.current_thread().name]

@@ -13,7 +13,7 @@ from tests.toolservers.fleets import PATIENCE_S, call, fleet_of, health, said
 from tests.toolservers.servers.handmade_http import HandmadeHttp
 from woollama.domain.tools import Returned
 from woollama.toolservers.spec import ServerSpec
-from woollama.toolservers.streamable_http import SoftFail
+from woollama.toolservers.streamable_http import ReadToItsEnd, SoftFail
 
 
 @pytest.fixture
@@ -131,3 +131,31 @@ async def test_configured_headers_are_sent_and_never_shown(server: HandmadeHttp)
         await said(fleet, "all__act")
         assert {headers["authorization"] for headers in server.headers} == {"Bearer secret"}
         assert "secret" not in repr(fleet)
+
+
+class Chunks(httpx2.AsyncByteStream):
+    """A stream of which it is seen how far it was read."""
+
+    def __init__(self, *chunks: bytes, never_ends: bool = False) -> None:
+        self.chunks = list(chunks)
+        self.closed = False
+        self._never_ends = never_ends
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while self.chunks:
+            yield self.chunks.pop(0)
+        if self._never_ends:
+            await asyncio.Event().wait()
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize("never_ends", [False, True])
+async def test_a_stream_that_is_closed_with_its_answer_is_read_to_its_end_or_for_a_moment(never_ends: bool) -> None:
+    inner = Chunks(b"answer", b"end", never_ends=never_ends)
+    stream = ReadToItsEnd(inner)
+    assert await anext(aiter(stream)) == b"answer"
+    await asyncio.wait_for(stream.aclose(), PATIENCE_S)
+    assert inner.chunks == []
+    assert inner.closed
