@@ -176,7 +176,7 @@ class Server:
         """Anything that is no call of a tool. Raises `PeerError`."""
         try:
             return await self._through(
-                context, context.timeout_s, True, lambda used, left_s: used.request(method, params, context, left_s)
+                context, True, lambda used, left_s: used.request(method, params, context, left_s)
             )
         except ConnectionLost as lost:
             raise PeerError(CONNECTION_CLOSED, f"{self.spec.name}: {lost}") from lost
@@ -191,18 +191,14 @@ class Server:
         """Whether what this host asks for goes over a connection of its own."""
         if (shared := await self._usable(time.monotonic() + KNOCK_PATIENCE_S)) is None:
             raise PeerError(CONNECTION_CLOSED, self.why_not)
-        return not self._is_only_modern and needs_own(
-            is_modern=False, capabilities=session.capabilities, shared=shared.era, spec=self.spec
-        )
+        return self._must_not_share(False, session.capabilities, shared)
 
     async def _call(self, tool: Tool, arguments: Mapping[str, Json], context: ToolContext) -> ToolOutcome:
+        def send(used: Connection, left_s: float) -> Awaitable[ToolOutcome]:
+            return used.call(tool.name, arguments, context, left_s)
+
         try:
-            return await self._through(
-                context,
-                context.timeout_s,
-                tool.idempotent,
-                lambda used, left_s: used.call(tool.name, arguments, context, left_s),
-            )
+            return await self._through(context, tool.idempotent, send)
         except ConnectionLost as lost:
             if lost.unsent:
                 return Offline(str(lost))
@@ -213,19 +209,19 @@ class Server:
     async def _through(
         self,
         context: ToolContext,
-        timeout_s: float | None,
         idempotent: bool,
         send: Callable[[Connection, float], Awaitable[T]],
     ) -> T:
         """Sends twice only if the first time cannot have had an effect. Raises `ConnectionLost`."""
-        limit_s = min((s for s in (timeout_s, self.spec.timeout_s) if s is not None), default=CALL_TIMEOUT_S)
+        limit_s = min((s for s in (context.timeout_s, self.spec.timeout_s) if s is not None), default=CALL_TIMEOUT_S)
         deadline, again = time.monotonic() + limit_s, True
         while True:
             shared = await self._usable(deadline)
             if shared is None:
                 raise ConnectionLost(self.why_not, unsent=True)
             try:
-                if (host := context.host) is None or not self._must_not_share(host, shared):
+                host = context.host
+                if host is None or not self._must_not_share(host.is_modern, host.capabilities, shared):
                     return await send(shared, max(0.0, deadline - time.monotonic()))
                 async with self._lane(host, shared) as used:
                     return await send(used, max(0.0, deadline - time.monotonic()))
@@ -234,22 +230,20 @@ class Server:
                     raise
                 again = False
 
-    def _must_not_share(self, host: Host, shared: Connection) -> bool:
-        return not self._is_only_modern and needs_own(
-            is_modern=host.is_modern, capabilities=host.capabilities, shared=shared.era, spec=self.spec
-        )
+    def _must_not_share(self, is_modern: bool, capabilities: Mapping[str, Json], shared: Connection) -> bool:
+        only = self._is_only_modern
+        return not only and needs_own(is_modern=is_modern, capabilities=capabilities, shared=shared.era, spec=self.spec)
 
     @asynccontextmanager
     async def _lane(self, host: Host, shared: Connection) -> AsyncIterator[Connection]:
-        """A connection of the host's own for one request; or the shared one, where the server has no other era."""
+        """The host's own for one request; or the shared one, where the server turns out to have no other era."""
         async with AsyncExitStack() as lent:
-            used = shared
             try:
                 used = await lent.enter_async_context(self.lanes.one(host))
             except ConnectionLost:
                 if shared.era != "modern":
                     raise
-                self._is_only_modern = True
+                self._is_only_modern, used = True, shared
             yield used
 
     async def _usable(self, deadline: float) -> Connection | None:
