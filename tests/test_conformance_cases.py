@@ -117,7 +117,12 @@ async def ask(client: httpx2.AsyncClient, asked: Mapping[str, Any]) -> dict[str,
         return {**seen, "frames": frames_of(answer.text)}
     if kind.startswith("application/x-ndjson"):
         return {**seen, "lines": [json.loads(line) for line in answer.text.splitlines()]}
-    return {**seen, "json": answer.json()} if "json" in kind and answer.content else {**seen, "text": answer.text}
+    if "json" not in kind or not answer.content:
+        return {**seen, "text": answer.text}
+    message = answer.json()
+    # Over MCP a message is plain or an event, as the server likes: what a case says of events holds for both.
+    as_event = {"frames": [{"data": message}]} if asked["path"] == "/mcp" else {}
+    return {**seen, "json": message, **as_event}
 
 
 async def overheard(

@@ -151,8 +151,8 @@ class ReadToItsEnd(httpx2.AsyncByteStream):
                 async with asyncio.timeout(ENDING_S):
                     async for _ in self._chunks:
                         pass
-        except (TimeoutError, httpx2.RequestError):
-            pass  # then it is lost
+        except (TimeoutError, httpx2.RequestError, RuntimeError):
+            pass  # then it is lost; or somebody else reads it still
         finally:
             await self._inner.aclose()
 
