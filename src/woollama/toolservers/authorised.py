@@ -36,7 +36,7 @@ from woollama.toolservers.logins import Login, LoginFile, Wanted, log, wants
 EARLY_S = 10.0
 """A token that is good for less than this is renewed before it is used."""
 TOKEN_TIMEOUT_S = 20.0
-FAREWELL_S = 3.0
+FAREWELL_S = 5.0
 MOST_SCOPES = 64
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,200}")
 _URL = re.compile(r"[\x21\x23-\x7e]{1,2000}")
