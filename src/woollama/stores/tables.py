@@ -102,7 +102,8 @@ class Tables:
 
     async def outdated(self, *, listed: bool, days: float) -> Sequence[Handle]:
         rows = await self._db.fetch(
-            f"SELECT {_OF_HANDLE} FROM handles WHERE listed = ? AND updated_at < NOW() - ? AND locked_until < NOW()",
+            f"SELECT {_OF_HANDLE} FROM handles WHERE listed = ? AND updated_at < NOW() - ?"
+            " AND (locked_by IS NULL OR locked_until < NOW())",
             int(listed),
             days * _DAY_S,
         )
