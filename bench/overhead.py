@@ -22,6 +22,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median, quantiles
 
+from conformance.case import environment
 from tests.daemon import daemon
 from tests.upstream import ScriptedUpstream, chat
 from woollama.server import ServeOptions
@@ -42,11 +43,7 @@ def serve_upstream(ready: Connection) -> None:
 
 
 def serve_daemon(ready: Connection, upstream_port: int, home: str) -> None:
-    environ = {
-        "HOME": home,
-        "WOOLLAMA_CASE_UPSTREAM": f"http://127.0.0.1:{upstream_port}",
-        "WOOLLAMA_CASE_KEY": "bench",
-    }
+    environ = {"HOME": home, **environment(f"http://127.0.0.1:{upstream_port}")}
 
     async def serve() -> None:
         async with daemon(CONFIG, environ, ServeOptions(runtime_dir=Path(home))) as running:

@@ -25,6 +25,7 @@ from typing import Any
 from bench.gateways import the_upstream
 from bench.load import load_of, post
 from bench.overhead import CONFIG, process
+from conformance.case import environment
 from tests.daemon import daemon
 from tests.postgres import postgres, programs
 from woollama.core.conversations import STORE
@@ -54,8 +55,7 @@ FULL = Size(seconds=10.0, asked=200, items=2000, responses=100_000)
 def serve_daemon(ready: Connection, upstream_port: int, home: str, url: str) -> None:
     environ = {
         "HOME": home,
-        "WOOLLAMA_CASE_UPSTREAM": f"http://127.0.0.1:{upstream_port}",
-        "WOOLLAMA_CASE_KEY": "bench",
+        **environment(f"http://127.0.0.1:{upstream_port}"),
         "WOOLLAMA_STATE_DIR": f"{home}/state",
         "WOOLLAMA_STATE_URL": url,
     }

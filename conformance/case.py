@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,16 @@ class Case:
     @property
     def name(self) -> str:
         return self.path.relative_to(CASES).with_suffix("").as_posix()
+
+
+def environment(upstream: str) -> dict[str, str]:
+    """What `config/` asks for: `upstream` (an origin) stands for every provider, `case_server.py` for tool servers."""
+    return {
+        "WOOLLAMA_CASE_UPSTREAM": upstream,
+        "WOOLLAMA_CASE_KEY": "case-key",
+        "WOOLLAMA_CASE_PYTHON": sys.executable,
+        "WOOLLAMA_CASE_SERVER": str(HERE / "case_server.py"),
+    }
 
 
 def load(path: Path) -> Case:

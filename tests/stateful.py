@@ -114,5 +114,5 @@ async def table(
 async def _ready(http: httpx2.AsyncClient) -> None:
     """Tool servers have started: a request waits for them for a while only, and this machine may be slow."""
     async with asyncio.timeout(3 * PATIENCE_S):
-        while (await http.get("/readyz")).status_code != 200:  # noqa: ASYNC110
+        while (await http.get("/readyz")).status_code == 503:  # noqa: ASYNC110
             await asyncio.sleep(0.05)

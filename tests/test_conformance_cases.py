@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from conformance.case import HERE, VOLATILE, Case, Names, differences, frames_of, load_all
+from conformance.case import HERE, VOLATILE, Case, Names, differences, environment, frames_of, load_all
 from conformance.invariants import BY_NAME
 from tests import upstream as scripted
 from tests.chat_wire import frame
@@ -41,8 +40,7 @@ async def surface(request: pytest.FixtureRequest) -> AsyncIterator[Surface]:
     elsewhere: str | None = request.config.getoption("--base-url")
     port = int(request.config.getoption("--upstream-port"))
     async with scripted.ScriptedUpstream(port=port) as upstream:
-        environ = {"WOOLLAMA_CASE_UPSTREAM": upstream.origin, "WOOLLAMA_CASE_KEY": "case-key", "HOME": "/nonexistent"}
-        environ |= {"WOOLLAMA_CASE_PYTHON": sys.executable, "WOOLLAMA_CASE_SERVER": str(HERE / "case_server.py")}
+        environ = {**environment(upstream.origin), "HOME": "/nonexistent"}
         if elsewhere:
             async with httpx2.AsyncClient(base_url=elsewhere, timeout=60) as client:
                 yield Surface(client, upstream)

@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 
-from conformance.case import HERE
+from conformance.case import HERE, environment
 from tests.conversing import converse
 from tests.daemon import daemon
 from tests.upstream import ScriptedUpstream
@@ -15,7 +15,7 @@ from tests.upstream import ScriptedUpstream
 async def main() -> None:
     async with ScriptedUpstream() as upstream:
         upstream.always(converse)
-        environ = {**os.environ, "WOOLLAMA_CASE_UPSTREAM": upstream.origin, "WOOLLAMA_CASE_KEY": "case-key"}
+        environ = {**os.environ, **environment(upstream.origin)}
         async with daemon(HERE / "config", environ) as running:
             sys.stdout.write(f"{running.url}\n")
             sys.stdout.flush()

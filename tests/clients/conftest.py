@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.case import HERE
+from conformance.case import HERE, environment
 from tests.conversing import converse
 from tests.daemon import daemon
 from tests.upstream import ScriptedUpstream
@@ -69,7 +69,7 @@ class Stage:
 async def stage() -> AsyncIterator[Stage]:
     async with ScriptedUpstream() as upstream:
         upstream.always(converse)
-        environ = {**os.environ, "WOOLLAMA_CASE_UPSTREAM": upstream.origin, "WOOLLAMA_CASE_KEY": "case-key"}
+        environ = {**os.environ, **environment(upstream.origin)}
         async with daemon(HERE / "config", environ) as running:
             yield Stage(running.url)
 

@@ -17,6 +17,7 @@ import httpx2
 import pytest
 from mcp import Client, StdioServerParameters
 
+from conformance.case import environment
 from conformance.mcp.run import INSTALLED, node
 from tests.clients.conftest import ENVIRONMENTS, OURS, SCRIPTS, Stage, python_of
 from tests.clients.test_clients import node_environment
@@ -108,7 +109,7 @@ async def behind(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Behi
     prepare(directory)
     async with ScriptedUpstream() as upstream:
         upstream.always(converse)
-        environ = {**os.environ, "WOOLLAMA_CASE_UPSTREAM": upstream.origin, "WOOLLAMA_CASE_KEY": "case-key"}
+        environ = {**os.environ, **environment(upstream.origin)}
         async with daemon(directory / "config", environ) as running, httpx2.AsyncClient(timeout=60) as http:
             async with asyncio.timeout(90):
                 while (await http.get(f"{running.url}/readyz")).status_code != 200:  # noqa: ASYNC110
