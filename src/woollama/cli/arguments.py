@@ -80,5 +80,6 @@ def pair(text: str) -> tuple[str, str]:
 def nearest(word: str, known: Sequence[str]) -> str:
     import difflib  # only mistakes need it
 
-    found = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {found[0]!r}?" if found else ""
+    spelt = {each.lstrip("-"): each for each in known}  # what all options begin with makes none of them alike
+    found = difflib.get_close_matches(word.lstrip("-"), list(spelt), n=1, cutoff=0.5)
+    return f"; did you mean {spelt[found[0]]!r}?" if found else ""

@@ -53,6 +53,12 @@ def events(text: str) -> list[dict[str, str]]:
     return [dict(line.split(": ", 1) for line in block.split("\n")) for block in blocks]
 
 
+def result_of(answer: httpx2.Response) -> Any:
+    """However it was sent."""
+    plain = answer.headers["content-type"] == "application/json"
+    return answer.json() if plain else json.loads(events(answer.text)[-1]["data"])
+
+
 async def test_the_result_of_a_tool_that_comes_soon_is_plain_json(
     running: InProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,6 +117,15 @@ async def test_what_is_no_request_of_a_session_is_refused(
         answer = await http.post("/mcp", content=body, headers=about)
         assert answer.status_code == status
         assert answer.json()["error"]["message"]
+
+
+async def test_a_request_may_have_any_id(running: InProcess) -> None:
+    async with connected(running) as http, http.stream("GET", "/mcp") as feed:
+        assert feed.status_code == 200
+        asked = [{**call("echo", text=str(number)), "id": number} for number in (1, "1", "feed")]
+        answers = await asyncio.gather(*(http.post("/mcp", json=each) for each in asked))
+        assert [result_of(answer)["id"] for answer in answers] == [1, "1", "feed"]
+        assert (await http.get("/mcp")).status_code == 409  # the feed is open still
 
 
 async def test_a_session_that_was_ended_is_known_no_more(running: InProcess) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import json
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterator
@@ -29,9 +30,14 @@ log = logging.getLogger("woollama.mcp")
 
 IDLE_S = 1800.0
 FEED = "feed"
-"""The name of the stream of what belongs to no request; the others are named by their request's id."""
+"""The name of the stream of what belongs to no request."""
 FIRST_RESUMABLE = "2025-11-25"
 """Older hosts cannot read an event without a message."""
+
+
+def stream_of(request: types.RequestId | None) -> str:
+    """The name of the stream in answer to a request. Its id may be any text, and `1` is not `"1"`."""
+    return json.dumps(request)
 
 
 class Inbox:
@@ -165,9 +171,9 @@ class Session:
     async def send(self, item: SessionMessage, /) -> None:
         message, metadata, name = item.message, item.metadata, FEED
         if isinstance(message, types.JSONRPCResponse | types.JSONRPCError):
-            name = str(message.id)
+            name = stream_of(message.id)
         elif isinstance(metadata, ServerMessageMetadata) and metadata.related_request_id is not None:
-            name = str(metadata.related_request_id)
+            name = stream_of(metadata.related_request_id)
         if (stream := self._streams.get(name)) is not None:
             await stream.say(message)
         else:

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from woollama.domain.errors import ShuttingDown
 from woollama.surfaces.bodies import Headers, read_body
-from woollama.surfaces.mcp_server.session import FEED, FIRST_RESUMABLE, Session
+from woollama.surfaces.mcp_server.session import FEED, FIRST_RESUMABLE, Session, stream_of
 from woollama.surfaces.mcp_server.streams import send_events
 
 SOON_S = 0.25
@@ -133,7 +133,7 @@ class Sessions:
 async def _answer(
     session: Session, message: types.JSONRPCRequest, version: str, request: Request, receive: Receive, send: Send
 ) -> None:
-    name = str(message.id)
+    name = stream_of(message.id)
 
     async def unanswered() -> None:
         """The host has cancelled it. In this era its stream ends with an answer all the same."""
