@@ -11,6 +11,8 @@ from pathlib import Path
 
 from tests.toolservers.fleets import PATIENCE_S, call, health, said, until
 from tests.toolservers.places import Place, expire, fleet, place
+from woollama.domain.tools import ToolOutcome
+from woollama.toolservers.fleet import Fleet
 from woollama.toolservers.logging_in import log_out
 
 ASKING = """
@@ -108,15 +110,22 @@ async def test_who_renews_and_dies_in_its_middle_keeps_nobody_out(tmp_path: Path
             await next_one.hear()
 
 
+@asynccontextmanager
+async def renewing(at: Place) -> AsyncIterator[tuple[Fleet, asyncio.Task[ToolOutcome]]]:
+    """A call that waits for its login to be renewed, which goes on with `at.books.renews`."""
+    async with fleet(at) as servers:
+        expire(at)
+        at.books.renews.clear()
+        asking = asyncio.create_task(call(servers, "far.echo", text="hi"))
+        await until_renewing(at)
+        yield servers, asking
+
+
 async def test_a_call_that_leaves_while_its_login_is_renewed_does_not_lose_it(tmp_path: Path) -> None:
     async with place(tmp_path) as at:
         await at.log_in()
-        async with fleet(at) as servers:
-            before = at.login()
-            expire(at)
-            at.books.renews.clear()
-            leaving = asyncio.create_task(call(servers, "far.echo", text="hi"))
-            await until_renewing(at)
+        before = at.login()
+        async with renewing(at) as (servers, leaving):
             leaving.cancel()
             await asyncio.wait({leaving})
             at.books.renews.set()
@@ -128,11 +137,7 @@ async def test_a_call_that_leaves_while_its_login_is_renewed_does_not_lose_it(tm
 async def test_a_daemon_that_ends_while_it_renews_keeps_what_it_is_given(tmp_path: Path) -> None:
     async with place(tmp_path) as at:
         await at.log_in()
-        async with fleet(at) as servers:
-            expire(at)
-            at.books.renews.clear()
-            asking = asyncio.create_task(call(servers, "far.echo", text="hi"))
-            await until_renewing(at)
+        async with renewing(at) as (servers, asking):
             closing = asyncio.create_task(servers.close())
             await asyncio.sleep(0)
             at.books.renews.set()
@@ -145,11 +150,7 @@ async def test_a_daemon_that_ends_while_it_renews_keeps_what_it_is_given(tmp_pat
 async def test_what_is_renewed_is_not_written_over_a_new_login_or_after_a_logout(tmp_path: Path) -> None:
     async with place(tmp_path) as at:
         await at.log_in()
-        async with fleet(at) as servers:
-            expire(at)
-            at.books.renews.clear()
-            asking = asyncio.create_task(call(servers, "far.echo", text="hi"))
-            await until_renewing(at)
+        async with renewing(at) as (servers, asking):
             logging_in = asyncio.create_task(at.log_in())
 
             async def exchanged() -> bool:
