@@ -26,8 +26,9 @@ from woollama.core.remembered import Remembered
 from woollama.core.runs import Emit, Run, Runs
 from woollama.core.sampling import Sampling
 from woollama.core.toolboxes import Scoped
+from woollama.domain.peers import HostSession
 from woollama.domain.ports import Toolbox
-from woollama.domain.tools import Tool
+from woollama.domain.tools import Function, Tool
 from woollama.domain.turns import Turn
 from woollama.found_models import FoundModels
 from woollama.generation import Generation, server_specs
@@ -147,7 +148,13 @@ class Core:
             scrub=self._scrubber.scrub,
             instance=self.instance,
             absent=self.tool_servers.why_not,
+            functions_of=self._functions_of,
         )
+
+    def _functions_of(self, session: HostSession) -> Sequence[Function]:
+        policy = self.generation.policy
+        functions = self.tool_servers.functions_of(session)
+        return [each for each in functions if each.tool is not None and not policy.denies(each.tool)]
 
     async def tools_of(self, servers: Sequence[str]) -> Sequence[Tool]:
         """What requests may bring in of these tool servers: nothing that the owner denies or that is in quarantine."""

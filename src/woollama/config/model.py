@@ -211,6 +211,11 @@ class ToolServer:
     sharing: Literal["shared", "per-client"] = setting(
         "shared", one_of("shared", "per-client"), "per-client: each client has a connection, and a process, of its own"
     )
+    listing: Literal["shared", "per-client"] | None = setting(
+        None,
+        one_of("shared", "per-client"),
+        "per-client: what it shows hosts that can more is found out before they call; unset: per-client for a url",
+    )
     confirm: tuple[str, ...] = setting((), texts, "globs over its tools: those that a person is asked about first")
     deny: tuple[str, ...] = setting((), texts, "globs over its tools: those that nobody gets and nobody may call")
     expose: tuple[str, ...] = setting(("*",), texts, "globs over its tools: those that MCP hosts see")

@@ -38,6 +38,10 @@ class HostSession(Protocol):
 
     async def updated(self, server: str, uri: str) -> None: ...
 
+    async def tools_changed(self) -> None:
+        """It finds other tools now than before: a server has some for this host alone."""
+        ...
+
     async def followed(self, link: str) -> None:
         """What was behind a link that the host was asked to open is done; `link` is the elicitation's id."""
         ...
@@ -124,6 +128,10 @@ class Peers(Protocol):
     def on_change(self, tell: Callable[[Collection[ListKind], bool], None]) -> None:
         """`tell` is called when a server says that its lists have changed, after they have been listed anew, and hears
         whether that server is another woollama."""
+        ...
+
+    def listed(self, session: HostSession, servers: Collection[str]) -> None:
+        """The host was shown the tools of these servers. If they have more for it, it is told (`tools_changed`)."""
         ...
 
     async def set_level(self, session: HostSession) -> None:

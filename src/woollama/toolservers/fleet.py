@@ -10,11 +10,12 @@ from fnmatch import fnmatchcase
 
 from woollama.domain.errors import BadRequest, Conflict, UnknownServer
 from woollama.domain.messages import Json
+from woollama.domain.peers import Host, HostSession
 from woollama.domain.ports import ChangedTool, Sampler, ServerHealth, Spawner, ToolContext
 from woollama.domain.tools import Denied, Example, Function, Invalid, Offline, Tool, ToolOutcome
 from woollama.toolservers.logins import Logins
 from woollama.toolservers.means import Means
-from woollama.toolservers.names import WireNames
+from woollama.toolservers.names import Key, WireNames
 from woollama.toolservers.offered import offered, own_names
 from woollama.toolservers.peers import ServersAsPeers
 from woollama.toolservers.per_client import PerClient
@@ -50,7 +51,8 @@ class Fleet:
     ) -> None:
         """`taken` are wire names that none of its functions may have."""
         self._names = WireNames(taken)
-        self._known: dict[tuple[str, str], Function] = {}
+        self._known: dict[Key, Function] = {}
+        self._of_hosts: dict[Key, Function] = {}
         self._functions: tuple[Function, ...] = ()
         self._listeners: list[Callable[[], None]] = []
         self._updates = Updates()
@@ -100,6 +102,7 @@ class Fleet:
 
     async def close(self) -> None:
         """Ends every connection and every process at once."""
+        self.peers.close()
         await asyncio.gather(*(server.close() for server in (*self._servers.values(), *self._leaving.values())))
         if self._leaving:
             await asyncio.wait(self._leaving)
@@ -113,6 +116,7 @@ class Fleet:
             on_tools=self._renew,
             updates=self._updates,
             watched=self._watched[spec.name],
+            tell_host=lambda session: self.peers.tools_changed(session),
         )
 
     async def wait_warm(self, timeout_s: float) -> bool:
@@ -150,6 +154,10 @@ class Fleet:
         """Without those in quarantine. The same object until something is another."""
         return self._functions
 
+    def functions_of(self, session: HostSession) -> Sequence[Function]:
+        """Those that a host has beside these, without those in quarantine."""
+        return tuple(each for each in self._beside(session) if each.tool is not None and each.tool.pin != "quarantined")
+
     def tools(self) -> Sequence[Tool]:
         return tuple(tool for server in self._servers.values() for tool in server.tools)
 
@@ -172,7 +180,9 @@ class Fleet:
     def why_not(self, name: str) -> tuple[Tool, ToolOutcome] | None:
         """What is known of a tool that is not offered, and why it is not: it is in quarantine, or its server is not up
         and has never said what it has. Of a server that is up, what it does not list is not there."""
-        if (function := self.resolve(name)) is not None and function.tool is not None:
+        key = self._names.resolve(name)
+        function = (self._known.get(key) or self._of_hosts.get(key)) if key else None
+        if function is not None and function.tool is not None:
             return (function.tool, _kept_away(function.tool)) if function.tool.pin == "quarantined" else None
         for server, tool in _spelled(name, self._servers):
             if (meant := self._servers[server]).state != "ready":
@@ -182,9 +192,10 @@ class Fleet:
     async def call(self, function: Function, arguments: Mapping[str, Json], context: ToolContext) -> ToolOutcome:
         """Never raises for what a server does. A server that is still starting is waited for."""
         tool = function.tool
-        if tool is None or (tool.server, tool.name) not in self._known:
+        known = self._known_for(context.host, (tool.server, tool.name)) if tool is not None else None
+        if tool is None or known is None:
             return Invalid((f"there is no tool {function.name!r}",))
-        if (now := self._known[tool.server, tool.name].tool) is not None and now.pin == "quarantined":
+        if (now := known.tool) is not None and now.pin == "quarantined":
             return _kept_away(now)
         server = self._servers[tool.server]
         if tool.origin != server.spec.origin:  # whoever said yes has said it to the one that was there before
@@ -194,7 +205,7 @@ class Fleet:
     def changes(self, server: str) -> Sequence[ChangedTool]:
         """The tools of a server that are not what they were when first seen. Raises `UnknownServer`."""
         found = self._server_of(server)
-        return tuple(self._pins.changes(found.spec, found.tools))
+        return tuple(self._pins.changes(found.spec, (*found.tools, *found.host_tools.every)))
 
     def trust(self, server: str, digests: Mapping[str, str]) -> Sequence[str]:
         """Accept tools, by name, as the digest says that they were shown; the names of those that were accepted.
@@ -203,7 +214,7 @@ class Fleet:
         """
         found = self._server_of(server)
         accepted = []
-        for tool in found.tools:
+        for tool in (*found.tools, *found.host_tools.every):
             if (shown := digests.get(tool.name)) is None:
                 continue
             if tool.digest != shown:
@@ -228,7 +239,7 @@ class Fleet:
 
     def _renew(self) -> None:
         self._known = {
-            (tool.server, tool.name): self._function(server.spec, tool)
+            (tool.server, tool.name): self._function(server.spec, tool, self._known)
             for server in self._servers.values()
             for tool in server.tools
         }
@@ -237,8 +248,22 @@ class Fleet:
         for tell in self._listeners:
             tell()
 
-    def _function(self, spec: ServerSpec, tool: Tool) -> Function:
-        known = self._known.get((tool.server, tool.name))
+    def _known_for(self, host: Host | None, key: Key) -> Function | None:
+        if (known := self._known.get(key)) is not None or host is None or host.session is None:
+            return known
+        return next((each for each in self._beside(host.session) if each.tool and key == _key(each.tool)), None)
+
+    def _beside(self, session: HostSession) -> list[Function]:
+        """What a host has beside everybody's, those in quarantine too."""
+        found = []
+        for server in self._servers.values():
+            for tool in server.host_tools.of(session):
+                self._of_hosts[_key(tool)] = function = self._function(server.spec, tool, self._of_hosts)
+                found.append(function)
+        return found
+
+    def _function(self, spec: ServerSpec, tool: Tool, known_before: Mapping[Key, Function]) -> Function:
+        known = known_before.get(_key(tool))
         if known is not None and known.tool == tool:
             return known
         return Function(
@@ -249,6 +274,10 @@ class Fleet:
             renamed=own_names(tool.input_schema),
             examples=tuple(_examples(tool.input_schema.get("examples"))),
         )
+
+
+def _key(tool: Tool) -> Key:
+    return tool.server, tool.name
 
 
 def _kept_away(tool: Tool) -> ToolOutcome:

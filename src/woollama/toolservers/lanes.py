@@ -27,7 +27,9 @@ import anyio
 from woollama.domain.messages import Json
 from woollama.domain.peers import Host, HostSession, PeerError
 from woollama.domain.ports import ServerHealth, ToolContext
+from woollama.domain.tools import Tool
 from woollama.domain.turns import INTERNAL
+from woollama.toolservers.host_tools import HostTools, can_more
 from woollama.toolservers.losses import ConnectionLost, leaf
 from woollama.toolservers.means import Means
 from woollama.toolservers.spec import Era, ServerSpec
@@ -50,6 +52,8 @@ LONG_LIFE_S = 60.0
 QUIETEST = "emergency"
 """What a lent connection is set to for a host that wants to hear nothing: an earlier one may have wanted more."""
 
+Showed = Callable[[HostSession, Sequence[Tool], bool], None]
+"""Hears which tools a host was shown, and whether that was before a call can have changed it."""
 Open = Callable[["Whose", Callable[[str], None]], AbstractAsyncContextManager["Connection"]]
 """Opens a handshake connection: for whom, and whom to tell that it is lost."""
 
@@ -69,10 +73,17 @@ def needs_own(*, is_modern: bool, capabilities: Mapping[str, Json], shared: Era,
 class Lane:
     """One such connection and the task that owns it, made in an empty context: its reader lives longer than a call."""
 
-    def __init__(self, label: str, open_it: Open, whose: Whose) -> None:
+    def __init__(self, label: str, open_it: Open, whose: Whose, showed: Showed, *, lists_at_once: bool = False) -> None:
+        """`showed` hears of the tools of a host's own, when the server says that they have changed, or at once."""
         self.label = label
         self._open = open_it
         self._whose = whose
+        self._showed = showed
+        self._lists_at_once = lists_at_once
+        self.was_closed = False
+        """By us, as its host has left, or another one needed its place."""
+        self._has_shown = False
+        self._was_used = False
         self._users = 0
         self._scope = anyio.CancelScope()
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -111,6 +122,7 @@ class Lane:
     async def used(self) -> AsyncIterator[Connection]:
         """Raises `ConnectionLost` where it cannot be opened."""
         self._users += 1
+        self._was_used = True
         self._used.set()
         try:
             yield await asyncio.shield(self._opened)
@@ -119,6 +131,7 @@ class Lane:
             self._used.set()
 
     async def close(self) -> None:
+        self.was_closed = True
         self._lose("it was closed")
         await asyncio.wait({self._owner}, timeout=FAREWELL_S)
         self._scope.cancel()  # not `Task.cancel`, which an unwinding session takes for one of its own
@@ -141,7 +154,11 @@ class Lane:
                                 "resources/subscribe", {"uri": uri}, ToolContext(INTERNAL), SETTING_TIMEOUT_S
                             )
                     self._opened.set_result(connection)
-                    await self._until_lost_or_idle()
+                    async with anyio.create_task_group() as group:
+                        if session is not None:
+                            group.start_soon(self._follow_tools, connection, session)
+                        await self._until_lost_or_idle()
+                        group.cancel_scope.cancel()
         except Exception as error:
             why = self._lost.result() if self._lost.done() else leaf(error)
             log.debug("a connection of one host's own broke: %s", why)
@@ -150,6 +167,18 @@ class Lane:
             if not self._opened.done():
                 self._opened.set_exception(ConnectionLost(str(why), unsent=True))
                 self._opened.exception()  # whether anybody waits for it or not
+
+    async def _follow_tools(self, connection: Connection, session: HostSession) -> None:
+        from woollama.toolservers.watching import follow_tools
+
+        def showed(tools: Sequence[Tool]) -> None:
+            at_first = self._lists_at_once and not (self._has_shown and self._was_used)
+            self._has_shown = True
+            self._showed(session, tools, at_first)
+
+        if self._lists_at_once:
+            connection.changes.note("tools")
+        await follow_tools(connection, showed)
 
     async def _until_lost_or_idle(self) -> None:
         while not self._lost.done():
@@ -181,9 +210,10 @@ async def set_level(connection: Connection, level: str) -> None:
 class Lanes:
     """All of one server's. `one` gives the one that a request goes over."""
 
-    def __init__(self, spec: ServerSpec, means: Means, log_line: Callable[[str], None]) -> None:
+    def __init__(self, spec: ServerSpec, means: Means, log_line: Callable[[str], None], host_tools: HostTools) -> None:
         self._spec = spec
         self._means = means
+        self._host_tools = host_tools
         self._log_line = log_line
         self._of_host: dict[HostSession, Lane] = {}
         self._lent: defaultdict[str, list[Lane]] = defaultdict(list)
@@ -208,6 +238,12 @@ class Lanes:
         """The host's own, where it has one open."""
         lane = self._of_host.get(session)
         return lane if lane is not None and lane.is_open else None
+
+    def find_out(self, session: HostSession) -> None:
+        """What the server shows hosts like it, if that can be more and is not known: by opening its own."""
+        if can_more(session.capabilities, self._spec) and (kind := self._host_tools.seek(session)) is not None:
+            lane = self.own(session)
+            lane.when_ended(lambda: self._host_tools.give_up(kind) if lane.was_closed else None)
 
     @asynccontextmanager
     async def one(self, host: Host) -> AsyncIterator[Connection]:
@@ -290,7 +326,10 @@ class Lanes:
 
         self._made += 1
         label = f"{self._spec.label or self._spec.name}/{'host' if session else 'call'}-{self._made}"
-        return Lane(label, partial(self._open, label), Whose(capabilities, is_own=True, session=session))
+        whose = Whose(capabilities, is_own=True, session=session)
+        tools = self._host_tools
+        lists_at_once = session is not None and (can_more(capabilities, self._spec) or tools.has_shown(session))
+        return Lane(label, partial(self._open, label), whose, tools.showed, lists_at_once=lists_at_once)
 
     @asynccontextmanager
     async def _open(self, label: str, whose: Whose, lose: Callable[[str], None]) -> AsyncIterator[Connection]:

@@ -12,7 +12,7 @@ from woollama.domain.messages import Json
 from woollama.domain.peers import Host, HostSession, ListKind, PeerError, ServerListing
 from woollama.domain.ports import ToolContext
 from woollama.domain.turns import INTERNAL
-from woollama.toolservers.lanes import set_level
+from woollama.toolservers.lanes import Lane, set_level
 from woollama.toolservers.losses import ConnectionLost
 from woollama.toolservers.server import CONNECTION_CLOSED, Server
 from woollama.toolservers.watched import Tell, Updates
@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 SUBSCRIBE_TIMEOUT_S = 30.0
 INVALID_PARAMS = -32602
+TELL_AFTER_S = 0.05
+SLOWEST_HOST_S = 5.0
 
 
 class ServersAsPeers:
@@ -35,6 +37,9 @@ class ServersAsPeers:
         self._on_shared: dict[tuple[HostSession, str, str], AsyncExitStack] = {}
         """What hosts without a connection of their own have subscribed to: (host, server, uri)."""
         self._following: dict[asyncio.Task[None], HostSession] = {}
+        self._untold: set[HostSession] = set()
+        """Hosts that find other tools now than they have been told of."""
+        self._telling: set[asyncio.Task[None]] = set()
         updates.listeners.append(self._tell_subscribers)
 
     def __repr__(self) -> str:
@@ -105,27 +110,55 @@ class ServersAsPeers:
         self._updates.hears_changes.append(tell)
 
     async def set_level(self, session: HostSession) -> None:
+        if (level := session.log_level) is None:
+            return
         for server in self._servers().values():
-            if (lane := server.lanes.of(session)) is not None and session.log_level:
+            for lane in (own := _own(server, session)):
                 with suppress(ConnectionLost):
                     async with lane.used() as connection:
-                        await set_level(connection, session.log_level)
-            elif session.log_level:
-                await server.set_shared_level(session.log_level)
+                        await set_level(connection, level)
+            if not own:
+                await server.set_shared_level(level)
 
     async def roots_changed(self, session: HostSession) -> None:
         for server in self._servers().values():
-            if (lane := server.lanes.of(session)) is not None:
+            for lane in _own(server, session):
                 with suppress(ConnectionLost):
                     async with lane.used() as connection:
                         await connection.notify_roots_changed()
 
+    def listed(self, session: HostSession, servers: Collection[str]) -> None:
+        for name, server in self._servers().items():
+            if name in servers:
+                server.listed_to(session)
+
+    def tools_changed(self, session: HostSession) -> None:
+        """Told in a moment, and once for all that changes until then: servers open one after the other."""
+        if session not in self._untold:
+            self._untold.add(session)
+            task = asyncio.create_task(self._tell(session), name="telling a host of its tools")
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
+
+    def close(self) -> None:
+        for task in self._telling:
+            task.cancel()
+
+    async def _tell(self, session: HostSession) -> None:
+        await asyncio.sleep(TELL_AFTER_S)
+        if session in self._untold:
+            self._untold.discard(session)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SLOWEST_HOST_S):
+                    await session.tools_changed()
+
     async def leave(self, session: HostSession) -> None:
+        self._untold.discard(session)
         for task in [task for task, whose in self._following.items() if whose is session]:
             task.cancel()
         for key in [key for key in self._on_shared if key[0] is session]:
             await self._on_shared.pop(key).aclose()
-        await asyncio.gather(*(server.lanes.leave(session) for server in self._servers().values()))
+        await asyncio.gather(*(server.left(session) for server in self._servers().values()))
 
     async def _tell_subscribers(self, server: str, uri: str) -> None:
         for session, name, subscribed in tuple(self._on_shared):
@@ -143,3 +176,8 @@ class ServersAsPeers:
         if (server := self._servers().get(name)) is None:
             raise PeerError(INVALID_PARAMS, f"there is no tool server {name!r}")
         return server
+
+
+def _own(server: Server, session: HostSession) -> list[Lane]:
+    """The connections that a host has of its own there."""
+    return [lane for lanes in server.all_lanes if (lane := lanes.of(session)) is not None]

@@ -14,10 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from woollama.domain.messages import Json
+from woollama.domain.peers import Host, HostSession
 from woollama.domain.ports import ServerHealth, ToolContext
 from woollama.domain.tools import Offline, Tool, ToolOutcome
 from woollama.domain.turns import Caller
 from woollama.platform import process_lives
+from woollama.toolservers.host_tools import HostTools
+from woollama.toolservers.lanes import Lanes
 from woollama.toolservers.means import Means
 from woollama.toolservers.pins import Pins
 from woollama.toolservers.server import Server
@@ -38,6 +41,12 @@ class _Own:
     server: Server
     pid: int | None
     used_at: float = field(default_factory=time.monotonic)
+    hosts: set[HostSession] = field(default_factory=set)
+    """Those that have called through it, and not over a connection of a host's own."""
+
+    def showed(self, host_tools: HostTools) -> None:
+        for host in self.hosts:
+            host_tools.showed(host, self.server.tools, at_first=False)
 
 
 class PerClient(Server):
@@ -50,8 +59,11 @@ class PerClient(Server):
         on_tools: Callable[[], None],
         updates: Updates,
         watched: Watched | None = None,
+        tell_host: Callable[[HostSession], None] = lambda session: None,
     ) -> None:
-        super().__init__(spec, means=means, pins=pins, on_tools=on_tools, updates=updates, watched=watched)
+        super().__init__(
+            spec, means=means, pins=pins, on_tools=on_tools, updates=updates, watched=watched, tell_host=tell_host
+        )
         self._of_clients: dict[Client, _Own] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._looking: asyncio.Task[None] | None = None
@@ -62,6 +74,10 @@ class PerClient(Server):
         own = [each.server for each in self._of_clients.values()]
         named = (replace(each.health, name=each.spec.label) for each in own)
         return (self.health, *named, *(lane for each in own for lane in each.lanes.processes))
+
+    @property
+    def all_lanes(self) -> Sequence[Lanes]:
+        return (self.lanes, *(own.server.lanes for own in self._of_clients.values()))
 
     async def close(self) -> None:
         self._closing = True
@@ -82,6 +98,18 @@ class PerClient(Server):
             return await own.server.call(tool, arguments, context)
         finally:
             own.used_at = time.monotonic()
+            self._called(own, context.host)
+
+    async def left(self, session: HostSession) -> None:
+        for own in self._of_clients.values():
+            own.hosts.discard(session)
+        await super().left(session)
+
+    def _called(self, own: _Own, host: Host | None) -> None:
+        session = host.session if host is not None else None
+        if session is not None and session not in own.hosts and own.server.lanes.of(session) is None:
+            own.hosts.add(session)
+            own.showed(self.host_tools)
 
     def _connected(self, client: Client, pid: int | None) -> _Own | None:
         if len(self._of_clients) >= MOST_CLIENTS:
@@ -95,11 +123,12 @@ class PerClient(Server):
             spec,
             means=self._means,
             pins=self._pins,
-            on_tools=lambda: None,
+            on_tools=lambda: own.showed(self.host_tools),
             updates=self._updates,
+            host_tools=self.host_tools,
         )
-        server.start()
         own = self._of_clients[client] = _Own(server, pid)
+        server.start()
         if self._looking is None:
             self._looking = asyncio.create_task(self._look(), name=f"clients of {self.spec.name}")
         return own

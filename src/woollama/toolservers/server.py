@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
@@ -19,6 +19,8 @@ from woollama.domain.messages import Json
 from woollama.domain.peers import Host, HostSession, PeerError, ServerListing
 from woollama.domain.ports import ServerHealth, ToolContext
 from woollama.domain.tools import Offline, Returned, Tool, ToolOutcome
+from woollama.toolservers.health import OUT, Health, health_of, why_not
+from woollama.toolservers.host_tools import HostTools
 from woollama.toolservers.lanes import Lanes, needs_own, set_level
 from woollama.toolservers.losses import ConnectionLost, leaf, why_not_started
 from woollama.toolservers.means import Means
@@ -32,11 +34,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Health = Literal["starting", "ready", "down", "needs login", "disabled"]
 T = TypeVar("T")
 
 CALL_TIMEOUT_S = 120.0
-OUT = ("down", "needs login")
 FAREWELL_S = 5.0
 KNOCK_PATIENCE_S = 5.0
 """How long such a call waits for that attempt."""
@@ -56,13 +56,16 @@ class Server:
         on_tools: Callable[[], None],
         updates: Updates,
         watched: Watched | None = None,
+        host_tools: HostTools | None = None,
+        tell_host: Callable[[HostSession], None] = lambda session: None,
     ) -> None:
-        """`on_tools` is called when anything has been listed anew; `updates` hears what the server says of itself."""
+        """`on_tools` hears that anything was listed anew, `tell_host` that one host's tools were; `updates` more."""
         self.spec = spec
         self.tools: tuple[Tool, ...] = ()
         self.others = ServerListing(spec.name, spec.name if spec.prefix is None else spec.prefix)
         self.watched = watched or Watched()
-        self.lanes = Lanes(spec, means, self._log_line)
+        self.host_tools = host_tools or HostTools(spec, pins, lambda: self.tools, tell_host)
+        self.lanes = Lanes(spec, means, self._log_line, self.host_tools)
         self.state: Health = "disabled" if spec.disabled else "starting"
         self.attempts = 0
         self.last_error: str | None = None
@@ -91,18 +94,11 @@ class Server:
 
     @property
     def health(self) -> ServerHealth:
-        spec, login = self.spec, self._means.login_of(self.spec)
-        return ServerHealth(
-            spec.name,
-            spec.transport,
-            self.state,
-            len(self.tools),
-            self.attempts,
-            self.last_error,
-            changed=[tool.name for tool in self.tools if tool.pin in ("changed", "quarantined")],
-            quarantined=[tool.name for tool in self.tools if tool.pin == "quarantined"],
-            login_wanted=login.wish if login is not None and self.state == "ready" else None,
-        )
+        return health_of(self, self._means.login_of(self.spec))
+
+    @property
+    def all_lanes(self) -> Sequence[Lanes]:
+        return (self.lanes,)
 
     @property
     def processes(self) -> Sequence[ServerHealth]:
@@ -130,9 +126,14 @@ class Server:
             await self._moved.wait()
         return self.state == "ready"
 
+    async def left(self, session: HostSession) -> None:
+        await asyncio.gather(*(lanes.leave(session) for lanes in self.all_lanes))
+        self.host_tools.leave(session)
+
     def retire(self) -> Mapping[HostSession, Collection[str]]:
         """It says no more of itself: another one does. What hosts have subscribed to over connections of their own."""
         self._updates = Updates()
+        self.host_tools.retire()
         return self.lanes.retire()
 
     async def leave(self, patience_s: float) -> None:
@@ -183,9 +184,15 @@ class Server:
 
     async def set_shared_level(self, level: str) -> None:
         """What it logs over the shared connection, where that is of the handshake era."""
-        if (shared := self._connection) is not None:
-            with suppress(ConnectionLost):
-                await set_level(shared, level)
+        with suppress(ConnectionLost):
+            if self._connection is not None:
+                await set_level(self._connection, level)
+
+    def listed_to(self, session: HostSession) -> None:
+        """The host was shown what there is. What it has beside that is found out, for it and for others like it."""
+        shared = self._connection if self.spec.lists_per_client else None
+        if shared is not None and self._must_not_share(False, session.capabilities, shared):
+            self.lanes.find_out(session)
 
     async def needs_own(self, session: HostSession) -> bool:
         """Whether what this host asks for goes over a connection of its own."""
@@ -268,15 +275,7 @@ class Server:
 
     @property
     def why_not(self) -> str:
-        match self.state:
-            case "disabled":
-                return f"server {self.spec.name!r} is disabled"
-            case "down":
-                return f"server {self.spec.name!r} is down: {self.last_error}"
-            case "needs login":
-                return f"server {self.spec.name!r} needs its owner's login ({self.last_error})"
-            case _:
-                return "its server is still starting"
+        return why_not(self.spec.name, self.state, self.last_error)
 
     async def _own(self, scope: anyio.CancelScope) -> None:
         with scope:
@@ -369,6 +368,7 @@ class Server:
         """Look at its pins anew. What it is only expected to have says nothing about it."""
         if self._has_listed:
             self.tools = self._pins.judge(self.spec, self.tools)
+        self.host_tools.judge()
 
     async def _follow(self, connection: Connection) -> None:
         from woollama.toolservers.watching import follow

@@ -25,7 +25,8 @@ class ServerSpec:
     of its tools: the server's name where it is unset, nothing where it is empty. `label` is what its process is called
     where it is one of several. `samples`: it is told that it may ask for a model, whoever calls it. `is_passing`: it is
     there for one request alone. `public_only`: its address must not lead into this machine or its network. `client` is
-    who we are where it has logins.
+    who we are where it has logins. A `per-client` listing: what it shows hosts that can more than
+    others is found out when one of them lists, and not when it calls; unset: so where that costs no process.
     """
 
     name: str
@@ -44,6 +45,7 @@ class ServerSpec:
     trusted: bool = False
     pin: PinMode | None = None
     sharing: Sharing = "shared"
+    listing: Sharing | None = None
     label: str = ""
     samples: bool = False
     is_passing: bool = False
@@ -61,6 +63,10 @@ class ServerSpec:
         """What becomes of a tool that has changed: a program here changes when it is updated, a server elsewhere when
         somebody else wants it."""
         return self.pin or ("warn" if self.transport == "stdio" else "quarantine")
+
+    @property
+    def lists_per_client(self) -> bool:
+        return self.listing == "per-client" or (self.listing is None and self.transport != "stdio")
 
     def allows(self, tool: Tool) -> bool:
         return not any(fnmatchcase(tool.name, glob) for glob in self.disabled_tools)

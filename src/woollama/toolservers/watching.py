@@ -52,6 +52,17 @@ async def follow(
             others(listed)
 
 
+async def follow_tools(connection: Connection, showed: Callable[[Sequence[Tool]], None]) -> None:
+    """On a connection of one host's own: what tools it shows, whenever the server says that they have changed."""
+    while True:
+        if (kinds := await connection.changes.take()) and "tools" not in kinds:
+            continue
+        try:
+            showed(await connection.list_tools())
+        except (MCPError, ValidationError, LookupError) as error:
+            log.debug("its tools for one host could not be listed: %s", error)
+
+
 async def _listen(connection: Connection, watched: Watched, updated: Callable[[str], Awaitable[None]]) -> None:
     """A stream for the lists and one for each resource, so that none has to be closed for another to begin."""
     scopes: dict[str, anyio.CancelScope] = {}

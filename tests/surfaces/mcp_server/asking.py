@@ -18,7 +18,9 @@ from mcp.server.stdio import stdio_server
 from mcp.shared.message import ServerMessageMetadata
 
 Context = ServerRequestContext[Any, Any]
-TOOLS = ("ask", "wait", "release", "trace", "roots", "change")
+TOOLS = ("ask", "wait", "release", "trace", "roots", "change", "unlock")
+FOR_CLIENTS_WITH = {"roots": "where", "sampling": "think"}
+"""What a client must be able to do to be shown a tool. Whoever calls `unlock` has `locked` from then on."""
 WATCHED = ("test://one", "test://two")
 PATIENCE_S = 60.0
 
@@ -34,6 +36,7 @@ class Asking:
         self._feeds: dict[asyncio.Task[Any], str] = {}
         self._subscribers: list[tuple[Any, str]] = []
         self._roots: dict[Any, Any] = {}
+        self._unlocked: set[Any] = set()
         self._released: dict[str, asyncio.Event] = {}
         self._meeting = asyncio.Barrier(2)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -99,8 +102,11 @@ class Asking:
 
     # --- what it answers
 
-    async def _list_tools(self, _: Context, __: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=[types.Tool(name=name, input_schema={"type": "object"}) for name in TOOLS])
+    async def _list_tools(self, ctx: Context, _: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+        can = ctx.session.client_capabilities
+        more = [name for what, name in FOR_CLIENTS_WITH.items() if getattr(can, what, None) is not None]
+        names = [*TOOLS, *more, *(["locked"] if ctx.session._connection in self._unlocked else [])]
+        return types.ListToolsResult(tools=[types.Tool(name=name, input_schema={"type": "object"}) for name in names])
 
     async def _list_resources(self, _: Context, __: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
         return types.ListResourcesResult(resources=[types.Resource(uri=uri, name=uri[7:]) for uri in WATCHED])
@@ -124,6 +130,15 @@ class Asking:
         given = params.arguments or {}
         key = given.get("key", "")
         match params.name:
+            case "where" | "think" as name:
+                what = {"where": "roots", "think": "sampling"}[name]
+                return text(await self._ask(ctx, {"key": key, "what": what}))
+            case "unlock":
+                self._unlocked.add(ctx.session._connection)
+                await ctx.session.send_tool_list_changed()
+                return text("")
+            case "locked":
+                return text("locked")
             case "ask":
                 return text(await self._ask(ctx, given))
             case "wait":

@@ -23,8 +23,9 @@ Message = dict[str, Any]
 class RawHost:
     """Answers every question with its name. `streams` is what came on which: `feed`, or the id of a request."""
 
-    def __init__(self, url: str, http: httpx2.AsyncClient, name: str) -> None:
+    def __init__(self, url: str, http: httpx2.AsyncClient, name: str, capabilities: Message) -> None:
         self.name = name
+        self.capabilities = capabilities
         self.roots = [f"file:///{name}"]
         self.streams: defaultdict[str | int, list[Message]] = defaultdict(list)
         self._url = url
@@ -35,7 +36,7 @@ class RawHost:
 
     async def connect(self) -> None:
         self._headers.pop("mcp-session-id", None)
-        about = {"clientInfo": {"name": self.name, "version": "1"}, "capabilities": EVERYTHING}
+        about = {"clientInfo": {"name": self.name, "version": "1"}, "capabilities": self.capabilities}
         await self.request("initialize", {"protocolVersion": VERSION, **about})
         await self.notify("notifications/initialized")
 
@@ -48,6 +49,9 @@ class RawHost:
 
     def begin_call(self, tool: str, token: str = "t", **arguments: Any) -> tuple[int, asyncio.Task[Message]]:
         return self.begin("tools/call", {"name": tool, "arguments": arguments, "_meta": {"progressToken": token}})
+
+    async def tools(self) -> list[str]:
+        return [tool["name"] for tool in (await self.request("tools/list"))["result"]["tools"]]
 
     async def call(self, tool: str, **arguments: Any) -> str:
         return said(await self.begin_call(tool, **arguments)[1])
@@ -119,10 +123,10 @@ def said(message: Message) -> str:
 
 
 @asynccontextmanager
-async def raw_host(running: InProcess, name: str) -> AsyncIterator[RawHost]:
+async def raw_host(running: InProcess, name: str, capabilities: Message = EVERYTHING) -> AsyncIterator[RawHost]:
     """Connected, with its stream of notifications open."""
     async with httpx2.AsyncClient(timeout=PATIENCE_S) as http:
-        host = RawHost(f"{running.url}/mcp", http, name)
+        host = RawHost(f"{running.url}/mcp", http, name, capabilities)
         await host.connect()
         opened = asyncio.Event()
         feed = asyncio.create_task(host.feed(opened))

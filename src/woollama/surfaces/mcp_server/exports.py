@@ -42,13 +42,16 @@ class Exports:
     def current(self) -> Mapping[str, Function]:
         """Every exported tool by its name, in the order of the servers. Made once for each set of functions."""
         if (functions := self._functions()) is not self._made_of:
-            self._made = {
-                self._name(function, function.tool): function
-                for function in functions
-                if function.tool is not None and self._exposes(function.tool)
-            }
-            self._made_of = functions
+            self._made, self._made_of = self.named(functions), functions
         return self._made
+
+    def named(self, functions: Sequence[Function]) -> Mapping[str, Function]:
+        """Those of them that are exported, by their names."""
+        return {
+            self._name(function, function.tool): function
+            for function in functions
+            if function.tool is not None and self._exposes(function.tool)
+        }
 
     def renew(self) -> None:
         """What is exposed may be another."""

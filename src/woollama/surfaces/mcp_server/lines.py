@@ -126,6 +126,9 @@ class ConnectedHost:
         prefix = next((each.prefix for each in self._peers.listings() if each.server == server), server)
         await self._connection.send_resource_updated(outward(prefix, server, uri))
 
+    async def tools_changed(self) -> None:
+        await self._connection.send_tool_list_changed()
+
     async def followed(self, link: str) -> None:
         await self._connection.outbound.notify("notifications/elicitation/complete", {"elicitationId": link})
 

@@ -12,6 +12,8 @@ from mcp.server.subscriptions import PromptsListChanged, ResourcesListChanged, T
 from mcp_types.methods import serialize_server_result
 from pydantic import ValidationError
 
+from woollama.domain.peers import HostSession
+from woollama.domain.tools import Function
 from woollama.domain.turns import EVERYTHING
 from woollama.surfaces.mcp_server import chat, compression, prompts
 from woollama.surfaces.mcp_server.callers import caller_of
@@ -35,9 +37,12 @@ _UNCACHED = {"ttlMs": 0, "cacheScope": "private"}
 class Lists:
     """`shelves` are those for everybody, `for_woollamas` those for hosts that are one of us."""
 
-    def __init__(self, offer: Callable[[], Offer], exports: Exports) -> None:
+    def __init__(
+        self, offer: Callable[[], Offer], exports: Exports, connected: Callable[[Context], HostSession | None]
+    ) -> None:
         self._offer = offer
         self._exports = exports
+        self._connected = connected
         self._judged = Judged()
         self.shelves = Shelves(offer, lambda: offer().names.recipes)
         self.for_woollamas = Shelves(offer, lambda: offer().names.recipes, for_woollamas=True)
@@ -52,7 +57,16 @@ class Lists:
         scope, names = caller_of(ctx).scope, self._offer().names
         chats = chat.definition(name for name in names.recipes if names.allows_recipe(name, scope))
         own = [chats, *compression.definitions()]
-        return _listed("tools", *page_of("tools", own, list(self._tools(ctx)), params.cursor))
+        shown = self._shown(ctx)
+        if (host := self._connected(ctx)) is not None:
+            self._offer().peers.listed(host, {function.tool.server for function in shown.values() if function.tool})
+        return _listed("tools", *page_of("tools", own, list(self._described(ctx, shown)), params.cursor))
+
+    def beside(self, ctx: Context) -> Mapping[str, Function]:
+        """What a host finds beside what everybody finds: tools that their server has for clients like it."""
+        host = self._connected(ctx)
+        functions = self._offer().functions_of(host) if host is not None else ()
+        return self._exports.named(functions) if functions else {}
 
     async def prompts(self, ctx: Context, params: Params) -> dict[str, Any]:
         scope = caller_of(ctx).scope
@@ -78,18 +92,24 @@ class Lists:
             ResourcesListChanged(): (shelves.resources(EVERYTHING), shelves.templates(EVERYTHING)),
         }
 
-    def _tools(self, ctx: Context) -> Iterator[Entry]:
+    def _shown(self, ctx: Context) -> Mapping[str, Function]:
         scope, shelves = caller_of(ctx).scope, self.shelves_of(ctx)
-        for name, function in self._exports.current().items():
-            if function.tool is None or not shelves.shows(function.tool.server):
-                continue
-            if scope.allows_tool([function.tool.qualified]):
-                described = definition(name, function.tool)
-                find_out = partial(is_sound, "tools/list", ctx, {"tools": [described]})
-                if self._judged.is_sound(ctx.protocol_version, name, function, find_out):
-                    yield described
-                else:
-                    log.warning("%s is not listed: its description breaks the protocol", function.tool.qualified)
+        found = {**self._exports.current(), **self.beside(ctx)}
+        return {
+            name: function
+            for name, function in found.items()
+            if (tool := function.tool) and shelves.shows(tool.server) and scope.allows_tool([tool.qualified])
+        }
+
+    def _described(self, ctx: Context, shown: Mapping[str, Function]) -> Iterator[Entry]:
+        for name, function in shown.items():
+            assert function.tool is not None
+            described = definition(name, function.tool)
+            find_out = partial(is_sound, "tools/list", ctx, {"tools": [described]})
+            if self._judged.is_sound(ctx.protocol_version, name, function, find_out):
+                yield described
+            else:
+                log.warning("%s is not listed: its description breaks the protocol", function.tool.qualified)
 
 
 def is_plain(result: Mapping[str, Any]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,9 @@ from woollama.core.approvals import Approvals
 from woollama.core.names import Names
 from woollama.core.plan import Absent
 from woollama.core.runs import Runs
-from woollama.domain.peers import Peers
+from woollama.domain.peers import HostSession, Peers
 from woollama.domain.ports import Shrinker, Toolbox
+from woollama.domain.tools import Function
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,8 @@ class Offer:
     `may_answer` says of a request's ASGI scope whether its host may be the one who answers.
     `on_tools` takes what is to be called whenever the tools of the servers may have changed. `scrub` takes known
     secrets out of a text. `instance` says which woollama this is. `absent` says
-    why a tool is not in `toolbox`, by any of its names.
+    why a tool is not in `toolbox`, by any of its names. `functions_of` gives what a host has in `toolbox` beside what
+    everybody has.
     """
 
     names: Names
@@ -38,3 +40,4 @@ class Offer:
     scrub: Callable[[str], str]
     instance: str
     absent: Absent
+    functions_of: Callable[[HostSession], Sequence[Function]]

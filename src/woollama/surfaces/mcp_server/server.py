@@ -82,7 +82,7 @@ class McpServer:
             reserved=[chat.NAME, *compression.NAMES],
         )
         self._carrier = Carrier(lambda: self._offer.peers)
-        self._lists = Lists(lambda: self._offer, self._exports)
+        self._lists = Lists(lambda: self._offer, self._exports, self._carrier.connected)
         self._relayed = Relayed(lambda: self._offer, self._carrier, self._lists.shelves_of)
         self._refs = compression.Refs()
         self._news = News(self._lists.all(self._lists.shelves))
@@ -168,7 +168,7 @@ class McpServer:
             return lambda line: self._chat(ctx, params, line)
         if params.name in compression.NAMES:
             return lambda line: self._compression(ctx, params)
-        function = self._exports.resolve(params.name)
+        function = self._exports.resolve(params.name) or self._lists.beside(ctx).get(params.name)
         if function is None or function.tool is None or not self._lists.shelves_of(ctx).shows(function.tool.server):
             raise MCPError(types.INVALID_PARAMS, self._why_not(ctx, params.name))
         tool = function.tool
