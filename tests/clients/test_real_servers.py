@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import mcp_types as types
 import pytest
 from mcp import Client, StdioServerParameters
 
@@ -152,6 +153,27 @@ async def test_a_host_that_launches_woollama(behind: Behind) -> None:
     async with Client(launched, cache=None) as client:
         for name, arguments, words in behind.calls:
             assert words in said(await client.call_tool(name, arguments))
+
+
+async def test_a_host_that_has_roots_finds_what_the_server_of_everything_shows_such_hosts(behind: Behind) -> None:
+    changed = asyncio.Event()
+
+    async def hear(message: object) -> None:
+        if isinstance(message, types.ToolListChangedNotification):
+            changed.set()
+
+    async def roots(_: object) -> types.ListRootsResult:
+        return types.ListRootsResult(roots=[types.Root(uri="file:///home/ann", name="ann")])  # type: ignore[arg-type]
+
+    options: dict[str, Any] = {"mode": "legacy", "list_roots_callback": roots, "message_handler": hear, "cache": None}
+    async with Client(f"{behind.url}/mcp", **options) as client, asyncio.timeout(60):
+        assert "hello" in said(await client.call_tool("everything__echo", {"message": "hello"}))
+        while "everything__get-roots-list" not in {tool.name for tool in (await client.list_tools()).tools}:
+            await changed.wait()
+            changed.clear()
+        assert "file:///home/ann" in said(await client.call_tool("everything__get-roots-list", {}))
+        async with Client(f"{behind.url}/mcp", mode="legacy", cache=None) as other:
+            assert "everything__get-roots-list" not in {tool.name for tool in (await other.list_tools()).tools}
 
 
 async def test_a_model_with_a_recipe(behind: Behind) -> None:
