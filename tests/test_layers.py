@@ -14,8 +14,9 @@ PACKAGE = Path(__file__).parents[1] / "src" / "woollama"
 
 LEAF: frozenset[str] = frozenset({"platform", "sqlite_file"})
 DOMAIN = LEAF | {"domain"}
+OUTWARD = DOMAIN | {"http"}
 ALL = frozenset(
-    {*DOMAIN, "core", "surfaces", "routes", "inferencers", "toolservers", "stores", "compression", "processes"}
+    {*OUTWARD, "core", "surfaces", "routes", "inferencers", "toolservers", "stores", "compression", "processes"}
     | {"config", "auth", "observe", "gate", "console", "proxy", "parity", "defaults"}
 )
 COMPOSITION = frozenset({"compressing", "inferencing", "generation", "found_models", "reloading", "state"})
@@ -26,8 +27,9 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "core": DOMAIN,
     "surfaces": DOMAIN | {"core"},
     "routes": DOMAIN | {"core", "surfaces"},
-    "inferencers": DOMAIN,
-    "toolservers": DOMAIN,
+    "http": DOMAIN,
+    "inferencers": OUTWARD,
+    "toolservers": OUTWARD,
     "stores": DOMAIN,
     "compression": DOMAIN,
     "processes": DOMAIN,
@@ -41,7 +43,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "parity": DOMAIN,
     "state": DOMAIN | {"config", "core", "stores", "toolservers"},
     "compressing": DOMAIN | {"compression", "config"},
-    "inferencing": DOMAIN | {"config", "core", "inferencers", "observe", "processes"},
+    "inferencing": DOMAIN | {"config", "core", "http", "inferencers", "observe", "processes"},
     "found_models": DOMAIN,
     "reloading": DOMAIN | {"config"},
     "generation": DOMAIN | {"config", "core", "inferencing", "found_models", "toolservers"},

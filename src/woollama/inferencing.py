@@ -17,12 +17,12 @@ from woollama.domain.errors import NoKey
 from woollama.domain.ports import Forwarder, Inferencer, Spawner
 from woollama.domain.sessions import Sessions
 from woollama.domain.turns import Target
+from woollama.http.request import Patience
+from woollama.http.transport import HttpClient
 from woollama.inferencers.claude_code.inferencer import ClaudeCodeInferencer
 from woollama.inferencers.emulated_tools.inferencer import EmulatedTools
 from woollama.inferencers.http.endpoint import Endpoint, no_key
 from woollama.inferencers.http.forwarder import UpstreamForwarder
-from woollama.inferencers.http.request import Patience
-from woollama.inferencers.http.transport import HttpClient
 from woollama.inferencers.managed.command import Command, CommandSpec
 from woollama.inferencers.managed.forwarder import ManagedForwarder
 from woollama.inferencers.managed.inferencer import ManagedInferencer

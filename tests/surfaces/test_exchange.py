@@ -19,8 +19,8 @@ from woollama.core.runs import Emit, Runs
 from woollama.domain.errors import UpstreamBroke
 from woollama.domain.events import Failed, Rewrote, RoundBegan, Stopped, TextDelta, Usage, UsageSeen
 from woollama.domain.turns import INTERNAL, Target, Turn
+from woollama.http.transport import HttpClient
 from woollama.inferencers.http.forwarder import UpstreamForwarder
-from woollama.inferencers.http.transport import HttpClient
 from woollama.observe import Span
 from woollama.surfaces import openai_chat
 from woollama.surfaces.exchange import Exchange, Surroundings

@@ -19,9 +19,9 @@ from woollama.core.attempts import Attempts
 from woollama.core.lease import FAILURES_BEFORE_COOLDOWN, Gate, LeasePolicy, turns_policy
 from woollama.domain.ports import Forwarded, RequestHead
 from woollama.domain.turns import INTERNAL, Target
+from woollama.http.transport import HttpClient
 from woollama.inferencers.http.endpoint import Endpoint
 from woollama.inferencers.http.forwarder import UpstreamForwarder
-from woollama.inferencers.http.transport import HttpClient
 from woollama.surfaces.body_head import scan
 from woollama.surfaces.departure import Departure
 from woollama.surfaces.openai_chat import encode_error_frame

@@ -14,10 +14,10 @@ from tests.upstream import CUT, ScriptedUpstream, chat_stream, raw, sse
 from woollama.domain.errors import NotAuthorized, UpstreamBroke, UpstreamRefused, UpstreamUnreachable
 from woollama.domain.ports import RequestHead
 from woollama.domain.turns import Target
+from woollama.http.request import Patience
+from woollama.http.transport import HttpClient
 from woollama.inferencers.http.endpoint import Endpoint
 from woollama.inferencers.http.forwarder import UpstreamForwarder
-from woollama.inferencers.http.request import Patience
-from woollama.inferencers.http.transport import HttpClient
 
 CALLER = (
     (b"host", b"127.0.0.1:11435"),

@@ -17,9 +17,9 @@ from woollama.domain.events import TextDelta
 from woollama.domain.messages import Message, Text, ToolResult
 from woollama.domain.tools import Example, Function, Returned
 from woollama.domain.turns import NO_TOOLS, Call, Params, ResponseFormat, Target, ToolChoice
+from woollama.http.request import HttpRequest, split_base_url
+from woollama.http.transport import HttpClient
 from woollama.inferencers.emulated_tools.inferencer import EmulatedTools
-from woollama.inferencers.http.request import HttpRequest, split_base_url
-from woollama.inferencers.http.transport import HttpClient
 from woollama.inferencers.local.inferencer import LocalInferencer
 from woollama.inferencers.local.weights import PULLABLE
 from woollama.inferencers.managed.roster import Roster

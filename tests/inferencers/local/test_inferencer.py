@@ -18,7 +18,7 @@ from woollama.domain.answers import Answer
 from woollama.domain.errors import NotSetUp, RouterError, UnknownModel, UpstreamBroke, UpstreamTimeout
 from woollama.domain.messages import Message, Text
 from woollama.domain.turns import Call, Target
-from woollama.inferencers.http.transport import HttpClient
+from woollama.http.transport import HttpClient
 from woollama.inferencers.local.inferencer import LocalInferencer
 from woollama.inferencers.managed.model_process import ModelProcess
 from woollama.inferencers.managed.roster import Roster

@@ -29,7 +29,7 @@ from woollama.domain.events import (
 from woollama.domain.frames import data_of
 from woollama.domain.messages import Message, Reasoning, Sealed, ToolCall
 from woollama.domain.turns import Target
-from woollama.inferencers.http.frames import FrameSplitter
+from woollama.http.frames import FrameSplitter
 from woollama.inferencers.openai.decode import ChatStreamDecoder
 
 TARGET = Target("up", "mock-model")

@@ -22,9 +22,9 @@ from woollama.domain.errors import (
 from woollama.domain.events import Event, Rewrote, RoundBegan, Stopped, TextDelta
 from woollama.domain.messages import Message, Text
 from woollama.domain.turns import Call, Params, Target
+from woollama.http.request import Patience
+from woollama.http.transport import HttpClient
 from woollama.inferencers.http.endpoint import Endpoint
-from woollama.inferencers.http.request import Patience
-from woollama.inferencers.http.transport import HttpClient
 from woollama.inferencers.openai.inferencer import OpenAIInferencer
 
 CALL = Call(Target("up", "m"), (Message("user", (Text("hi"),)),))

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from woollama.domain.errors import UpstreamRefused
+from woollama.http.frames import FRAME_LIMIT_BYTES
 from woollama.inferencers.http.endpoint import Auth, key_for
-from woollama.inferencers.http.frames import FRAME_LIMIT_BYTES
 
 if TYPE_CHECKING:
     import httpx2

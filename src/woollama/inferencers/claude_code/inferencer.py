@@ -19,6 +19,7 @@ from woollama.domain.events import Event, Rewrote, RoundBegan, Stopped
 from woollama.domain.ids import new_id
 from woollama.domain.ports import Spawner
 from woollama.domain.turns import Call, Target
+from woollama.http.frames import FRAME_LIMIT_BYTES
 from woollama.inferencers.claude_code.command import (
     NOT_KEPT,
     SERVER,
@@ -31,7 +32,6 @@ from woollama.inferencers.claude_code.process import Process
 from woollama.inferencers.claude_code.prompt import Prompt, encode
 from woollama.inferencers.claude_code.session_files import SessionFiles
 from woollama.inferencers.claude_code.tool_server import ToolServer
-from woollama.inferencers.http.frames import FRAME_LIMIT_BYTES
 from woollama.inferencers.parked import Parked
 from woollama.platform import Unsafe, private_dir
 

@@ -20,11 +20,11 @@ from woollama.domain.events import CallOpened, Event, RoundBegan, Stopped
 from woollama.domain.messages import Json, ToolResult
 from woollama.domain.ports import Child
 from woollama.domain.turns import Target
+from woollama.http.lines import Lines
 from woollama.inferencers.anthropic.decode import MessagesStreamDecoder
 from woollama.inferencers.claude_code.command import TOOL_PREFIX
 from woollama.inferencers.claude_code.errors import error_of
 from woollama.inferencers.claude_code.tool_server import ToolServer
-from woollama.inferencers.http.lines import Lines
 
 _CHUNK_BYTES = 1 << 16
 _LAST_WORDS_S = 2.0

@@ -1,1 +1,1 @@
-"""HTTP towards inferencers: a client of our own, framing, and the relay's way out."""
+"""What all inferencers over HTTP share: where they are, what they refuse, and the relay's way out."""

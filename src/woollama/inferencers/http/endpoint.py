@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from woollama.domain.errors import NotAuthorized
-from woollama.inferencers.http.frames import FRAME_LIMIT_BYTES
-from woollama.inferencers.http.request import Headers, Origin, Patience, split_base_url
+from woollama.http.frames import FRAME_LIMIT_BYTES
+from woollama.http.request import Headers, Origin, Patience, split_base_url
 
 Auth = Literal["key", "client"]
 

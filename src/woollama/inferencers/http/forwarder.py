@@ -10,14 +10,14 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from types import TracebackType
 
 from woollama.domain.ports import Forwarded, ReplayableBody, RequestHead
-from woollama.inferencers.http.connection import HttpAnswer
-from woollama.inferencers.http.content_coding import decoded
+from woollama.http.connection import HttpAnswer
+from woollama.http.content_coding import decoded
+from woollama.http.frames import Frames
+from woollama.http.lines import WholeLines
+from woollama.http.request import Headers, HttpRequest
+from woollama.http.transport import Exchange, HttpClient
 from woollama.inferencers.http.endpoint import Endpoint
-from woollama.inferencers.http.frames import Frames
-from woollama.inferencers.http.lines import WholeLines
 from woollama.inferencers.http.refusals import redirected
-from woollama.inferencers.http.request import Headers, HttpRequest
-from woollama.inferencers.http.transport import Exchange, HttpClient
 
 _UP = frozenset({b"content-type", b"accept", b"idempotency-key", b"traceparent", b"tracestate", b"x-request-id"})
 _UP_PREFIXES = (b"openai-", b"anthropic-", b"x-stainless-")

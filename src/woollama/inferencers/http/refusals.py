@@ -9,6 +9,9 @@ from typing import Any
 from woollama.domain.errors import ContextTooLong, RouterError, UpstreamRefused
 from woollama.domain.turns import Target
 from woollama.domain.wire_json import loads
+from woollama.http.connection import HttpAnswer
+from woollama.http.content_coding import decoded
+from woollama.inferencers.http.endpoint import Endpoint
 
 _KEPT_HEADERS = frozenset({"retry-after", "x-request-id", "request-id"})
 _KEPT_PREFIXES = ("x-ratelimit-", "ratelimit-", "anthropic-ratelimit-")
@@ -28,6 +31,22 @@ _STATUS_BY_WORD: Mapping[str, int] = {
     "overloaded_error": 503,
 }
 _EXCERPT_CHARS = 300
+_REFUSAL_LIMIT_BYTES = 64 * 1024
+_SECRET_STAND_IN = b"***"
+
+
+async def read_refusal(endpoint: Endpoint, who: Target | str, answer: HttpAnswer, key: str | None) -> RouterError:
+    """The error that an answer without success is. The key of the request is taken out of what it says."""
+    if 300 <= answer.status < 400:
+        return redirected(endpoint.name, endpoint.base_url, answer.header(b"location"))
+    body = b""
+    async for chunk in decoded(answer, answer.header(b"content-encoding")):
+        body += chunk
+        if len(body) > _REFUSAL_LIMIT_BYTES:
+            break
+    if key:
+        body = body.replace(key.strip().encode(), _SECRET_STAND_IN)
+    return refused(who, answer.status, answer.headers, body)
 
 
 def refused(target: Target | str, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> RouterError:

@@ -9,9 +9,9 @@ from pathlib import Path
 from woollama.domain.events import Event
 from woollama.domain.ports import Spawner
 from woollama.domain.turns import Call, Target
+from woollama.http.request import Patience
+from woollama.http.transport import HttpClient
 from woollama.inferencers.http.endpoint import Endpoint
-from woollama.inferencers.http.request import Patience
-from woollama.inferencers.http.transport import HttpClient
 from woollama.inferencers.local.embedded import EmbeddedModel
 from woollama.inferencers.local.weights import find, names_in
 from woollama.inferencers.managed.model_process import ModelProcess, Served, Tell

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from woollama.domain.errors import RouterError, UpstreamUnreachable
 from woollama.domain.ports import Child, Spawner
-from woollama.inferencers.http.request import HttpRequest, Patience, split_base_url
-from woollama.inferencers.http.transport import HttpClient
+from woollama.http.request import HttpRequest, Patience, split_base_url
+from woollama.http.transport import HttpClient
 from woollama.inferencers.managed.model_process import Ended, Served
 
 PORT = "{port}"

@@ -11,13 +11,14 @@ from woollama.domain.errors import RouterError, UpstreamBroke, UpstreamRefused
 from woollama.domain.events import Event, Rewrote
 from woollama.domain.turns import Call, Target
 from woollama.domain.wire_json import dumps, loads
-from woollama.inferencers.http.answer_bodies import read_out, read_refusal, read_whole
-from woollama.inferencers.http.connection import HttpAnswer
-from woollama.inferencers.http.content_coding import decoded
+from woollama.http.answer_bodies import read_out, read_whole
+from woollama.http.connection import HttpAnswer
+from woollama.http.content_coding import decoded
+from woollama.http.lines import Lines
+from woollama.http.request import HttpRequest
+from woollama.http.transport import HttpClient
 from woollama.inferencers.http.endpoint import Endpoint
-from woollama.inferencers.http.lines import Lines
-from woollama.inferencers.http.request import HttpRequest
-from woollama.inferencers.http.transport import HttpClient
+from woollama.inferencers.http.refusals import read_refusal
 from woollama.inferencers.ollama.decode import OllamaStreamDecoder
 from woollama.inferencers.ollama.encode import EncodedCall, encode
 

@@ -10,13 +10,14 @@ from woollama.domain.errors import UpstreamBroke
 from woollama.domain.events import Event, Rewrote
 from woollama.domain.turns import Call, Target
 from woollama.domain.wire_json import dumps, loads
-from woollama.inferencers.http.answer_bodies import read_out, read_refusal, read_whole
-from woollama.inferencers.http.connection import HttpAnswer
-from woollama.inferencers.http.content_coding import decoded
+from woollama.http.answer_bodies import read_out, read_whole
+from woollama.http.connection import HttpAnswer
+from woollama.http.content_coding import decoded
+from woollama.http.frames import Frames, data_of
+from woollama.http.request import HttpRequest
+from woollama.http.transport import HttpClient
 from woollama.inferencers.http.endpoint import Endpoint
-from woollama.inferencers.http.frames import Frames, data_of
-from woollama.inferencers.http.request import HttpRequest
-from woollama.inferencers.http.transport import HttpClient
+from woollama.inferencers.http.refusals import read_refusal
 from woollama.inferencers.openai.decode import ChatStreamDecoder
 from woollama.inferencers.openai.encode import encode
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from woollama.domain.errors import UpstreamBroke
-from woollama.inferencers.http.content_coding import decoded
+from woollama.http.content_coding import decoded
 
 
 async def pieces_of(data: bytes, size: int) -> AsyncIterator[bytes]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests import chat_wire
 from woollama.domain.errors import UpstreamBroke
-from woollama.inferencers.http.frames import Frames, FrameSplitter
+from woollama.http.frames import Frames, FrameSplitter
 
 
 def cut(*reads: bytes) -> list[bytes]:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from woollama.inferencers.http.dialling import addresses_of, first_to_connect
+from woollama.http.dialling import addresses_of, first_to_connect
 
 AN_HOUR_S = 3600.0
 

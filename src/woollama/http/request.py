@@ -43,16 +43,21 @@ def split_base_url(base_url: str) -> tuple[Origin, str]:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long an upstream may take: to accept, to the first byte of its body, and between two reads after that."""
+    """How long an upstream may take: to accept, to the first byte of its body, and between two reads after that. `None`
+    is without end."""
 
     connect_s: float = 5.0
-    first_byte_s: float = 120.0
-    idle_s: float = 120.0
+    first_byte_s: float | None = 120.0
+    idle_s: float | None = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """`path` is the whole request target. The Host header and the length are added."""
+    """`path` is the whole request target. The Host header and the length are added.
+
+    `repeatable`: it may be sent once more where a kept connection ends without a word, although the upstream may have
+    read it by then.
+    """
 
     origin: Origin
     method: str
@@ -60,6 +65,7 @@ class HttpRequest:
     headers: Headers = ()
     body: bytes | ReplayableBody = b""
     patience: Patience = Patience()
+    repeatable: bool = True
 
     @property
     def body_bytes(self) -> int:

@@ -15,7 +15,7 @@ import httptools
 
 from woollama.domain.errors import RouterError, UpstreamBroke, UpstreamTimeout, UpstreamUnreachable
 from woollama.domain.ports import ReplayableBody
-from woollama.inferencers.http.request import HttpRequest, Origin
+from woollama.http.request import HttpRequest, Origin
 
 _HIGH_WATER_BYTES = 256 * 1024
 _LOW_WATER_BYTES = 64 * 1024
@@ -122,6 +122,7 @@ class HttpConnection(asyncio.Protocol):
         answer = self._answer = HttpAnswer(self)
         self._parser = httptools.HttpResponseParser(self)
         self._patience = request.patience
+        self._repeatable = request.repeatable
         self._answer_has_body = request.answer_has_body
         self._exchanges += 1
         self._heard = False
@@ -227,7 +228,7 @@ class HttpConnection(asyncio.Protocol):
             if answer.status and self._until_close and error is None:
                 answer.complete = True
                 answer.wake()
-            elif not self._heard and self._exchanges > 1:
+            elif not self._heard and self._exchanges > 1 and self._repeatable:
                 answer.fail(Stale())
             elif not answer.status:
                 self._fail(f"{self.peer} closed the connection without an answer")
@@ -284,11 +285,11 @@ class HttpConnection(asyncio.Protocol):
 
     # Silence.
 
-    def _watch(self, limit_s: float, *, first: bool) -> None:
+    def _watch(self, limit_s: float | None, *, first: bool) -> None:
         if self._timer:
             self._timer.cancel()
         self._watching_first_byte = first
-        self._timer = self._loop.call_later(limit_s, self._silent, limit_s)
+        self._timer = None if limit_s is None else self._loop.call_later(limit_s, self._silent, limit_s)
 
     def _silent(self, limit_s: float) -> None:
         """The limit has passed since the last look; give up if nothing moved in all of it."""

@@ -9,8 +9,8 @@ import pytest
 
 from tests.upstream import CUT, ScriptedUpstream, json, raw
 from woollama.domain.errors import UpstreamUnreachable
-from woollama.inferencers.http.request import HttpRequest, Origin
-from woollama.inferencers.http.transport import HttpClient
+from woollama.http.request import HttpRequest, Origin
+from woollama.http.transport import HttpClient
 
 
 class Counted:

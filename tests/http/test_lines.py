@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from woollama.domain.errors import UpstreamBroke
-from woollama.inferencers.http.lines import Lines
+from woollama.http.lines import Lines
 
 
 async def chunks(*parts: bytes) -> AsyncIterator[bytes]:

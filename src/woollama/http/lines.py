@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Self
 
 from woollama.domain.errors import UpstreamBroke
-from woollama.inferencers.http.frames import FRAME_LIMIT_BYTES
+from woollama.http.frames import FRAME_LIMIT_BYTES
 
 
 class Lines:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
 
-from woollama.inferencers.http.connection import HttpAnswer, HttpConnection, Stale
-from woollama.inferencers.http.dialling import addresses_of, first_to_connect
-from woollama.inferencers.http.errors import unreachable
-from woollama.inferencers.http.request import HttpRequest, Origin
+from woollama.http.connection import HttpAnswer, HttpConnection, Stale
+from woollama.http.dialling import addresses_of, first_to_connect
+from woollama.http.errors import unreachable
+from woollama.http.request import HttpRequest, Origin
 
 DEFAULT_KEEP_ALIVE_S = 30.0
 
@@ -25,11 +26,20 @@ class HttpClient:
 
     Raises `UpstreamUnreachable` or `UpstreamTimeout` before there is a status line; the answer's body raises
     `UpstreamBroke` or `UpstreamTimeout`. Works on any event loop; belongs to the one it is first used on.
+
+    `look` sees the name and the addresses of whom a connection is about to be made to, and raises where it must not.
     """
 
-    def __init__(self, *, tls: ssl.SSLContext | None = None, keep_alive_s: float = DEFAULT_KEEP_ALIVE_S) -> None:
+    def __init__(
+        self,
+        *,
+        tls: ssl.SSLContext | None = None,
+        keep_alive_s: float = DEFAULT_KEEP_ALIVE_S,
+        look: Callable[[str, Sequence[str]], None] = lambda name, addresses: None,
+    ) -> None:
         self._tls = tls
         self._keep_alive_s = keep_alive_s
+        self._look = look
         self._open: set[HttpConnection] = set()
         # The newest last. A dict gives the newest, and drops any, in constant time.
         self._idle: dict[Origin, dict[HttpConnection, None]] = {}
@@ -65,6 +75,7 @@ class HttpClient:
         try:
             async with asyncio.timeout(limit_s):
                 addresses = await addresses_of(origin.host, origin.port)
+                self._look(origin.host, addresses)
                 attempts = [partial(self._connect_to, address, origin) for address in addresses]
                 connection = await first_to_connect(attempts, HttpConnection.abort)
         except OSError as error:  # of which TimeoutError and ssl.SSLError are kinds
@@ -123,14 +134,15 @@ class HttpClient:
 
 
 class Exchange:
-    """One request and its answer, as a context manager."""
+    """One request and its answer, as a context manager. `begun`: some of it may have left."""
 
-    __slots__ = ("_client", "_connection", "_request")
+    __slots__ = ("_client", "_connection", "_request", "begun")
 
     def __init__(self, client: HttpClient, request: HttpRequest) -> None:
         self._client = client
         self._request = request
         self._connection: HttpConnection | None = None
+        self.begun = False
 
     async def __aenter__(self) -> HttpAnswer:
         head = self._request.encode_head()
@@ -149,6 +161,7 @@ class Exchange:
             self._client.give_back(self._connection)
 
     async def _send(self, connection: HttpConnection, head: bytes) -> HttpAnswer:
+        self.begun = True
         try:
             answer = await connection.exchange(head, self._request)
         except BaseException:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from woollama.inferencers.http.request import Origin, split_base_url
+from woollama.http.request import Origin, split_base_url
 
 
 @pytest.mark.parametrize(

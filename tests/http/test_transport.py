@@ -13,8 +13,8 @@ from tests import chat_wire, upstream
 from tests.certificates import tls_contexts
 from tests.upstream import CUT, RESET, STALL, Scripted, ScriptedUpstream, chat_stream, raw, sse
 from woollama.domain.errors import BadRequest, RouterError, UpstreamBroke, UpstreamTimeout, UpstreamUnreachable
-from woollama.inferencers.http.request import HttpRequest, Origin, Patience, split_base_url
-from woollama.inferencers.http.transport import HttpClient
+from woollama.http.request import HttpRequest, Origin, Patience, split_base_url
+from woollama.http.transport import HttpClient
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])
