@@ -6,14 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-import httpx2
 import pytest
 
 from tests.toolservers.fleets import PATIENCE_S, call, fleet_of, health, said
 from tests.toolservers.servers.handmade_http import HandmadeHttp
 from woollama.domain.tools import Returned
 from woollama.toolservers.spec import ServerSpec
-from woollama.toolservers.streamable_http import ReadToItsEnd, SoftFail
 
 
 @pytest.fixture
@@ -56,32 +54,6 @@ async def test_an_answer_that_breaks_off_fails_its_call_and_not_the_session(serv
         assert health(fleet).attempts == 1
 
 
-@pytest.fixture
-def a_defect_in_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first tool call raises inside the session, as no transport should: that ends the session from within."""
-    read, struck = SoftFail._read, False
-
-    async def broken(self: SoftFail, request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
-        nonlocal struck
-        if not struck and b"tools/call" in await request.aread():
-            struck = True
-            raise RuntimeError("a defect")
-        return await read(self, request, response)
-
-    monkeypatch.setattr(SoftFail, "_read", broken)
-
-
-@pytest.mark.usefixtures("a_defect_in_the_library")
-async def test_a_session_that_breaks_from_within_is_replaced(
-    server: HandmadeHttp, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with fleet_of(spec_of(server)) as fleet:
-        assert "what it did is unknown" in (await call(fleet, "all__act")).for_model()
-        assert await said(fleet, "all__act") == "acted"
-        assert health(fleet).attempts == 2
-    assert "all: its session broke: a defect" in caplog.messages
-
-
 async def test_a_server_that_only_says_that_its_connection_is_closed_gets_a_new_one(server: HandmadeHttp) -> None:
     said_by_it = b'{"jsonrpc": "2.0", "id": null, "error": {"code": -32000, "message": "Connection closed"}}'
     async with fleet_of(spec_of(server)) as fleet:
@@ -92,19 +64,17 @@ async def test_a_server_that_only_says_that_its_connection_is_closed_gets_a_new_
         assert health(fleet).attempts == 2
 
 
-@pytest.mark.usefixtures("a_defect_in_the_library")
-async def test_a_session_that_breaks_at_the_moment_of_closing_still_closes(server: HandmadeHttp) -> None:
-    async with fleet_of(spec_of(server)) as fleet:
-        await call(fleet, "all__act")
-        await asyncio.wait_for(fleet.close(), PATIENCE_S)
-
-
 @pytest.mark.parametrize(
     ("status", "kind", "content", "told"),
     [
         (502, "text/html", b"<html>Bad Gateway</html>", "Error: HTTP 502 Bad Gateway"),
         (401, "text/plain", b"", "Error: HTTP 401 Unauthorized (it needs a login)"),
-        (200, "text/html", b"<html>Welcome</html>", "Error: Unexpected content type: text/html"),
+        (
+            200,
+            "text/html",
+            b"<html>Welcome</html>",
+            "Error: the server answers with text/html, which is no message of the protocol",
+        ),
         (
             400,
             "application/json",
@@ -133,29 +103,42 @@ async def test_configured_headers_are_sent_and_never_shown(server: HandmadeHttp)
         assert "secret" not in repr(fleet)
 
 
-class Chunks(httpx2.AsyncByteStream):
-    """A stream of which it is seen how far it was read."""
-
-    def __init__(self, *chunks: bytes, never_ends: bool = False) -> None:
-        self.chunks = list(chunks)
-        self.closed = False
-        self._never_ends = never_ends
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while self.chunks:
-            yield self.chunks.pop(0)
-        if self._never_ends:
-            await asyncio.Event().wait()
-
-    async def aclose(self) -> None:
-        self.closed = True
+async def test_a_stream_is_read_to_its_end_so_that_its_connection_is_kept(server: HandmadeHttp) -> None:
+    async with fleet_of(spec_of(server)) as fleet:
+        server.ends_after_s = 0.02
+        await said(fleet, "all__act")
+        before = server.connections
+        assert [await said(fleet, "all__act") for _ in range(3)] == ["acted"] * 3
+        assert server.connections == before
 
 
-@pytest.mark.parametrize("never_ends", [False, True])
-async def test_a_stream_that_is_closed_with_its_answer_is_read_to_its_end_or_for_a_moment(never_ends: bool) -> None:
-    inner = Chunks(b"answer", b"end", never_ends=never_ends)
-    stream = ReadToItsEnd(inner)
-    assert await anext(aiter(stream)) == b"answer"
-    await asyncio.wait_for(stream.aclose(), PATIENCE_S)
-    assert inner.chunks == []
-    assert inner.closed
+async def test_a_stream_that_never_ends_after_its_answer_is_left(server: HandmadeHttp) -> None:
+    async with fleet_of(spec_of(server)) as fleet:
+        server.ends_after_s = 3600.0
+        async with asyncio.timeout(PATIENCE_S):
+            assert [await said(fleet, "all__act") for _ in range(3)] == ["acted"] * 3
+
+
+async def test_a_server_that_has_moved_within_itself_is_followed(server: HandmadeHttp) -> None:
+    server.moved_from = "/mcp"
+    async with fleet_of(spec_of(server)) as fleet:
+        assert await said(fleet, "all__act") == "acted"
+
+
+async def test_who_is_sent_to_another_server_does_not_go_there(server: HandmadeHttp) -> None:
+    async with HandmadeHttp().serving() as stranger:
+        server.refuse = 307, "text/plain", b""
+        elsewhere = f"http://127.0.0.1:{stranger.port}/mcp"
+        server.location = {"location": elsewhere}
+        async with fleet_of(spec_of(server)) as fleet:
+            assert (await call(fleet, "all__act")).for_model() == (
+                f"Error: the server redirects to {elsewhere}: write that address"
+            )
+        assert stranger.connections == 0
+
+
+async def test_a_balancers_cookie_comes_back_with_every_request(server: HandmadeHttp) -> None:
+    server.cookie = "lb=7; Path=/; HttpOnly"
+    async with fleet_of(spec_of(server)) as fleet:
+        await said(fleet, "all__act")
+    assert {headers.get("cookie") for headers in server.headers if "mcp-session-id" in headers} == {"lb=7"}

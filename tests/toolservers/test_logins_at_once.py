@@ -19,20 +19,21 @@ ASKING = """
 import asyncio, sys
 from pathlib import Path
 
-import httpx2
-
-from woollama.toolservers.authorised import Authorised
+from woollama.toolservers.authorised import AuthorisedWire
 from woollama.toolservers.logins import Logins
+from woollama.toolservers.spec import ServerSpec
+from woollama.toolservers.wire import Failed
 
 async def main(url, directory):
     file = Logins(Path(directory)).of("far", url)
-    async with httpx2.AsyncClient(transport=Authorised(httpx2.AsyncHTTPTransport(), file), timeout=30) as client:
-        print("here", flush=True)
-        while sys.stdin.readline():
-            try:
-                print((await client.post(url, json={})).status_code, flush=True)
-            except httpx2.RequestError as error:
-                print(f"{type(error).__name__}: {error}", flush=True)
+    wire = AuthorisedWire(ServerSpec("far", transport="http", url=url), file)
+    print("here", flush=True)
+    while sys.stdin.readline():
+        try:
+            async with wire.exchange(wire.request("POST", {"content-type": "application/json"}, b"{}")) as answer:
+                print(answer.status, flush=True)
+        except Failed as error:
+            print(f"{type(error).__name__}: {error}", flush=True)
 
 asyncio.run(main(*sys.argv[1:]))
 """

@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,20 @@ from tests.toolservers.fleets import (
 )
 from woollama.domain.tools import Offline, Returned
 from woollama.processes.children import Supervisor
-from woollama.toolservers.stdio import NotAMessage, message_of, stdio_streams
+from woollama.toolservers.dispatching import Dispatching
+from woollama.toolservers.messages import Message, NotAMessage, encoded, message_of
+from woollama.toolservers.stdio import over_pipes
+
+
+def declare_nothing(method: str, params: dict[str, Any]) -> None: ...
+
+
+async def never_asked(*_: Any) -> dict[str, Any]:
+    raise AssertionError
+
+
+async def never_told(*_: Any) -> None:
+    raise AssertionError
 
 
 async def test_a_server_gets_the_private_environment_and_its_own_and_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +70,8 @@ async def test_a_line_without_end_is_the_end_of_the_connection() -> None:
     async with Supervisor() as supervisor:
         endless = "import sys; sys.stdout.write('x' * 5_000_000); sys.stdout.flush(); open(0).read()"
         child = await supervisor.spawn([sys.executable, "-IS", "-c", endless], env=ENVIRONMENT, pipes=True)
-        async with stdio_streams(child, lost, max_line_bytes=4_000_000):
+        async with over_pipes(child, declare_nothing, lose=lost, junk=print, max_line_bytes=4_000_000) as pipes:
+            await pipes.run(never_asked, never_told)
             assert await lost.why(PATIENCE_S) == "sent a line longer than 4000000 bytes"
         assert child.closed.is_set()
 
@@ -70,16 +85,60 @@ async def test_a_line_without_end_is_the_end_of_the_connection() -> None:
     ],
 )
 def test_an_answer_is_not_lost_for_a_character(line: bytes, result: object) -> None:
-    message = message_of(line)
-    assert not isinstance(message, Exception)
-    assert message.message.model_dump()["result"] == result
+    assert message_of(line)["result"] == result
 
 
-@pytest.mark.parametrize("line", [b"hello", b"[]", b'{"level": "info"}', b"[" * 100_000, b"\xff", b'"' + b"x" * 999])
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(b"hello", b"[]", b'{"level": "info"}', b"[" * 100_000, b"\xff", b'"' + b"x" * 999),
+        b'{"jsonrpc": "1.0", "id": 1, "result": {}}',
+        b'{"jsonrpc": "2.0", "id": 1, "result": []}',
+        b'{"jsonrpc": "2.0", "id": null, "result": {}}',
+        b'{"jsonrpc": "2.0", "id": true, "method": "ping"}',
+        b'{"jsonrpc": "2.0", "method": "notifications/message", "params": [1]}',
+        b'{"jsonrpc": "2.0", "id": 1, "error": {"code": "odd", "message": "no"}}',
+    ],
+)
 def test_what_is_no_message_is_shown_short(line: bytes) -> None:
-    message = message_of(line)
-    assert isinstance(message, NotAMessage)
-    assert len(str(message)) < 300
+    with pytest.raises(NotAMessage) as caught:
+        message_of(line)
+    assert len(str(caught.value)) < 300
+
+
+def test_half_an_emoji_is_sent_as_what_every_server_can_read() -> None:
+    line = encoded({"jsonrpc": "2.0", "id": 1, "method": "m", "params": {"t": "half \ud83d"}})
+    assert json.loads(line)["params"] == {"t": "half ?"}
+
+
+@pytest.fixture
+def a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first answer to a tool call raises inside the session, as nothing should: that ends it from within."""
+    take, struck = Dispatching.take, False
+
+    def broken(self: Dispatching, message: Message, *rest: Any) -> None:
+        nonlocal struck
+        if not struck and "content" in message.get("result", {}):
+            struck = True
+            raise RuntimeError("a defect")
+        take(self, message, *rest)
+
+    monkeypatch.setattr(Dispatching, "take", broken)
+
+
+@pytest.mark.usefixtures("a_defect")
+async def test_a_session_that_breaks_from_within_is_replaced(caplog: pytest.LogCaptureFixture) -> None:
+    async with fleet_of(tiny()) as fleet:
+        assert await said(fleet, "all__echo", text="one") == "one"  # made again: it only reads
+        assert health(fleet).attempts == 2
+    assert "all: its session broke: a defect" in caplog.messages
+
+
+@pytest.mark.usefixtures("a_defect")
+async def test_a_session_that_breaks_at_the_moment_of_closing_still_closes() -> None:
+    async with fleet_of(tiny()) as fleet:
+        await call(fleet, "all__echo", text="one")
+        await asyncio.wait_for(fleet.close(), PATIENCE_S)
 
 
 async def test_the_era_that_was_found_is_remembered_for_the_next_start() -> None:

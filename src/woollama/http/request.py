@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from woollama.domain.errors import BadRequest
 from woollama.domain.ports import ReplayableBody
 
 Headers = tuple[tuple[bytes, bytes], ...]
 """Names are in lower case."""
+_SAFE = "%/:?@!$&'()*+,;=~[]|"
+"""Beside letters, digits, `_`, `.` and `-`: what is encoded in an address already stays as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +34,25 @@ class Origin:
 def split_base_url(base_url: str) -> tuple[Origin, str]:
     """`http://[::1]:8080/v1/` gives its origin and `/v1`. Raises `ValueError` for what is no plain URL of the web."""
     url = urlsplit(base_url.strip())
-    if url.scheme not in ("http", "https") or not url.hostname:
-        raise ValueError(f"{base_url!r} is not an http:// or https:// URL")
+    origin = _origin_of(url)
     if url.username is not None or url.query or url.fragment:
         raise ValueError(f"a base URL has no user, query or fragment: {url.scheme}://{url.hostname}…")
+    return origin, url.path.rstrip("/")
+
+
+def split_url(address: str) -> tuple[Origin, str]:
+    """An address' origin, and what is asked for there. Raises `ValueError` for what is no URL of the web."""
+    url = urlsplit(address.strip())
+    target = quote(url.path or "/", _SAFE) + (f"?{quote(url.query, _SAFE)}" if url.query else "")
+    return _origin_of(url), target
+
+
+def _origin_of(url: SplitResult) -> Origin:
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise ValueError(f"{url.geturl()!r} is not an http:// or https:// URL")
     tls = url.scheme == "https"
     host = url.hostname if url.hostname.isascii() else url.hostname.encode("idna").decode()
-    return Origin(host, url.port or (443 if tls else 80), tls), url.path.rstrip("/")
+    return Origin(host, url.port or (443 if tls else 80), tls)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ class HttpClient:
         *,
         tls: ssl.SSLContext | None = None,
         keep_alive_s: float = DEFAULT_KEEP_ALIVE_S,
-        look: Callable[[str, Sequence[str]], None] = lambda name, addresses: None,
+        look: Callable[[str, Sequence[str]], None] | None = None,
     ) -> None:
         self._tls = tls
         self._keep_alive_s = keep_alive_s
@@ -60,12 +60,16 @@ class HttpClient:
     def exchange(self, request: HttpRequest) -> Exchange:
         return Exchange(self, request)
 
+    def abort(self) -> None:
+        """Begin to close every connection, busy ones too; another request makes a new one."""
+        for connection in list(self._open):
+            connection.abort()
+
     async def aclose(self) -> None:
         """Close every connection, busy ones too."""
         if self._sweep:
             self._sweep.cancel()
-        for connection in list(self._open):
-            connection.abort()
+        self.abort()
         if self._open:
             self._all_gone = asyncio.get_running_loop().create_future()
             await self._all_gone
@@ -75,7 +79,8 @@ class HttpClient:
         try:
             async with asyncio.timeout(limit_s):
                 addresses = await addresses_of(origin.host, origin.port)
-                self._look(origin.host, addresses)
+                if self._look is not None:
+                    self._look(origin.host, addresses)
                 attempts = [partial(self._connect_to, address, origin) for address in addresses]
                 connection = await first_to_connect(attempts, HttpConnection.abort)
         except OSError as error:  # of which TimeoutError and ssl.SSLError are kinds

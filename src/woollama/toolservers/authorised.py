@@ -1,7 +1,6 @@
 """Requests to a tool server that carry the token of a login, renewed in place when it has expired.
 
-Below the SDK's session and not as its `auth`: there a call would hold the lock of all others until it is answered, and
-an error would end the session. Nobody can be asked to log in here; that is `woollama login`.
+Nobody can be asked to log in here; that is `woollama login`.
 """
 
 from __future__ import annotations
@@ -30,8 +29,13 @@ from mcp.shared.auth import (
 )
 from pydantic import ValidationError
 
+from woollama.http.connection import HttpAnswer
+from woollama.http.request import Headers, HttpRequest
+from woollama.http.transport import Exchange
 from woollama.platform import Unsafe
 from woollama.toolservers.logins import Login, LoginFile, Wanted, log, wants
+from woollama.toolservers.spec import ServerSpec
+from woollama.toolservers.wire import Failed, Wire
 
 EARLY_S = 10.0
 """A token that is good for less than this is renewed before it is used."""
@@ -42,105 +46,109 @@ _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,200}")
 _URL = re.compile(r"[\x21\x23-\x7e]{1,2000}")
 
 
-class LoginNeeded(httpx2.RequestError):
+class LoginNeeded(Failed):
     """Nothing is to be done without another login. `is_over`: with this one nothing can be done at all; else it, or
     that there is none, is enough for other requests. `is_news`: the server wants something that it did not want before.
     """
 
-    def __init__(self, file: LoginFile, why: str, request: httpx2.Request, *, is_over: bool, is_news: bool) -> None:
-        super().__init__(file.complain(why), request=request)
+    def __init__(self, file: LoginFile, why: str, *, is_over: bool, is_news: bool) -> None:
+        super().__init__(file.complain(why), unsent=True)
         self.server = file.server
         self.is_over = is_over
         self.is_news = is_news
 
 
-class Authorised(httpx2.AsyncBaseTransport):
-    def __init__(self, inner: httpx2.AsyncBaseTransport, file: LoginFile) -> None:
-        self._inner = inner
+class AuthorisedWire(Wire):
+    def __init__(self, spec: ServerSpec, file: LoginFile) -> None:
+        super().__init__(spec)
         self._file = file
         self._has_login = False
         self._renewal: asyncio.Task[str | None] | None = None
 
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        token = await self._token(request, refused=None)
-        response = await self._sent(request, token)
-        if response.status_code == 401 and token is not None:
-            await response.aclose()
-            token = await self._token(request, refused=token)
-            response = await self._sent(request, token)
-        if response.status_code == 401:
-            await response.aclose()
+    async def _sent(self, request: HttpRequest) -> tuple[Exchange, HttpAnswer]:
+        token = await self._token(refused=None)
+        exchange, answer = await self._sent_with(token, request)
+        if answer.status == 401 and token is not None:
+            await exchange.__aexit__(None, None, None)
+            token = await self._token(refused=token)
+            exchange, answer = await self._sent_with(token, request)
+        if answer.status not in (401, 403):
+            return exchange, answer
+        said = httpx2.Response(answer.status, headers=answer.headers)
+        if answer.status == 401:
+            await exchange.__aexit__(None, None, None)
             why = "it refuses the login" if token else "it wants a login"
             # What began with a login ends without one; what began without may be served to everybody but for this.
-            raise self._needed(why, request, is_over=self._has_login, is_news=self._note(request, response))
-        if response.status_code == 403 and extract_field_from_www_auth(response, "error") == "insufficient_scope":
-            await response.aclose()
-            why = wants(scopes(extract_scope_from_www_auth(response)).split())
-            raise self._needed(why, request, is_over=False, is_news=self._note(request, response))
-        return response
+            raise self._needed(why, is_over=self._has_login, is_news=self._note(request, said))
+        if extract_field_from_www_auth(said, "error") == "insufficient_scope":
+            await exchange.__aexit__(None, None, None)
+            why = wants(scopes(extract_scope_from_www_auth(said)).split())
+            raise self._needed(why, is_over=False, is_news=self._note(request, said))
+        return exchange, answer
 
     async def aclose(self) -> None:
         if self._renewal is not None and not self._renewal.done():
             with anyio.CancelScope(shield=True):
                 await asyncio.wait({self._renewal}, timeout=FAREWELL_S)
                 self._renewal.cancel()
-        await self._inner.aclose()
+        await super().aclose()
 
-    async def _sent(self, request: httpx2.Request, token: str | None) -> httpx2.Response:
+    async def _sent_with(self, token: str | None, request: HttpRequest) -> tuple[Exchange, HttpAnswer]:
+        others = tuple(header for header in request.headers if header[0] != b"authorization")
+        own: Headers = ()
         if token is not None:
             self._has_login = True
-            request.headers["authorization"] = f"Bearer {token}"
-        else:
-            request.headers.pop("authorization", None)
-        return await self._inner.handle_async_request(request)
+            own = ((b"authorization", b"Bearer " + token.encode()),)
+        return await super()._sent(replace(request, headers=(*others, *own)))
 
-    async def _token(self, request: httpx2.Request, refused: str | None) -> str | None:
+    async def _token(self, refused: str | None) -> str | None:
         """A token that was not `refused` and is still good; none where nobody has ever logged in."""
         if (login := self._file.read()) is None or (token := _good(login, refused)) is not None:
             return None if login is None else token
         if self._renewal is None or self._renewal.done():
-            self._renewal = asyncio.create_task(self._renewed(request, refused))
+            self._renewal = asyncio.create_task(self._renewed(refused))
             self._renewal.add_done_callback(lambda task: task.cancelled() or task.exception())
         # Whoever asked may leave: what comes is the only one of its kind, for the old one is used up.
         return await asyncio.shield(self._renewal)
 
-    async def _renewed(self, request: httpx2.Request, refused: str | None) -> str | None:
+    async def _renewed(self, refused: str | None) -> str | None:
         try:
             async with self._file.alone():
                 if (login := self._file.read()) is None or (token := _good(login, refused)) is not None:
                     return None if login is None else token  # somebody else was faster
-                return await self._renewed_alone(login, request)
+                return await self._renewed_alone(login)
         except TimeoutError:
-            raise httpx2.ConnectTimeout("its login is being renewed elsewhere, and that does not end") from None
+            raise Failed("its login is being renewed elsewhere, and that does not end", unsent=True) from None
 
-    async def _renewed_alone(self, login: Login, request: httpx2.Request) -> str:
+    async def _renewed_alone(self, login: Login) -> str:
         if not login.tokens.get("refresh_token") or not login.metadata:
-            raise self._needed("its login has expired", request)
+            raise self._needed("its login has expired")
         try:
             asked = _refresh(login)
         except (ValidationError, OAuthFlowError):
-            raise self._needed("its login cannot be renewed", request) from None
+            raise self._needed("its login cannot be renewed") from None
         with anyio.move_on_after(TOKEN_TIMEOUT_S):
-            response = await self._inner.handle_async_request(asked)
-            try:
-                await response.aread()
-            finally:
-                await response.aclose()
+            async with httpx2.AsyncHTTPTransport() as wire:
+                try:
+                    response = await wire.handle_async_request(asked)
+                    await response.aread()
+                except httpx2.RequestError as error:
+                    said = str(error) or type(error).__name__
+                    raise Failed(f"its login cannot be renewed now: {said}", unsent=True) from None
             if response.status_code in (400, 401, 403):
                 if (now := self._file.read()) is not None and now is not login:
                     return str(now.tokens["access_token"])  # of somebody who does not lock
-                raise self._needed("its login has expired and is not renewed", request)
+                raise self._needed("its login has expired and is not renewed")
             if response.status_code != 200:
-                raise httpx2.ConnectError(f"its login cannot be renewed now: HTTP {response.status_code}")
-            return self._kept(login, response, request)
-        raise httpx2.ConnectTimeout("its login cannot be renewed now: no answer")
+                raise Failed(f"its login cannot be renewed now: HTTP {response.status_code}", unsent=True)
+            return self._kept(login, response)
+        raise Failed("its login cannot be renewed now: no answer", unsent=True)
 
-    def _kept(self, login: Login, response: httpx2.Response, request: httpx2.Request) -> str:
+    def _kept(self, login: Login, response: httpx2.Response) -> str:
         try:
             tokens = OAuthToken.model_validate_json(response.content)
         except ValidationError:  # which repeats what it was given
-            why = "its login cannot be renewed: the answer is no token"
-            raise httpx2.ConnectError(why, request=request) from None
+            raise Failed("its login cannot be renewed: the answer is no token", unsent=True) from None
         # Either may be left out where it stays the same.
         tokens.refresh_token = tokens.refresh_token or login.tokens.get("refresh_token")
         tokens.scope = tokens.scope or login.tokens.get("scope")
@@ -151,7 +159,7 @@ class Authorised(httpx2.AsyncBaseTransport):
             log.warning("the renewed login at %s cannot be kept for the next start: %s", login.server, error)
         return tokens.access_token
 
-    def _note(self, request: httpx2.Request, response: httpx2.Response) -> bool:
+    def _note(self, request: HttpRequest, response: httpx2.Response) -> bool:
         """Keeps what is wanted for the next login, whoever it is that logs in. Whether it is another thing than before.
 
         What is wanted of a stream of notifications alone is wanted by nobody here.
@@ -169,8 +177,8 @@ class Authorised(httpx2.AsyncBaseTransport):
         self._file.want(wanted)
         return is_news
 
-    def _needed(self, why: str, request: httpx2.Request, *, is_over: bool = True, is_news: bool = False) -> LoginNeeded:
-        return LoginNeeded(self._file, why, request, is_over=is_over, is_news=is_news)
+    def _needed(self, why: str, *, is_over: bool = True, is_news: bool = False) -> LoginNeeded:
+        return LoginNeeded(self._file, why, is_over=is_over, is_news=is_news)
 
 
 def _good(login: Login, refused: str | None) -> str | None:

@@ -6,12 +6,9 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import mcp_types as types
-from mcp import Client
-from mcp.client import IncomingMessage
-from mcp_types.version import LATEST_MODERN_VERSION
+from mcp.client import ClientSession, IncomingMessage
 
 import woollama
 from woollama.domain.messages import Json
@@ -19,15 +16,17 @@ from woollama.domain.peers import HostSession, ListKind
 from woollama.toolservers.calls import CallsInFlight
 from woollama.toolservers.connection import Changes, Connection
 from woollama.toolservers.declaring import declaring
+from woollama.toolservers.dispatching import Declare, Dispatching
 from woollama.toolservers.means import Means
+from woollama.toolservers.messages import NotAMessage
+from woollama.toolservers.negotiating import negotiate
 from woollama.toolservers.spec import Era, ServerSpec
-from woollama.toolservers.sse import sse_streams
-from woollama.toolservers.stdio import stdio_streams
-from woollama.toolservers.streamable_http import http_streams
+from woollama.toolservers.sse import over_sse
+from woollama.toolservers.stdio import over_pipes
+from woollama.toolservers.streamable_http import over_http
 
 log = logging.getLogger(__name__)
 
-MODES = {"auto": "auto", "handshake": "legacy", "modern": LATEST_MODERN_VERSION}
 FORMS: Mapping[str, Json] = {"elicitation": {"form": {}, "url": {}}}
 """What a connection declares that is everybody's: people can be asked, whoever calls."""
 CHANGES: Mapping[type, ListKind] = {
@@ -69,8 +68,13 @@ async def connect(
     changes = Changes()
     junk_seen = 0
 
-    async def heard(message: IncomingMessage) -> None:
+    def junk(what: NotAMessage) -> None:
         nonlocal junk_seen
+        junk_seen += 1
+        level = logging.WARNING if junk_seen == 1 else logging.DEBUG
+        log.log(level, "%s wrote what is no message of the protocol: %s", spec.name, what)
+
+    async def heard(message: IncomingMessage) -> None:
         if (kind := CHANGES.get(type(message))) is not None:
             changes.note(kind)
         elif isinstance(message, types.ResourceUpdatedNotification):
@@ -78,56 +82,63 @@ async def connect(
                 await updated(str(message.params.uri))
         elif isinstance(message, types.ElicitCompleteNotification):
             await calls.followed(message.params.elicitation_id)
-        elif isinstance(message, Exception):
-            junk_seen += 1
-            level = logging.WARNING if junk_seen == 1 else logging.DEBUG
-            log.log(level, "%s wrote what is no message of the protocol: %s", spec.name, message)
 
     def declared() -> Mapping[str, Json]:
         host = calls.host
         can = whose.capabilities if host is None or whose.is_own else host.capabilities
         return {"sampling": {}, **can} if sampler is not None else can
 
-    client = Client(
-        declaring(_streams(spec, means, lose, log_line, calls), declared, means.instance),
-        mode=MODES["handshake" if spec.transport == "sse" else era],  # the modern era has no such transport
-        elicitation_callback=calls.elicit,
-        sampling_callback=calls.sample,
-        list_roots_callback=calls.roots,
-        logging_callback=calls.log,
-        message_handler=heard,
-        client_info=types.Implementation(name="woollama", version=woollama.__version__),
-        cache=None,
-    )
-    async with client:
-        connection = Connection(spec, client, calls, changes, lose, means.login_of(spec))
+    declare = declaring(declared, means.instance)
+    async with (
+        _dispatching(spec, means, declare, lose=lose, junk=junk, log_line=log_line, calls=calls) as dispatching,
+        ClientSession(
+            dispatcher=dispatching,
+            elicitation_callback=calls.elicit,
+            sampling_callback=calls.sample,
+            list_roots_callback=calls.roots,
+            logging_callback=calls.log,
+            message_handler=heard,
+            client_info=types.Implementation(name="woollama", version=woollama.__version__),
+        ) as session,
+    ):
+        await negotiate(session, "handshake" if spec.transport == "sse" else era)  # which is older than any other
+        connection = Connection(spec, session, calls, changes, lose, means.login_of(spec))
         try:
             yield connection
         finally:
             connection.closed = True
 
 
-def _streams(
+def _dispatching(
     spec: ServerSpec,
     means: Means,
+    declare: Declare,
+    *,
     lose: Callable[[str], None],
+    junk: Callable[[NotAMessage], None],
     log_line: Callable[[str], None],
     calls: CallsInFlight,
-) -> AbstractAsyncContextManager[Any]:
-    if spec.transport == "http":
-        return http_streams(spec, lose, lambda: calls.host, means.login_of(spec), lambda: calls.in_one)
+) -> AbstractAsyncContextManager[Dispatching]:
+    if spec.transport == "stdio":
+        return _spawned(spec, means, declare, lose=lose, junk=junk, log_line=log_line)
+    login = means.login_of(spec)
     if spec.transport == "sse":
-        return sse_streams(spec, lose, means.login_of(spec), lambda: calls.in_one)
-    return _spawned(spec, means, lose, log_line)
+        return over_sse(spec, declare, lose=lose, junk=junk, in_call=lambda: calls.in_one, login=login)
+    return over_http(
+        spec, declare, lose=lose, junk=junk, sender=lambda: calls.host, in_call=lambda: calls.in_one, login=login
+    )
 
 
 @asynccontextmanager
 async def _spawned(
     spec: ServerSpec,
     means: Means,
+    declare: Declare,
+    *,
     lose: Callable[[str], None],
+    junk: Callable[[NotAMessage], None],
     log_line: Callable[[str], None],
-) -> AsyncIterator[Any]:
+) -> AsyncIterator[Dispatching]:
     assert spec.command is not None
     child = await means.spawner.spawn(
         [spec.command, *spec.args],
@@ -137,5 +148,5 @@ async def _spawned(
         log_line=log_line,
         name=spec.label or spec.name,
     )
-    async with stdio_streams(child, lose) as streams:
-        yield streams
+    async with over_pipes(child, declare, lose=lose, junk=junk) as dispatching:
+        yield dispatching

@@ -15,9 +15,9 @@ from typing import Any
 
 import anyio
 import mcp_types as types
-from mcp import Client, MCPError
-from mcp.client import ClientRequestContext
-from mcp.client.subscriptions import PromptsListChanged, ResourceUpdated, SubscriptionLost, ToolsListChanged
+from mcp import MCPError
+from mcp.client import ClientRequestContext, ClientSession
+from mcp.client.subscriptions import PromptsListChanged, ResourceUpdated, SubscriptionLost, ToolsListChanged, listen
 from mcp.shared.dispatcher import ProgressFnT
 from mcp.shared.inbound import X_MCP_HEADER_KEY, find_invalid_x_mcp_header
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
@@ -30,6 +30,7 @@ from woollama.domain.ports import ToolContext
 from woollama.domain.tools import Invalid, Returned, TimedOut, Tool
 from woollama.toolservers.calls import CallsInFlight
 from woollama.toolservers.descriptions import cleaned
+from woollama.toolservers.dispatching import SESSION_CLOSED
 from woollama.toolservers.logins import LoginFile
 from woollama.toolservers.losses import BROKEN, UNSENT, WANTS_LOGIN, ConnectionLost
 from woollama.toolservers.spec import Era, ServerSpec
@@ -43,9 +44,6 @@ MAX_INPUT_ROUNDS = 10
 INPUT_POLL_S = 0.1
 RELISTEN_S = 2.0
 UNWINDING_S = 1.0
-SESSION_CLOSED = "Connection closed"
-SDK_LOSSES = (SESSION_CLOSED, "SSE stream")
-"""How the messages begin with which the SDK says that an answer will not come."""
 
 LISTS = {
     "prompts": ("prompts/list", "prompts"),
@@ -93,7 +91,7 @@ class Connection:
     def __init__(
         self,
         spec: ServerSpec,
-        client: Client,
+        session: ClientSession,
         calls: CallsInFlight,
         changes: Changes,
         lose: Callable[[str], None],
@@ -101,7 +99,7 @@ class Connection:
     ) -> None:
         self._server = spec.name
         self._origin = spec.origin
-        self._client = client
+        self._session = session
         self._calls = calls
         self._lose = lose
         self._login = login
@@ -111,17 +109,21 @@ class Connection:
 
     @property
     def era(self) -> Era:
-        return "modern" if self._client.protocol_version in MODERN_PROTOCOL_VERSIONS else "handshake"
+        return "modern" if self._session.protocol_version in MODERN_PROTOCOL_VERSIONS else "handshake"
 
     @property
     def is_woollama(self) -> bool:
         """Whether it is another one of us."""
-        info = self._client.server_info
+        info = self._session.server_info
         return info is not None and info.name == federation.NAME
 
     @property
     def logs(self) -> bool:
-        return self._client.server_capabilities.logging is not None
+        return self._capabilities.logging is not None
+
+    @property
+    def _capabilities(self) -> types.ServerCapabilities:
+        return self._session.server_capabilities or types.ServerCapabilities()
 
     async def list_tools(self) -> tuple[Tool, ...]:
         listed = await self._pages("tools/list", "tools", "name")
@@ -141,7 +143,7 @@ class Connection:
         """The session repeats arguments as headers once it has seen in a listing of its own which ones."""
         cursor: str | None = None
         for _ in range(MAX_PAGES):
-            page = await self._client.list_tools(cursor=cursor)
+            page = await self._session.list_tools(params=types.PaginatedRequestParams(cursor=cursor))
             if (cursor := page.next_cursor) is None:
                 return
 
@@ -149,7 +151,7 @@ class Connection:
         """What it has of each kind in `LISTS`. A kind that cannot be listed is left out."""
         listed: dict[str, tuple[Mapping[str, Json], ...]] = {}
         for kind, (method, capability) in LISTS.items():
-            if getattr(self._client.server_capabilities, capability) is None:
+            if getattr(self._capabilities, capability) is None:
                 listed[kind] = ()
                 continue
             key = {"prompts": "name", "resources": "uri"}.get(kind, "uriTemplate")
@@ -211,7 +213,7 @@ class Connection:
             raise PeerError(types.REQUEST_TIMEOUT, f"no answer within {timeout_s:g} s")
 
     async def notify_roots_changed(self) -> None:
-        await self._client.session.send_notification(types.RootsListChangedNotification())
+        await self._session.send_notification(types.RootsListChangedNotification())
 
     async def _returned(self, params: Mapping[str, Json], context: ToolContext) -> Returned:
         try:
@@ -238,10 +240,10 @@ class Connection:
         """Raises `ConnectionLost` where the error says that."""
         if error.data == UNSENT:
             raise ConnectionLost(error.message, unsent=True) from error
-        said_by_sdk = error.code == types.CONNECTION_CLOSED and error.message.startswith(SDK_LOSSES)
-        if said_by_sdk and error.message == SESSION_CLOSED:
+        is_over = error.code == types.CONNECTION_CLOSED and error.message == SESSION_CLOSED
+        if is_over:
             self._close_soon()
-        if said_by_sdk or error.data == BROKEN:
+        if is_over or error.data == BROKEN:
             raise ConnectionLost(error.message, unsent=False) from error
 
     def _close_soon(self) -> None:
@@ -293,7 +295,7 @@ class Connection:
         return meta
 
     async def _sent(self, request: Request, progress: ProgressFnT | None = None) -> Mapping[str, Json]:
-        session = self._client.session
+        session = self._session
         try:
             return (await session.send_request(request, Raw, progress_callback=progress)).members
         except MCPError as error:
@@ -304,7 +306,7 @@ class Connection:
 
     async def _answers(self, requests: Mapping[str, types.InputRequest]) -> dict[str, Json]:
         """One after the other: it is one person who is asked."""
-        session = self._client.session
+        session = self._session
         answers: dict[str, Json] = {}
         for key, request in requests.items():
             answer = await session.dispatch_input_request(
@@ -322,7 +324,8 @@ class Connection:
         lists = uri is None
         while True:
             try:
-                async with self._client.listen(
+                async with listen(
+                    self._session,
                     tools_list_changed=lists,
                     prompts_list_changed=lists,
                     resources_list_changed=lists,

@@ -1,194 +1,278 @@
-"""MCP over Streamable HTTP, such that a failed request fails its call and not the whole session.
+"""MCP over Streamable HTTP: each request is a POST, which its caller makes and whose answer its caller reads.
 
-In the SDK's client an exception of the HTTP library ends the session and cancels the task that holds it. Here every
-failure of a POST becomes a JSON-RPC error response, which the session hands to whoever waits for that request.
+Whatever goes wrong with a request fails that request and not the session. Beside the requests of a session of the
+handshake era there is a stream on which its server says what belongs to none of them.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
+import contextvars
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import NoReturn
 
-import httpx2
-from mcp.client.streamable_http import MCP_SESSION_ID, streamable_http_client
-from mcp_types import CONNECTION_CLOSED
+import anyio
+import mcp_types as types
+from mcp import MCPError
+from mcp.shared.dispatcher import CallOptions
+from mcp.shared.inbound import MCP_PROTOCOL_VERSION_HEADER
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
+from woollama.domain.errors import RouterError
 from woollama.domain.peers import Host
-from woollama.toolservers.authorised import Authorised, LoginNeeded
+from woollama.http.answer_bodies import read_out, read_whole
+from woollama.http.connection import HttpAnswer
+from woollama.http.content_coding import decoded
+from woollama.http.request import HttpRequest
+from woollama.toolservers.authorised import AuthorisedWire, LoginNeeded
+from woollama.toolservers.dispatching import SESSION_CLOSED, Declare, Dispatching, Waiting, cancelled
+from woollama.toolservers.events import Events
 from woollama.toolservers.logins import LoginFile
 from woollama.toolservers.losses import BROKEN, UNSENT, WANTS_LOGIN
-from woollama.toolservers.reach import PublicOnly
+from woollama.toolservers.messages import Message, NotAMessage, encoded, message_of
 from woollama.toolservers.spec import ServerSpec
+from woollama.toolservers.wire import UNTIL_ANSWERED, UNTIL_TAKEN, Failed, Wire, status_line
 
 log = logging.getLogger(__name__)
 
-CONNECT_TIMEOUT_S = 10.0
+SESSION_HEADER = "mcp-session-id"
+LAST_EVENT_HEADER = "last-event-id"
+POST_HEADERS = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
+EVENTS = "text/event-stream"
 FAREWELL_TIMEOUT_S = 3.0
-ENDING_S = 0.1
-MAX_EVENT_BYTES = 64 << 20
-NEVER_SENT = (LoginNeeded, httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
+COME_BACK_AFTER_S = 1.0
+"""Where a server does not say after which time."""
+LONGEST_PAUSE_S = 60.0
+MOST_FAILURES = 2
+"""In a row, to come back for an answer."""
 
 
 @asynccontextmanager
-async def http_streams(
+async def over_http(
     spec: ServerSpec,
+    declare: Declare,
+    *,
     lose: Callable[[str], None],
-    sender: Callable[[], Host | None] = lambda: None,
+    junk: Callable[[NotAMessage], None],
+    sender: Callable[[], Host | None],
+    in_call: Callable[[], bool],
     login: LoginFile | None = None,
-    in_call: Callable[[], bool] = lambda: False,
-) -> AsyncIterator[Any]:
-    """The streams to a server's address. `lose` is told why, when the server cannot be reached or forgot us.
+) -> AsyncIterator[Dispatching]:
+    """What a session with a server's address goes over. `lose` is told why, when the server cannot be reached or forgot
+    us, and `junk` what comes that is no message.
 
     `sender` tells for which host a request is made, and `in_call` whether for anybody, in the task that makes it.
     """
-    assert spec.url is not None
-    # Calls have their own time limits, and an idle stream of notifications none.
-    timeout = httpx2.Timeout(CONNECT_TIMEOUT_S, read=None)
-    transport = SoftFail(wire_of(spec, login), lose, sender, in_call)
-    async with (
-        httpx2.AsyncClient(transport=transport, headers=dict(spec.headers), timeout=timeout) as client,
-        streamable_http_client(spec.url, http_client=client, max_sse_event_size=MAX_EVENT_BYTES) as streams,
-    ):
-        yield streams
+    wire = wire_of(spec, login)
+    posts = _Posts(wire, declare, lose, junk, sender, in_call)
+    try:
+        yield posts
+    finally:
+        with anyio.CancelScope(shield=True):
+            await posts.farewell()
+            await wire.aclose()
 
 
-def wire_of(spec: ServerSpec, login: LoginFile | None) -> httpx2.AsyncBaseTransport:
-    """What carries requests to a server: as far as it may lead, and with its login."""
-    wire = httpx2.AsyncHTTPTransport(limits=httpx2.Limits(max_connections=None))
-    if spec.public_only:
-        return PublicOnly(wire)
-    return wire if login is None else Authorised(wire, login)
+def wire_of(spec: ServerSpec, login: LoginFile | None) -> Wire:
+    return Wire(spec) if login is None or spec.public_only else AuthorisedWire(spec, login)
 
 
-class SoftFail(httpx2.AsyncBaseTransport):
+class _Posts(Dispatching):
     def __init__(
         self,
-        inner: httpx2.AsyncBaseTransport,
+        wire: Wire,
+        declare: Declare,
         lose: Callable[[str], None],
-        sender: Callable[[], Host | None] = lambda: None,
-        in_call: Callable[[], bool] = lambda: False,
+        junk: Callable[[NotAMessage], None],
+        sender: Callable[[], Host | None],
+        in_call: Callable[[], bool],
     ) -> None:
-        self._inner = inner
+        super().__init__(declare)
+        self._wire = wire
         self._lose = lose
+        self._junk = junk
         self._sender = sender
         self._in_call = in_call
+        self._version = ""
+        self._session_id = ""
 
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        if request.method == "DELETE":  # the farewell to a server that may hang
-            request.extensions = {**request.extensions, "timeout": httpx2.Timeout(FAREWELL_TIMEOUT_S).as_dict()}
+    async def farewell(self) -> None:
+        if self._session_id:
+            with suppress(TimeoutError, Failed, RouterError):
+                async with asyncio.timeout(FAREWELL_TIMEOUT_S):
+                    async with self._wire.exchange(self._wire.request("DELETE", self._about_session())) as answer:
+                        await read_out(answer)
+
+    async def _receive(self) -> None:
+        """What comes unasked comes on a stream that is opened later, or not at all."""
+        await asyncio.Event().wait()
+
+    async def _send(self, message: Message, waiting: Waiting | None, opts: CallOptions) -> None:
+        method = message.get("method")
+        if method == "initialize":
+            self._version = ""  # that of a question before the handshake
+        headers = {**POST_HEADERS, **self._about_session(), **opts.get("headers", {})}
+        self._version = headers.get(MCP_PROTOCOL_VERSION_HEADER, "")
+        patience = UNTIL_TAKEN if waiting is None else UNTIL_ANSWERED
+        request = self._wire.request("POST", headers, encoded(message), patience=patience)
+        stream = _Stream()
         try:
-            response = await self._inner.handle_async_request(request)
-        except httpx2.RequestError as error:
-            return self._failed(request, error)
-        if response.status_code >= 400:
-            return await self._refused(request, response)
-        if request.method == "POST" and _is_json(response):
-            return await self._read(request, response)
-        if request.method == "POST":
-            assert isinstance(response.stream, httpx2.AsyncByteStream)
-            response.stream = ReadToItsEnd(response.stream)
-            host = self._sender()
-            if host is not None and host.stream_ended is not None:
-                response.stream = UntilEnded(response.stream, host.stream_ended)
-        return response
+            async with self._wire.exchange(request) as answer:
+                if answer.status >= 300:
+                    await self._refused(answer)
+                elif waiting is None:
+                    await read_out(answer)
+                else:
+                    if method == "initialize":
+                        self._session_id = answer.header(SESSION_HEADER.encode()).decode("latin-1")
+                    await self._take_answer(answer, waiting, stream)
+        except (Failed, RouterError) as error:
+            self._failed(error)
+        if method == "notifications/initialized" and self._session_id:
+            self.later(self._hear_unasked(), contextvars.Context())
+        if waiting is not None and not waiting.is_answered:
+            await self._come_back(stream, waiting)
 
-    async def aclose(self) -> None:
-        await self._inner.aclose()
+    def _cancel(self, request_id: types.RequestId, why: str) -> None:
+        """In the modern era it is enough to leave."""
+        if self._version not in MODERN_PROTOCOL_VERSIONS:
+            message = cancelled(request_id, why)
+            self.later(self.notify(message["method"], message["params"]))
 
-    async def _read(self, request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
-        """The body at once: the SDK would do so too, and not survive an upstream that dies in its middle."""
+    def _about_session(self) -> dict[str, str]:
+        said = {SESSION_HEADER: self._session_id, MCP_PROTOCOL_VERSION_HEADER: self._version}
+        return {name: value for name, value in said.items() if value}
+
+    async def _take_answer(self, answer: HttpAnswer, waiting: Waiting, stream: _Stream) -> None:
+        if answer.status in (202, 204):
+            raise MCPError(types.INVALID_REQUEST, f"the server will not answer that: HTTP {status_line(answer.status)}")
+        kind = answer.header(b"content-type").decode("latin-1").lower()
+        if kind.startswith(EVENTS):
+            await self._follow(answer, waiting, stream)
+            if waiting.is_answered:
+                await read_out(answer)  # the end of a stream may come a moment after its answer
+            return
+        if not kind.startswith("application/json"):
+            raise MCPError(
+                types.INVALID_REQUEST,
+                f"the server answers with {kind or 'nothing'}, which is no message of the protocol",
+            )
         try:
-            body = await response.aread()
-        except httpx2.RequestError as error:
-            return self._failed(request, error)
-        finally:
-            await response.aclose()
-        headers = [(k, v) for k, v in response.headers.multi_items() if k not in ("content-encoding", "content-length")]
-        return httpx2.Response(response.status_code, headers=headers, content=body, request=request)
+            message = message_of(await read_whole(body_of(answer), "the server"))
+        except NotAMessage as error:
+            raise MCPError(types.PARSE_ERROR, f"the server's answer is no message of the protocol: {error}") from error
+        self.take(message, waiting)
 
-    def _failed(self, request: httpx2.Request, error: httpx2.RequestError) -> httpx2.Response:
-        why = why_failed(request.url, error)
-        if isinstance(error, LoginNeeded) and not error.is_over and (request.method != "POST" or self._in_call()):
-            if request.method != "POST":
-                raise error
-            return _error(request, refusal(error), WANTS_LOGIN)
-        if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | LoginNeeded):
-            self._lose(why)
-        if request.method != "POST":
-            raise error
-        return _error(request, why, UNSENT if isinstance(error, NEVER_SENT) else BROKEN)
+    async def _follow(self, answer: HttpAnswer, waiting: Waiting | None, stream: _Stream) -> None:
+        """Takes the messages of a stream, until its end or until `waiting` has its answer."""
+        try:
+            async for event in Events(body_of(answer)):
+                stream.last_id = event.id or stream.last_id
+                stream.pause_s = stream.pause_s if event.retry_s is None else event.retry_s
+                if event.name == "message" and event.data:
+                    self._take_text(event.data, waiting)
+                if waiting is not None and waiting.is_answered:
+                    return
+        except RouterError as error:
+            stream.why = f"its stream of events broke: {error.message}"
 
-    async def _refused(self, request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
-        answer = await self._read(request, response)
-        if MCP_SESSION_ID in request.headers and forgot_session(answer):
+    def _take_text(self, text: bytes, waiting: Waiting | None) -> None:
+        try:
+            self.take(message_of(text), waiting)
+        except NotAMessage as error:
+            self._junk(error)
+
+    async def _come_back(self, stream: _Stream, waiting: Waiting) -> None:
+        """For the answer to a request whose stream has ended, as servers do that would be polled."""
+        if (host := self._sender()) is not None and host.stream_ended is not None:
+            await host.stream_ended()
+        failures = 0
+        while stream.last_id and failures < MOST_FAILURES:
+            await asyncio.sleep(stream.pause_s)
+            failures += 1
+            with suppress(Failed, RouterError):
+                async with self._wire.exchange(self._coming_back(stream)) as answer:
+                    if is_stream(answer):
+                        failures = 0
+                        await self._follow(answer, waiting, stream)
+            if waiting.is_answered:
+                return
+        raise MCPError(types.CONNECTION_CLOSED, stream.why, BROKEN)
+
+    async def _hear_unasked(self) -> None:
+        """The stream of what belongs to no request, for as long as the session lasts."""
+        stream, failures = _Stream(), 0
+        while True:
+            failures += 1
+            try:
+                async with self._wire.exchange(self._coming_back(stream)) as answer:
+                    if is_stream(answer):
+                        failures = 0
+                        await self._follow(answer, None, stream)
+                    elif answer.status < 500:
+                        if forgot_session(answer.status, await read_whole(body_of(answer), "the server")):
+                            self._lose("it forgot our session")
+                        return None
+            except LoginNeeded as error:
+                if error.is_over:
+                    self._lose(str(error))
+                return None
+            except Failed as error:
+                if error.unsent:
+                    return self._lose(str(error))
+            except RouterError:
+                pass  # it is the end of the stream, and no more
+            await asyncio.sleep(min(stream.pause_s * 2**failures, LONGEST_PAUSE_S))
+
+    def _coming_back(self, stream: _Stream) -> HttpRequest:
+        last = {LAST_EVENT_HEADER: stream.last_id} if stream.last_id else {}
+        return self._wire.request("GET", {"accept": EVENTS, **last, **self._about_session()})
+
+    def _end(self) -> None:
+        self._wire.abort()  # whoever reads an answer of it reads no further
+
+    def _failed(self, error: Failed | RouterError) -> NoReturn:
+        if self._closed:
+            raise MCPError(types.CONNECTION_CLOSED, SESSION_CLOSED) from error
+        if isinstance(error, LoginNeeded) and not error.is_over and self._in_call():
+            raise MCPError(types.CONNECTION_CLOSED, refusal(error), WANTS_LOGIN) from error
+        unsent = isinstance(error, Failed) and error.unsent
+        if unsent:
+            self._lose(str(error))
+        raise MCPError(types.CONNECTION_CLOSED, str(error), UNSENT if unsent else BROKEN) from error
+
+    async def _refused(self, answer: HttpAnswer) -> NoReturn:
+        if answer.status < 400:
+            where = answer.header(b"location").decode("latin-1") or "elsewhere"
+            raise MCPError(types.INVALID_REQUEST, f"the server redirects to {where}: write that address")
+        body = await read_whole(body_of(answer), "the server")
+        if self._session_id and forgot_session(answer.status, body):
             self._lose("it forgot our session")
-            return _error(request, "the server forgot our session", UNSENT) if request.method == "POST" else answer
-        if _is_json(answer) or request.method != "POST":
-            return answer
-        return _error(request, f"HTTP {answer.status_code} {answer.reason_phrase}{needs_login(answer)}", None)
+            raise MCPError(types.CONNECTION_CLOSED, "the server forgot our session", UNSENT)
+        with suppress(NotAMessage):
+            if (error := message_of(body).get("error")) is not None:
+                raise MCPError(error["code"], error["message"], error.get("data"))
+        raise MCPError(types.CONNECTION_CLOSED, refused_as(answer.status))
 
 
-class ReadToItsEnd(httpx2.AsyncByteStream):
-    """A stream that ends a moment after its answer, with which the SDK closes it. Then the connection would be lost for
-    the next request; what is still to come is nothing but its end."""
+@dataclass(slots=True)
+class _Stream:
+    """How far a stream of events came, and after which time one may come back for the rest."""
 
-    def __init__(self, inner: httpx2.AsyncByteStream) -> None:
-        self._inner = inner
-        self._chunks: AsyncIterator[bytes] | None = None
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        self._chunks = aiter(self._inner)
-        async for chunk in self._chunks:
-            yield chunk
-
-    async def aclose(self) -> None:
-        try:
-            if self._chunks is not None:
-                async with asyncio.timeout(ENDING_S):
-                    async for _ in self._chunks:
-                        pass
-        except (TimeoutError, httpx2.RequestError, RuntimeError):
-            pass  # then it is lost; or somebody else reads it still
-        finally:
-            await self._inner.aclose()
+    last_id: str = ""
+    pause_s: float = COME_BACK_AFTER_S
+    why: str = "its stream of events ended without an answer"
 
 
-class UntilEnded(httpx2.AsyncByteStream):
-    """A stream of events; `tell` is called when it ends before the answer has come, to be polled for."""
-
-    def __init__(self, inner: httpx2.AsyncByteStream, tell: Callable[[], Awaitable[None]]) -> None:
-        self._inner = inner
-        self._tell = tell
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        pieces: list[bytes] = []
-        is_answered = False
-        async for chunk in self._inner:
-            *lines, rest = chunk.split(b"\n")
-            for line in lines:
-                is_answered = is_answered or _is_answer(b"".join((*pieces, line)))
-                pieces.clear()
-            pieces.append(rest)
-            yield chunk
-        if not is_answered:
-            await self._tell()
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
+def body_of(answer: HttpAnswer) -> AsyncIterator[bytes]:
+    return decoded(answer, answer.header(b"content-encoding"))
 
 
-def _is_answer(line: bytes) -> bool:
-    """Whether a line of events carries a response: those are objects without a method."""
-    if not line.startswith(b"data:") or not (b'"result"' in line or b'"error"' in line):
-        return False
-    try:
-        return b'"method"' not in line or "method" not in json.loads(line[5:])
-    except ValueError:
-        return False
+def is_stream(answer: HttpAnswer) -> bool:
+    return answer.status == 200 and answer.header(b"content-type").lower().startswith(EVENTS.encode())
 
 
 def refusal(error: LoginNeeded) -> str:
@@ -198,26 +282,10 @@ def refusal(error: LoginNeeded) -> str:
     return f"not done: server {error.server!r} needs its owner's login for that ({error})"
 
 
-def why_failed(url: httpx2.URL, error: httpx2.RequestError) -> str:
-    if isinstance(error, LoginNeeded):
-        return str(error)
-    why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return f"cannot connect to {url.host}:{url.port or url.scheme} ({why})" if isinstance(error, NEVER_SENT) else why
+def refused_as(status: int) -> str:
+    return f"HTTP {status_line(status)}{' (it needs a login)' if status in (401, 403) else ''}"
 
 
-def needs_login(response: httpx2.Response) -> str:
-    return " (it needs a login)" if response.status_code in (401, 403) else ""
-
-
-def forgot_session(response: httpx2.Response) -> bool:
+def forgot_session(status: int, body: bytes) -> bool:
     """404 by the specification; many servers say 400 and "No valid session ID"."""
-    return response.status_code == 404 or (response.status_code == 400 and b"session" in response.content.lower())
-
-
-def _is_json(response: httpx2.Response) -> bool:
-    return str(response.headers.get("content-type", "")).lower().startswith("application/json")
-
-
-def _error(request: httpx2.Request, message: str, data: str | None) -> httpx2.Response:
-    error = {"code": CONNECTION_CLOSED, "message": message, **({"data": data} if data else {})}
-    return httpx2.Response(503, json={"jsonrpc": "2.0", "id": None, "error": error}, request=request)
+    return status == 404 or (status == 400 and b"session" in body.lower())
