@@ -43,6 +43,8 @@ LAST_EVENT_HEADER = "last-event-id"
 POST_HEADERS = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
 EVENTS = "text/event-stream"
 FAREWELL_TIMEOUT_S = 3.0
+HEARS_WITHIN_S = 0.5
+"""From the beginning of a session; some servers send nothing of a stream before there is something on it."""
 COME_BACK_AFTER_S = 1.0
 """Where a server does not say after which time."""
 LONGEST_PAUSE_S = 60.0
@@ -132,7 +134,10 @@ class _Posts(Dispatching):
         except (Failed, RouterError) as error:
             self._failed(error)
         if method == "notifications/initialized" and self._session_id:
-            self.later(self._hear_unasked(), contextvars.Context())
+            opened = asyncio.Event()
+            self.later(self._hear_unasked(opened), contextvars.Context())
+            with suppress(TimeoutError):  # what a first call makes a server ask may come on that stream
+                await asyncio.wait_for(opened.wait(), HEARS_WITHIN_S)
         if waiting is not None and not waiting.is_answered:
             await self._come_back(stream, waiting)
 
@@ -202,13 +207,14 @@ class _Posts(Dispatching):
                 return
         raise MCPError(types.CONNECTION_CLOSED, stream.why, BROKEN)
 
-    async def _hear_unasked(self) -> None:
-        """The stream of what belongs to no request, for as long as the session lasts."""
+    async def _hear_unasked(self, opened: asyncio.Event) -> None:
+        """The stream of what belongs to no request, for as long as the session lasts. `opened`: or there is none."""
         stream, failures = _Stream(), 0
         while True:
             failures += 1
             try:
                 async with self._wire.exchange(self._coming_back(stream)) as answer:
+                    opened.set()
                     if is_stream(answer):
                         failures = 0
                         await self._follow(answer, None, stream)
@@ -225,6 +231,7 @@ class _Posts(Dispatching):
                     return self._lose(str(error))
             except RouterError:
                 pass  # it is the end of the stream, and no more
+            opened.set()
             await asyncio.sleep(min(stream.pause_s * 2**failures, LONGEST_PAUSE_S))
 
     def _coming_back(self, stream: _Stream) -> HttpRequest:
