@@ -22,6 +22,7 @@ from tests.toolservers.fleets import (
     said,
     script,
     tiny,
+    until,
 )
 from woollama.domain.tools import Offline, Returned
 from woollama.processes.children import Supervisor
@@ -177,3 +178,30 @@ async def test_one_handshake_is_made_for_any_number_of_calls(tmp_path: Path) -> 
         answers += await asyncio.gather(*(said(fleet, "all__echo", text=str(n)) for n in range(5, 10)))
     assert answers == [str(n) for n in range(10)]
     assert begun.read_text() == "."
+
+
+MODERN = """
+import json, sys
+meta = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
+answers = {
+    "server/discover": {"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}, "prompts": {}}},
+    "tools/list": {"tools": []},
+    "prompts/list": {"prompts": [{"name": "greet"}]},
+}
+for line in sys.stdin:
+    asked = json.loads(line)
+    if asked["method"] in answers:
+        said = {"jsonrpc": "2.0", "id": asked["id"], "result": {**meta, **answers[asked["method"]]}}
+        print(json.dumps(said), flush=True)
+"""
+
+
+async def test_a_server_that_is_known_to_be_modern_is_still_asked_what_it_can() -> None:
+    async with fleet_of(script("all", MODERN, era="modern")) as fleet:
+        server = fleet._servers["all"]
+
+        async def listed() -> bool:
+            return bool(server.others.prompts)
+
+        await until(listed)
+        assert [prompt["name"] for prompt in server.others.prompts] == ["greet"]
