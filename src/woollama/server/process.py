@@ -52,7 +52,7 @@ def run(
         with _Signals(listening, options.shutdown_timeout_s).handled() as signals, listening:
             listening.open(wanted, passed=passed_sockets(environ), allow_remote=any(options.tokens()))
             serve = _serve(build(), listening, options, signals, render_error, announce, environ)
-            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            with _known_as_asyncio(), asyncio.Runner(loop_factory=_loop_factory()) as runner:
                 code = runner.run(serve)
                 if runner.run(_stubborn_tasks()):
                     signals.leave(code)  # the runner would wait for them for ever
@@ -189,6 +189,21 @@ class _Signals:
         """End the process without waiting for anything in it."""
         self._listening.remove_files()
         os._exit(code)
+
+
+@contextmanager
+def _known_as_asyncio() -> Iterator[None]:
+    """Libraries that can do with other loops ask at each of their waits, and would look for a task to find out."""
+    try:
+        from sniffio import thread_local
+    except ImportError:
+        yield
+        return
+    before, thread_local.name = thread_local.name, "asyncio"
+    try:
+        yield
+    finally:
+        thread_local.name = before
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
