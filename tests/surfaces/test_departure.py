@@ -51,3 +51,18 @@ async def test_a_cancellation_from_outside_is_not_taken_for_a_departure() -> Non
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_what_is_over_soon_is_not_watched() -> None:
+    before = asyncio.all_tasks()
+    async with Departure(Client().receive, unwatched_s=30.0) as departure:
+        assert asyncio.all_tasks() == before
+    assert not departure.gone
+
+
+async def test_who_has_left_before_anybody_looked_has_left() -> None:
+    client = Client()
+    client.left.set()
+    async with Departure(client.receive, unwatched_s=0.001) as departure:
+        await asyncio.Event().wait()
+    assert departure.gone

@@ -41,6 +41,8 @@ from woollama.surfaces.bodies import read_body, send_json
 from woollama.surfaces.departure import Departure
 from woollama.surfaces.mcp_server.streams import EVENT_STREAM, HEARTBEAT, HEARTBEAT_S
 
+UNWATCHED_S = 0.05
+"""Most calls are over by then; only after it is a host that leaves noticed."""
 log = logging.getLogger("woollama.mcp")
 
 
@@ -62,7 +64,7 @@ class Exchanges:
         message, route = asked
         connection = Connection.from_envelope(route.protocol_version, route.client_info, route.client_capabilities)
         with Reply(request, message, send) as reply:
-            async with Departure(receive):
+            async with Departure(receive, unwatched_s=UNWATCHED_S):
                 method, params = message.method, message.params
                 work = serve_one(self._sdk, reply, method, params, connection=connection, lifespan_state={})
                 await reply.end(await _outcome(method, work))
