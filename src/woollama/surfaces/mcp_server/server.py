@@ -21,6 +21,7 @@ from mcp.server.context import CallNext, HandlerResult
 from mcp.server.models import InitializationOptions
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp.server.subscriptions import ResourcesListChanged, ToolsListChanged
+from opentelemetry.trace import ProxyTracerProvider, get_tracer_provider
 
 import woollama
 from woollama.domain.errors import RouterError
@@ -140,6 +141,8 @@ class McpServer:
             "notifications/roots/list_changed", types.NotificationParams, relayed.roots_changed
         )
         security = RequestStateSecurity.ephemeral(ttl=PATIENCE_S)
+        if isinstance(get_tracer_provider(), ProxyTracerProvider):
+            sdk.middleware.clear()  # the SDK's own makes spans, which nobody would see
         sdk.middleware += [
             self._not_ourselves,
             self._counted,
