@@ -10,12 +10,15 @@ from typing import Any
 
 import httpx2
 import pytest
-from mcp_types import JSONRPCNotification, JSONRPCResponse
+from mcp.server import Server
+from mcp.shared.message import ServerMessageMetadata
+from mcp_types import JSONRPCError, JSONRPCNotification, JSONRPCRequest, JSONRPCResponse, RequestParams
 
 from tests.surfaces.mcp_server.hosts import PATIENCE_S, server, serving
 from woollama.server import InProcess
 from woollama.surfaces.mcp_server import sessions
 from woollama.surfaces.mcp_server.replay import Replay
+from woollama.surfaces.mcp_server.session import Session, stream_of
 from woollama.surfaces.mcp_server.streams import MOST_WAITING, Stream
 
 BOTH = "application/json, text/event-stream"
@@ -126,6 +129,49 @@ async def test_a_request_may_have_any_id(running: InProcess) -> None:
         answers = await asyncio.gather(*(http.post("/mcp", json=each) for each in asked))
         assert [result_of(answer)["id"] for answer in answers] == [1, "1", "feed"]
         assert (await http.get("/mcp")).status_code == 409  # the feed is open still
+
+
+async def test_a_request_that_is_cancelled_before_it_has_begun_is_answered_all_the_same() -> None:
+    session = Session(Server("bare"))
+    with session.open(stream_of(1), "2025-11-25") as stream:
+        session.answer(JSONRPCRequest(jsonrpc="2.0", id=1, method="ping"), ServerMessageMetadata())
+        session.cancel(1)
+        async with asyncio.timeout(PATIENCE_S):
+            while (event := await stream.next()) is not None and event.message is None:
+                pass
+    assert event is not None
+    assert isinstance(event.message, JSONRPCError)
+    assert event.message.error.message == "Request cancelled"
+    await session.end()
+
+
+async def test_what_is_not_answered_when_a_session_ends_is_told_so() -> None:
+    begun = asyncio.Event()
+
+    async def endless(ctx: Any, params: Any) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    sdk: Server[Any] = Server("endless")
+    sdk.add_request_handler("custom/endless", RequestParams, endless)
+    session = Session(sdk)
+    await say(session, "initialize", HELLO)
+    with session.open(stream_of(2), "2025-06-18") as stream:
+        session.answer(JSONRPCRequest(jsonrpc="2.0", id=2, method="custom/endless"), ServerMessageMetadata())
+        async with asyncio.timeout(PATIENCE_S):
+            await begun.wait()
+            await session.end()
+            event = await stream.next()
+    assert event is not None
+    assert isinstance(event.message, JSONRPCError)
+    assert event.message.error.message == "Connection closed"
+
+
+async def say(session: Session, method: str, params: dict[str, Any]) -> None:
+    with session.open(stream_of(1), "2025-06-18") as stream:
+        session.answer(JSONRPCRequest(jsonrpc="2.0", id=1, method=method, params=params), ServerMessageMetadata())
+        async with asyncio.timeout(PATIENCE_S):
+            assert await stream.next() is not None
 
 
 async def test_a_session_that_was_ended_is_known_no_more(running: InProcess) -> None:

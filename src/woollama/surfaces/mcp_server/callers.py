@@ -24,6 +24,11 @@ def caller_of(ctx: Context) -> Caller:
     return replace(caller, name=known_as, can=Abilities(elicit=can_ask(ctx)), hops=hops if isinstance(hops, int) else 0)
 
 
+def is_piped(ctx: Context) -> bool:
+    """Whether all that the host sends comes over one pipe, and not each request by itself."""
+    return ctx.request is None or ctx.request.scope["path"] == "/mcp/pipe"
+
+
 def session_of(ctx: Context) -> str | None:
     """The connection that a call belongs to, where the host keeps one: of the handshake era, or a pipe."""
     if ctx.request is None:

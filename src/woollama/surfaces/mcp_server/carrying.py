@@ -20,6 +20,7 @@ from mcp.server.connection import Connection
 from woollama.domain.messages import Json
 from woollama.domain.peers import Host, Peers
 from woollama.domain.visible import visible
+from woollama.surfaces.mcp_server.callers import is_piped
 from woollama.surfaces.mcp_server.lines import (
     ConnectedHost,
     Context,
@@ -67,7 +68,8 @@ class Carrier:
     async def carry(self, ctx: Context, params: types.InputResponseRequestParams, begin: Begin) -> Result:
         if is_modern(ctx) and core_capabilities(ctx.session.client_capabilities):
             return await self.parked.serve(self.line(ctx), params, begin)
-        return await released(begin(self.line(ctx)))
+        work = begin(self.line(ctx))
+        return await (released(work) if is_piped(ctx) else work)
 
     def host(self, ctx: Context, line: Line, server: str) -> Host:
         """The host of a request that is for that server. Raises `MCPError` for the state of another one."""
@@ -132,7 +134,7 @@ def _state(sealed: str | None, server: str) -> str | None:
 async def released(work: Coroutine[Any, Any, T]) -> T:
     """`work`, and when its request is cancelled not before it has let go of everything.
 
-    The SDK cancels again at every wait; in a task of its own `work` is cancelled once and can end in order.
+    Over a pipe the SDK cancels again at every wait; in a task of its own `work` is cancelled once and can end in order.
     """
     task = asyncio.create_task(work)
     try:

@@ -18,17 +18,24 @@ from typing import Any, Self
 
 import mcp_types as types
 from mcp.server import Server
-from mcp.server.runner import serve_loop
+from mcp.server.connection import Connection
+from mcp.server.runner import ServerRunner, aclose_shielded
+from mcp.shared.dispatcher import coerce_request_id
+from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from mcp.shared.message import ServerMessageMetadata, SessionMessage
+from mcp.shared.transport_context import TransportContext
 from mcp_types.version import is_version_at_least
 
 from woollama.surfaces.bodies import Headers
+from woollama.surfaces.mcp_server.answering import Answering
 from woollama.surfaces.mcp_server.replay import Replay
 from woollama.surfaces.mcp_server.streams import Stream
 
 log = logging.getLogger("woollama.mcp")
 
 IDLE_S = 1800.0
+FAREWELL_S = 5.0
+"""How long the last answers may take, of requests that are cancelled because their session ends."""
 FEED = "feed"
 """The name of the stream of what belongs to no request."""
 FIRST_RESUMABLE = "2025-11-25"
@@ -41,7 +48,7 @@ def stream_of(request: types.RequestId | None) -> str:
 
 
 class Inbox:
-    """What a host sends, with the context that each message was sent in."""
+    """What a host sends that is no request, with the context that each message was sent in."""
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[tuple[contextvars.Context, SessionMessage] | None] = asyncio.Queue()
@@ -86,7 +93,11 @@ class Session:
         self._in_flight = 0
         self._over = False
         self._idle: asyncio.TimerHandle | None = None
-        self._served = asyncio.create_task(self._serve(sdk), context=contextvars.Context())
+        self._dispatcher: JSONRPCDispatcher[TransportContext] = JSONRPCDispatcher(self.inbox, self)
+        self._runner = ServerRunner(sdk, Connection.for_loop(self._dispatcher, session_id=self.id), {})
+        self._answering: dict[types.RequestId, Answering] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._served = asyncio.create_task(self._serve(), context=contextvars.Context())
 
     def __repr__(self) -> str:
         return f"<Session {self.id[:6]} {self._in_flight} in flight, {len(self._streams)} streams>"
@@ -110,6 +121,26 @@ class Session:
             self._in_flight -= 1
             if not self._in_flight and not self._over:
                 self._idle = asyncio.get_running_loop().call_later(IDLE_S, self.inbox.end)
+
+    def answer(self, message: types.JSONRPCRequest, metadata: ServerMessageMetadata) -> None:
+        """Begins to; the answer is said on the stream of its name."""
+        if self._over:
+            return
+        key = coerce_request_id(message.id)
+        answering = self._answering[key] = Answering(message, metadata, self._dispatcher, self.send)
+
+        def answered(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            if self._answering.get(key) is answering:
+                del self._answering[key]
+
+        task = answering.begin(self._runner.on_request)
+        self._tasks.add(task)
+        task.add_done_callback(answered)
+
+    def cancel(self, request: types.RequestId | None) -> None:
+        if request is not None and (answering := self._answering.get(coerce_request_id(request))) is not None:
+            answering.cancel()
 
     @contextmanager
     def open(self, name: str, version: str) -> Iterator[Stream]:
@@ -180,8 +211,12 @@ class Session:
             self._replay.note(name, message)
 
     async def aclose(self) -> None:
-        """The SDK has no more to say."""
+        """The SDK has no more to say. What is not answered by now is over."""
         self._over = True
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=FAREWELL_S)
         for stream in tuple(self._streams.values()):
             stream.close()
 
@@ -191,11 +226,12 @@ class Session:
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    async def _serve(self, sdk: Server[Any]) -> None:
+    async def _serve(self) -> None:
         try:
-            await serve_loop(sdk, self.inbox, self, lifespan_state={}, session_id=self.id)
+            await self._dispatcher.run(self._runner.on_request, self._runner.on_notify)
         except Exception:
             log.exception("the session of a host broke")
         finally:
+            await aclose_shielded(self._runner.connection)
             if self._idle is not None:
                 self._idle.cancel()

@@ -8,7 +8,8 @@ from typing import Any
 
 import mcp_types as types
 from mcp.server import Server
-from mcp.server.streamable_http import REQUEST_CANCELLED, check_accept_headers
+from mcp.server.streamable_http import check_accept_headers
+from mcp.shared.jsonrpc_dispatcher import cancelled_request_id_from_params
 from mcp.shared.message import ServerMessageMetadata, SessionMessage
 from mcp_types.version import is_version_at_least
 from pydantic import ValidationError
@@ -90,6 +91,8 @@ class Sessions:
             session = self._new()
         with session.in_use():
             if not isinstance(message, types.JSONRPCRequest):
+                if isinstance(message, types.JSONRPCNotification) and message.method == "notifications/cancelled":
+                    session.cancel(cancelled_request_id_from_params(message.params))
                 session.inbox.put(SessionMessage(message, ServerMessageMetadata(request_context=request)))
                 await _send(send, 202, b"", session.headers)
                 return
@@ -134,21 +137,14 @@ async def _answer(
     session: Session, message: types.JSONRPCRequest, version: str, request: Request, receive: Receive, send: Send
 ) -> None:
     name = stream_of(message.id)
-
-    async def unanswered() -> None:
-        """The host has cancelled it. In this era its stream ends with an answer all the same."""
-        error = types.ErrorData(code=REQUEST_CANCELLED, message="Request cancelled")
-        await session.send(SessionMessage(types.JSONRPCError(jsonrpc="2.0", id=message.id, error=error)))
-
     polls = is_version_at_least(version, FIRST_RESUMABLE)
     metadata = ServerMessageMetadata(
         request_context=request,
         close_sse_stream=session.let_poll(name) if polls else None,
         close_standalone_sse_stream=session.let_poll(FEED) if polls else None,
-        on_request_unanswered=unanswered,
     )
     with session.open(name, version) as stream:
-        session.inbox.put(SessionMessage(message, metadata))
+        session.answer(message, metadata)
         if message.method != PLAIN:
             stream.begin()
         moment = asyncio.get_running_loop().call_later(SOON_S, stream.begin)
