@@ -16,7 +16,7 @@ from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
 from time import time
-from typing import Any
+from typing import Any, cast
 
 from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -26,6 +26,7 @@ from woollama.domain.errors import Backpressure, BadRequest, RouterError
 from woollama.domain.ids import new_id
 from woollama.gate import RenderError
 from woollama.platform import OwnerOf, Peer, tcp_peer, unix_peer
+from woollama.server.joined_writes import JoinedWrites
 
 CROWDED_S = 5
 """When a client may try again that found all connections taken."""
@@ -73,7 +74,8 @@ class PeerProtocol(HttpToolsProtocol):
     # --- the connection ---
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        self._writes = JoinedWrites(transport, self.loop)
+        super().connection_made(cast(asyncio.Transport, self._writes))
         # A copy of this dictionary is the state of every request of this connection, and of its WebSocket.
         self.app_state = {**self.app_state, "peer": self._peer(transport)}
         self.idle_since = self.loop.time()
@@ -130,6 +132,7 @@ class PeerProtocol(HttpToolsProtocol):
             self._write_timer = None
 
     def on_response_complete(self) -> None:
+        self._writes.flush()
         super().on_response_complete()
         if not self._answering():
             self.idle_since = self.loop.time()
