@@ -45,18 +45,23 @@ FAREWELL_S = 1.0
 
 
 class Waiting:
-    """Who waits for an answer."""
+    """Who waits for an answer, and hears what was told on the way to it before that."""
 
-    __slots__ = ("_answer", "on_progress", "request_id")
+    __slots__ = ("_answer", "_hearing", "on_progress", "request_id")
 
     def __init__(self, request_id: types.RequestId, on_progress: ProgressFnT | None) -> None:
         self.request_id = request_id
         self.on_progress = on_progress
+        self._hearing: set[asyncio.Task[None]] = set()
         self._answer: asyncio.Future[dict[str, Any] | types.ErrorData] = asyncio.get_running_loop().create_future()
 
     @property
     def is_answered(self) -> bool:
         return self._answer.done()
+
+    def hears(self, task: asyncio.Task[None]) -> None:
+        self._hearing.add(task)
+        task.add_done_callback(self._hearing.discard)
 
     def answer(self, outcome: dict[str, Any] | types.ErrorData) -> None:
         if not self._answer.done():
@@ -64,6 +69,8 @@ class Waiting:
 
     async def answered(self) -> dict[str, Any]:
         outcome = await self._answer
+        if self._hearing:
+            await asyncio.wait(self._hearing)
         if isinstance(outcome, types.ErrorData):
             raise MCPError.from_error_data(outcome)
         return outcome
@@ -191,7 +198,7 @@ class Dispatching(ABC):
         elif "id" in message:
             self._asked(message["method"], message["id"], message.get("params"))
         else:
-            self._told(message["method"], message.get("params"))
+            self._told(message["method"], message.get("params"), waiting)
 
     def later(self, work: Coroutine[Any, Any, None], context: contextvars.Context | None = None) -> asyncio.Task[None]:
         """Does it in a task that ends with the connection at the latest."""
@@ -219,7 +226,7 @@ class Dispatching(ABC):
         error = message.get("error")
         waiting.answer(message["result"] if error is None else types.ErrorData.model_construct(**error))
 
-    def _told(self, method: str, params: dict[str, Any] | None) -> None:
+    def _told(self, method: str, params: dict[str, Any] | None, waiting: Waiting | None) -> None:
         if method == "notifications/cancelled":
             asked = as_request_id((params or {}).get("requestId"))
             if asked is not None and (question := self._questions.get(coerce_request_id(asked))) is not None:
@@ -227,7 +234,9 @@ class Dispatching(ABC):
         elif method == "notifications/progress":
             self._progressed(params or {})
         if not run_notify_intercept(self._intercept, method, params):
-            self.later(self._tell(method, params))
+            hearing = self.later(self._tell(method, params))
+            if waiting is not None and method == "notifications/message":
+                waiting.hears(hearing)
 
     async def _tell(self, method: str, params: dict[str, Any] | None) -> None:
         try:
@@ -240,14 +249,9 @@ class Dispatching(ABC):
         waiting = self._waiting.get(coerce_request_id(token)) if token is not None else None
         if waiting is not None and waiting.on_progress is not None and progress is not None:
             message = said.get("message")
-            self.later(
-                _shown(
-                    waiting.on_progress,
-                    progress,
-                    _number(said.get("total")),
-                    message if isinstance(message, str) else None,
-                )
-            )
+            text = message if isinstance(message, str) else None
+            showing = _shown(waiting.on_progress, progress, _number(said.get("total")), text)
+            waiting.hears(self.later(showing))
 
     def _asked(self, method: str, request_id: types.RequestId, params: dict[str, Any] | None) -> None:
         key = coerce_request_id(request_id)
