@@ -9,7 +9,8 @@ without anything being opened. What is shown later on (a call may have switched 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from weakref import WeakKeyDictionary
 
 from woollama.domain.messages import Json
 from woollama.domain.peers import HostSession
@@ -18,6 +19,9 @@ from woollama.toolservers.pins import Pins
 from woollama.toolservers.spec import ServerSpec
 
 Tools = tuple[Tool, ...]
+
+MOST_KINDS = 64
+"""What hosts say of themselves can be anything."""
 
 
 def can_more(capabilities: Mapping[str, Json], spec: ServerSpec) -> bool:
@@ -36,11 +40,11 @@ class HostTools:
         self._pins = pins
         self._shared = shared
         self._tell = tell
-        self._kind_of: dict[HostSession, str] = {}
+        self._kind_of: MutableMapping[HostSession, str] = WeakKeyDictionary()
         """What the hosts that are connected can do, as text."""
         self._of_kind: dict[str, Tools] = {}
         self._sought: set[str] = set()
-        self._of_host: dict[HostSession, Tools] = {}
+        self._of_host: MutableMapping[HostSession, Tools] = WeakKeyDictionary()
 
     def __repr__(self) -> str:
         return f"<HostTools {sorted(tool.name for tool in self.every)} of {self._spec.name!r}>"
@@ -55,7 +59,7 @@ class HostTools:
     def every(self) -> Tools:
         """What any host has, or would have. Of two of one name the one that was shown last."""
         listings = (*self._of_kind.values(), *self._of_host.values())
-        return self._more({tool.name: tool for listing in listings for tool in listing}.values())
+        return self._more(tool for listing in listings for tool in listing)
 
     def has_shown(self, session: HostSession) -> bool:
         """Whether it was shown a list of its own."""
@@ -64,7 +68,7 @@ class HostTools:
     def seek(self, session: HostSession) -> str | None:
         """What the host can do, if it is not known what such are shown, and nobody finds out already."""
         kind = self._kind(session)
-        if kind in self._of_kind or kind in self._sought:
+        if kind in self._of_kind or kind in self._sought or len(self._sought) == MOST_KINDS:
             return None
         self._sought.add(kind)
         return kind
@@ -79,14 +83,19 @@ class HostTools:
         own = self._pins.judge(self._spec, self._more(tool for tool in tools if self._spec.allows(tool)))
         self._of_host[session] = own
         if at_first:
+            self._of_kind.pop(kind, None)
             self._of_kind[kind] = own
+            self._sought.discard(kind)
+            for oldest in list(self._of_kind)[:-MOST_KINDS]:
+                del self._of_kind[oldest]
         self._tell_of_changes(had)
 
     def judge(self) -> None:
         """Look at their pins anew."""
         had = self._had()
         self._of_kind = {kind: self._pins.judge(self._spec, tools) for kind, tools in self._of_kind.items()}
-        self._of_host = {session: self._pins.judge(self._spec, tools) for session, tools in self._of_host.items()}
+        for session, tools in list(self._of_host.items()):
+            self._of_host[session] = self._pins.judge(self._spec, tools)
         self._tell_of_changes(had)
 
     def leave(self, session: HostSession) -> None:
@@ -108,8 +117,10 @@ class HostTools:
         return self._kind_of[session]
 
     def _more(self, tools: Iterable[Tool]) -> Tools:
-        everybodys = {tool.name for tool in self._shared()}
-        return tuple(tool for tool in tools if tool.name not in everybodys)
+        own = {tool.name: tool for tool in tools}
+        for everybodys in self._shared() if own else ():
+            own.pop(everybodys.name, None)
+        return tuple(own.values())
 
     def _had(self) -> Mapping[HostSession, Tools]:
         return {session: self.of(session) for session in self._kind_of}

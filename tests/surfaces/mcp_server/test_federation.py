@@ -15,12 +15,12 @@ from typing import Any
 import httpx2
 import mcp_types as types
 import pytest
-from mcp import MCPError
+from mcp import Client, MCPError
 
 from tests.daemon import daemon
 from tests.ports import OwnPort
 from tests.surfaces.mcp_server.hosts import ACCEPT, PATIENCE_S, SHIPPED, Host, over_http, said, server
-from tests.toolservers.fleets import until
+from tests.toolservers.fleets import SERVERS, until
 from woollama.processes.environment import within
 from woollama.server import InProcess
 
@@ -107,6 +107,38 @@ async def test_two_that_use_each_other_see_each_others_own_and_no_more(tmp_path:
                 await client.call_tool(echo, {"text": str(number)})
             heard = [each for each in host.heard if isinstance(each, types.ToolListChangedNotification)]
             assert 1 <= len(heard) <= 3
+
+
+async def test_what_a_server_behind_another_one_shows_hosts_with_roots_reaches_such_a_host(tmp_path: Path) -> None:
+    """Told once by each, and not in circles."""
+    showing = {"command": sys.executable, "args": ["-IS", str(SERVERS / "showing.py")], "trusted": True}
+    own = {**showing, "listing": "per-client"}
+    async with woollamas(tmp_path, a={"b": "b", "own": own}, b={"a": "a", "own": own}) as (a, b):
+        await a.until_it_has("b.own__trace", "own.trace")
+        await b.until_it_has("a.own__trace", "own.trace")
+        host = Host()
+
+        async def roots(_: object) -> types.ListRootsResult:
+            return types.ListRootsResult(roots=[types.Root(uri="file:///home/ann")])  # type: ignore[arg-type]
+
+        options: dict[str, Any] = {"list_roots_callback": roots, **host.options()}
+        async with Client(f"{a.running.url}/mcp", mode="legacy", **options) as client:
+
+            async def found() -> list[str]:
+                return [tool.name for tool in (await client.list_tools()).tools if "where" in tool.name]
+
+            async def both_are() -> bool:
+                return len(await found()) == 2
+
+            await until(both_are)
+            for name in await found():
+                assert "file:///home/ann" in said(await client.call_tool(name, {}))
+            for _ in range(30):  # for as long as this takes, a change that was told on in circles would be heard
+                await client.call_tool("own__trace", {})
+            heard = [each for each in host.heard if isinstance(each, types.ToolListChangedNotification)]
+            assert len(heard) <= 3
+        for one in (a, b):
+            assert not any("where" in name for name in await one.tools())
 
 
 async def test_in_a_ring_names_have_two_levels(tmp_path: Path) -> None:
