@@ -72,7 +72,8 @@ async def _listen(connection: Connection, watched: Watched, updated: Callable[[s
             await connection.listen(uri, updated, lambda: watched.follow(uri))
 
     async with anyio.create_task_group() as group:
-        group.start_soon(connection.listen, None, updated, lambda: None)
+        # What changed after it was listed and before the stream had begun was told to nobody.
+        group.start_soon(connection.listen, None, updated, connection.changes.note)
         while True:
             changed, wanted = watched.changed, watched.uris
             for uri in wanted - set(scopes):
