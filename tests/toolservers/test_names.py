@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.toolservers.fleets import fleet_of, said, tiny
+from tests.toolservers.fleets import QUIET, fleet_of, said, tiny
 from woollama.domain.tools import Invalid, Tool, wire_name
 from woollama.surfaces.mcp_server.exports import NAME_LIMIT
 from woollama.toolservers.fleet import _examples
@@ -105,7 +105,7 @@ async def test_a_fleet_knows_its_tools_by_name_and_refuses_the_disabled_ones() -
         die = fleet.resolve("one.die")
         assert die
         forged = type(die)(name="two__die", tool=tool("two", "die"))
-        outcome = await fleet.call(forged, {}, context=None)  # type: ignore[arg-type]
+        outcome = await fleet.call(forged, {}, QUIET)
         assert outcome == Invalid(("there is no tool 'two__die'",))
 
 
