@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from weakref import WeakSet
 
 from woollama.domain.messages import Json
 from woollama.domain.peers import Host, HostSession
@@ -41,7 +42,7 @@ class _Own:
     server: Server
     pid: int | None
     used_at: float = field(default_factory=time.monotonic)
-    hosts: set[HostSession] = field(default_factory=set)
+    hosts: WeakSet[HostSession] = field(default_factory=WeakSet)
     """Those that have called through it, and not over a connection of a host's own."""
 
     def showed(self, host_tools: HostTools) -> None:
@@ -107,7 +108,9 @@ class PerClient(Server):
 
     def _called(self, own: _Own, host: Host | None) -> None:
         session = host.session if host is not None else None
-        if session is not None and session not in own.hosts and own.server.lanes.of(session) is None:
+        if session is None or session in own.hosts or own.server.state != "ready":
+            return
+        if own.server.lanes.of(session) is None:
             own.hosts.add(session)
             own.showed(self.host_tools)
 
