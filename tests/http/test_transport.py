@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -216,6 +216,55 @@ async def test_leaving_early_closes_the_upstreams_connection(server: ScriptedUps
         await anext(answer)
     await server.until(lambda: server.requests[0].left_early and not server.open_connections)
     assert client.idle == 0
+
+
+async def test_an_answer_that_is_left_just_before_its_end_keeps_its_connection(
+    server: ScriptedUpstream, client: HttpClient
+):
+    may_end = asyncio.Event()
+    whole = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nwhole\r\n"
+    server.answers(raw(whole, may_end, b"0\r\n\r\n"), raw(whole, STALL))
+    async with client.exchange(request_to(server)) as answer:
+        assert await anext(answer) == b"whole"
+        answer.ends_within_s = 60.0
+    assert repr(client) == "<HttpClient 1 open, 0 idle>"
+    may_end.set()
+    async with asyncio.timeout(upstream.PATIENCE_S):
+        while not client.idle:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+    async with client.exchange(request_to(server)) as answer:
+        assert await anext(answer) == b"whole"
+        answer.ends_within_s = 0.01
+    await server.until(lambda: not server.open_connections)
+    assert [request.connection for request in server.requests] == [1, 1]
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+async def test_what_must_not_be_sent_twice_is_not(server: ScriptedUpstream, client: HttpClient, repeatable: bool):
+    server.answers(upstream.body(b"one"), raw(CUT), upstream.body(b"two"))
+    await fetched(client, request_to(server))
+    if repeatable:
+        assert await fetched(client, request_to(server)) == (200, b"two")
+    else:
+        with pytest.raises(UpstreamUnreachable, match="without an answer"):
+            await fetched(client, request_to(server, repeatable=False))
+    assert len(server.requests) == (3 if repeatable else 2)
+
+
+async def test_whom_a_connection_is_about_to_be_made_to_can_be_refused(server: ScriptedUpstream):
+    seen = []
+
+    def look(host: str, addresses: Sequence[str]) -> None:
+        seen.append((host, list(addresses)))
+        raise UpstreamUnreachable("not there")
+
+    client = HttpClient(look=look)
+    exchange = client.exchange(HttpRequest(Origin("127.0.0.1", server.port), "GET", "/"))
+    with pytest.raises(UpstreamUnreachable, match="not there"):
+        await exchange.__aenter__()
+    assert not exchange.begun
+    assert seen == [("127.0.0.1", ["127.0.0.1"])]
+    assert not server.requests
 
 
 async def test_a_cancelled_wait_closes_it_too(server: ScriptedUpstream, client: HttpClient):

@@ -103,15 +103,6 @@ async def test_configured_headers_are_sent_and_never_shown(server: HandmadeHttp)
         assert "secret" not in repr(fleet)
 
 
-async def test_a_stream_is_read_to_its_end_so_that_its_connection_is_kept(server: HandmadeHttp) -> None:
-    async with fleet_of(spec_of(server)) as fleet:
-        server.ends_after_s = 0.02
-        await said(fleet, "all__act")
-        before = server.connections
-        assert [await said(fleet, "all__act") for _ in range(3)] == ["acted"] * 3
-        assert server.connections == before
-
-
 async def test_a_stream_that_never_ends_after_its_answer_is_left(server: HandmadeHttp) -> None:
     async with fleet_of(spec_of(server)) as fleet:
         server.ends_after_s = 3600.0
@@ -142,3 +133,25 @@ async def test_a_balancers_cookie_comes_back_with_every_request(server: Handmade
     async with fleet_of(spec_of(server)) as fleet:
         await said(fleet, "all__act")
     assert {headers.get("cookie") for headers in server.headers if "mcp-session-id" in headers} == {"lb=7"}
+
+
+@pytest.mark.parametrize(
+    ("address", "headers", "sent"),
+    [
+        ("user:p%40ss@127.0.0.1", {}, "Basic dXNlcjpwQHNz"),
+        ("user@127.0.0.1", {"Authorization": "Bearer own"}, "Bearer own"),
+    ],
+)
+async def test_the_user_in_an_address_is_whom_the_server_is_asked_for(
+    server: HandmadeHttp, address: str, headers: dict[str, str], sent: str
+) -> None:
+    spec = replace(spec_of(server), url=f"http://{address}:{server.port}/mcp", headers=headers)
+    async with fleet_of(spec) as fleet:
+        await said(fleet, "all__act")
+    assert {each["authorization"] for each in server.headers} == {sent}
+
+
+async def test_a_configured_host_header_is_the_only_one(server: HandmadeHttp) -> None:
+    async with fleet_of(replace(spec_of(server), headers={"Host": "tools.example"})) as fleet:
+        await said(fleet, "all__act")
+    assert {each["host"] for each in server.headers} == {"tools.example"}

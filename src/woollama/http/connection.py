@@ -28,14 +28,22 @@ class Stale(Exception):
 
 
 class HttpAnswer:
-    """A status line, headers (names in lower case) and, by iteration, a body while it arrives. For one reader."""
+    """A status line, headers (names in lower case) and, by iteration, a body while it arrives. For one reader.
 
-    __slots__ = ("_buffered", "_connection", "_error", "_parts", "_waiter", "complete", "headers", "status")
+    `ends_within_s`: who leaves it before its end has read all that matters, and the end is waited for so long, without
+    anybody, so that its connection can carry another.
+    """
+
+    __slots__ = (
+        *("_buffered", "_connection", "_error", "_parts", "_waiter"),
+        *("complete", "ends_within_s", "headers", "status"),
+    )
 
     def __init__(self, connection: HttpConnection) -> None:
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self.complete = False
+        self.ends_within_s = 0.0
         self._connection = connection
         self._parts: deque[bytes] = deque()
         self._buffered = 0
@@ -111,6 +119,7 @@ class HttpConnection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._paused = False
         self._exchanges = 0
+        self._tell_end: Callable[[HttpConnection], None] | None = None
         self._may_write = asyncio.Event()
         self._may_write.set()
 
@@ -156,6 +165,17 @@ class HttpConnection(asyncio.Protocol):
             self._active_at = self._loop.time()
             await self._may_write.wait()
         self._sent = True
+
+    def ends_soon(self, tell: Callable[[HttpConnection], None]) -> bool:
+        """Whether the end of an answer that nobody reads any more is waited for; `tell` is called when it has come."""
+        answer = self._answer
+        if answer is None or answer.complete or not answer.ends_within_s or self._transport.is_closing():
+            return False
+        if self._timer:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(answer.ends_within_s, self.abort)
+        self._tell_end = tell
+        return True
 
     def release(self) -> bool:
         """The exchange is over. True if the connection can carry another; else it is closed now."""
@@ -218,9 +238,13 @@ class HttpConnection(asyncio.Protocol):
                 self._paused = True
                 self._transport.pause_reading()
         answer.wake()
+        if self._tell_end is not None and answer.complete:
+            tell, self._tell_end = self._tell_end, None
+            tell(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         answer = self._answer
+        self._tell_end = None
         self._may_write.set()
         if self._timer:
             self._timer.cancel()

@@ -67,7 +67,7 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """`path` is the whole request target. The Host header and the length are added.
+    """`path` is the whole request target. The length is added, and the Host header where there is none.
 
     `repeatable`: it may be sent once more where a kept connection ends without a word, although the upstream may have
     read it by then.
@@ -91,7 +91,9 @@ class HttpRequest:
 
     def encode_head(self) -> bytes:
         """Raises `BadRequest` where a header would smuggle in another."""
-        lines = [f"{self.method} {self.path} HTTP/1.1".encode(), b"host: " + self.origin.authority.encode("ascii")]
+        lines = [f"{self.method} {self.path} HTTP/1.1".encode()]
+        if not any(name == b"host" for name, _ in self.headers):
+            lines.append(b"host: " + self.origin.authority.encode("ascii"))
         lines += [name + b": " + value for name, value in self.headers]
         length = self.body_bytes
         if length or self.method not in ("GET", "HEAD"):

@@ -103,11 +103,14 @@ class HttpClient:
         idle = self._idle.get(origin)
         while idle:
             connection, _ = idle.popitem()
-            if connection.usable:
+            if connection.usable and connection.idle_since + self._keep_alive_s > asyncio.get_running_loop().time():
                 return connection
+            connection.abort()
         return None
 
     def give_back(self, connection: HttpConnection) -> None:
+        if connection.ends_soon(self.give_back):
+            return
         if connection.release():
             self._idle.setdefault(connection.origin, {})[connection] = None
             if self._sweep is None:

@@ -48,6 +48,8 @@ HEARS_WITHIN_S = 0.5
 COME_BACK_AFTER_S = 1.0
 """Where a server does not say after which time."""
 LONGEST_PAUSE_S = 60.0
+ENDS_WITHIN_S = 0.25
+"""The end of a stream comes a moment after its answer; some servers never end it."""
 MOST_FAILURES = 2
 """In a row, to come back for an answer."""
 
@@ -158,7 +160,7 @@ class _Posts(Dispatching):
         if kind.startswith(EVENTS):
             await self._follow(answer, waiting, stream)
             if waiting.is_answered:
-                await read_out(answer)  # the end of a stream may come a moment after its answer
+                answer.ends_within_s = ENDS_WITHIN_S
             return
         if not kind.startswith("application/json"):
             raise MCPError(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from types import TracebackType
-from urllib.parse import urljoin
+from urllib.parse import unquote, urljoin, urlsplit
 
 import woollama
 from woollama.domain.errors import RouterError
@@ -50,7 +51,8 @@ class Wire:
         assert spec.url is not None
         self._url = spec.url
         self.origin, self._target = split_url(spec.url)
-        self._headers = {**_USUAL, **{name.lower(): value for name, value in spec.headers.items()}}
+        own = {name.lower(): value for name, value in spec.headers.items()}
+        self._headers = {**_USUAL, **_of_user(spec.url), **own}
         self._cookies: dict[str, str] = {}
         self._client = HttpClient(keep_alive_s=KEEP_ALIVE_S, look=require_public if spec.public_only else None)
 
@@ -117,6 +119,15 @@ class Wire:
                 self._cookies.pop(name, None)
             elif name in self._cookies or len(self._cookies) < MOST_COOKIES:
                 self._cookies[name] = each.value
+
+
+def _of_user(url: str) -> dict[str, str]:
+    """The name and password that stand in an address."""
+    parts = urlsplit(url)
+    if parts.username is None:
+        return {}
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return {"authorization": f"Basic {b64encode(pair.encode()).decode()}"}
 
 
 class _Exchange:
