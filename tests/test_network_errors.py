@@ -1,5 +1,5 @@
 """What no loopback server can produce: names that do not resolve, TLS that fails, pools that are full, and every
-other exception of httpx2, through each part that uses it: Anthropic's SDK, the HTTP store, tool servers by address."""
+other exception of httpx2, through each part that uses it: Anthropic's SDK and the HTTP store."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ import respx
 
 from tests import respx_on_httpx2
 from tests.daemon import daemon
-from tests.toolservers.fleets import fleet_of, until_health
 from tests.upstream import ScriptedUpstream, chat
 from woollama.domain.errors import RouterError, StoreUnreachable, UpstreamRefused, UpstreamTimeout, UpstreamUnreachable
 from woollama.domain.messages import Message, Text
@@ -26,7 +25,6 @@ from woollama.domain.turns import Call, Target
 from woollama.inferencers.anthropic.inferencer import AnthropicInferencer
 from woollama.inferencers.anthropic.sdk import Sdk
 from woollama.stores.http import HttpStore
-from woollama.toolservers.spec import ServerSpec
 
 UPSTREAM = "https://api.maker.test"
 CALL = Call(Target("maker", "claude-sonnet"), (Message("user", (Text("Hi"),)),))
@@ -124,16 +122,6 @@ async def test_a_store_behind_an_address_is_then_unreachable(network: respx.Mock
     await store.close()
     assert "https://threads.test" in caught.value.message
     assert word in caught.value.message or "in time" in word
-
-
-@pytest.mark.parametrize("fault", sorted(set(FAULTS) - {"a redirect", "HTTPStatusError"}))
-async def test_a_tool_server_behind_an_address_is_then_down_and_says_why(network: respx.MockRouter, fault: str) -> None:
-    happens, _, word = FAULTS[fault]
-    network.route(host="tools.test").mock(**_mocked(happens))
-    async with fleet_of(ServerSpec("far", transport="http", url="https://tools.test/mcp"), warm=False) as fleet:
-        far = await until_health(fleet, "down", "far")
-        assert far.last_error
-        assert word in far.last_error or "in time" in word
 
 
 async def test_a_recipe_goes_to_its_fallback_when_a_name_does_not_resolve(

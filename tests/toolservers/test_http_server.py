@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
 
-from tests.toolservers.fleets import PATIENCE_S, call, fleet_of, health, said
+from tests.certificates import tls_contexts
+from tests.toolservers.fleets import PATIENCE_S, call, fleet_of, health, said, until_health
 from tests.toolservers.servers.handmade_http import HandmadeHttp
 from woollama.domain.tools import Returned
 from woollama.toolservers.spec import ServerSpec
@@ -155,3 +158,34 @@ async def test_a_configured_host_header_is_the_only_one(server: HandmadeHttp) ->
     async with fleet_of(replace(spec_of(server), headers={"Host": "tools.example"})) as fleet:
         await said(fleet, "all__act")
     assert {each["host"] for each in server.headers} == {"tools.example"}
+
+
+@asynccontextmanager
+async def answering(answer: bytes, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """A port where whatever is sent is answered with this, and that is all."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1 << 16)  # all of it: what is left unread would reset the connection
+        writer.write(answer)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls) as listening:
+        yield listening.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("url", "answer", "tls", "told"),
+    [
+        ("http://127.0.0.1:{port}/mcp", b"", False, "closed the connection without an answer"),
+        ("http://127.0.0.1:{port}/mcp", b"SSH-2.0-x\r\n", False, "does not speak proper HTTP"),
+        ("http://127.0.0.1:{port}/mcp", b"HTTP/1.1 503 No\r\ncontent-length: 0\r\n\r\n", False, "HTTP 503"),
+        ("https://localhost:{port}/mcp", b"", True, "its certificate is not trusted"),
+        ("https://127.0.0.1:{port}/mcp", b"nothing of TLS", False, "TLS failed"),
+        ("http://nowhere.invalid/mcp", b"", False, "its name cannot be resolved"),
+    ],
+)
+async def test_a_server_that_is_none_is_down_and_says_why(url: str, answer: bytes, tls: bool, told: str) -> None:
+    async with answering(answer, tls_contexts("localhost")[0] if tls else None) as port:
+        spec = ServerSpec("far", transport="http", url=url.format(port=port))
+        async with fleet_of(spec, warm=False) as fleet:
+            assert told in ((await until_health(fleet, "down", "far")).last_error or "")
