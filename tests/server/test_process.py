@@ -81,7 +81,11 @@ def test_a_terminal_that_is_closed_ends_it(tmp_path: Path) -> None:
         process.send_signal(signal.SIGHUP)
         assert [running.says(), running.says()] == ["started", "reloading"]
         os.close(outer)
-        assert process.wait(PATIENCE_S) == 0
+        try:
+            assert process.wait(PATIENCE_S) == 0
+        except subprocess.TimeoutExpired:
+            process.kill()
+            pytest.fail(f"it goes on, and has said {process.communicate()[0]!r}")
         assert running.files() == []
     finally:
         process.kill()
