@@ -230,6 +230,12 @@ async def test_polling_is_quiet_and_trouble_is_not(method: str, status: int, lev
     assert entry(stream)["level"] == level
 
 
+async def test_not_to_be_ready_yet_is_no_trouble() -> None:
+    stream = configured("debug", log_format="json")
+    await request(answering(503), "GET", path="/readyz")
+    assert entry(stream)["level"] == "debug"
+
+
 async def test_a_refusal_is_named() -> None:
     stream = configured(log_format="json")
     await request(answering(403, error=Forbidden("not you")))

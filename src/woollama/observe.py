@@ -310,8 +310,8 @@ class LoggedToolbox:
 
 def _level(method: str, path: str, status: int) -> int:
     """Clients poll, and a host that is attached sends a request for every message, of which the calls of tools have a
-    line of their own: people read what is said at info."""
+    line of their own: people read what is said at info. Not to be ready yet is an answer, not a fault."""
     if status >= 500:
-        return logging.WARNING
+        return logging.DEBUG if path == "/readyz" and status == 503 else logging.WARNING
     often = method in ("GET", "HEAD", "OPTIONS") or path.startswith("/mcp")
     return logging.DEBUG if often and status < 400 else logging.INFO
