@@ -95,8 +95,14 @@ class _Sse(Dispatching):
 
     async def _send(self, message: Message, waiting: Waiting | None, opts: CallOptions) -> None:
         """Each message is a POST of its own."""
-        headers = {"content-type": "application/json"}
-        request = self._wire.request("POST", headers, encoded(message), patience=UNTIL_TAKEN, target=self._target)
+        request = self._wire.request(
+            "POST",
+            {"content-type": "application/json"},
+            encoded(message),
+            patience=UNTIL_TAKEN,
+            target=self._target,
+            repeatable=message.get("method") != "tools/call",
+        )
         try:
             async with self._wire.exchange(request) as answer:
                 status, body = answer.status, await read_whole(body_of(answer), "the server")

@@ -121,7 +121,8 @@ class _Posts(Dispatching):
         headers = {**POST_HEADERS, **self._about_session(), **opts.get("headers", {})}
         self._version = headers.get(MCP_PROTOCOL_VERSION_HEADER, "")
         patience = UNTIL_TAKEN if waiting is None else UNTIL_ANSWERED
-        request = self._wire.request("POST", headers, encoded(message), patience=patience)
+        body, repeatable = encoded(message), method != "tools/call"
+        request = self._wire.request("POST", headers, body, patience=patience, repeatable=repeatable)
         stream = _Stream()
         try:
             async with self._wire.exchange(request) as answer:

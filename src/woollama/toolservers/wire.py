@@ -64,14 +64,13 @@ class Wire:
         *,
         patience: Patience = UNTIL_ANSWERED,
         target: str | None = None,
+        repeatable: bool = True,
     ) -> HttpRequest:
         said = {**self._headers, **headers}
         if self._cookies:
             said["cookie"] = "; ".join(f"{name}={value}" for name, value in self._cookies.items())
         encoded: Headers = tuple((name.encode(), value.encode()) for name, value in said.items())
-        return HttpRequest(
-            self.origin, method, target or self._target, encoded, body, patience=patience, repeatable=False
-        )
+        return HttpRequest(self.origin, method, target or self._target, encoded, body, patience, repeatable)
 
     def exchange(self, request: HttpRequest) -> AbstractAsyncContextManager[HttpAnswer]:
         return _Exchange(self, request)
