@@ -98,6 +98,7 @@ OUTCOMES: list[tuple[ToolOutcome, str]] = [
         "The call was not made: it needs a person's yes, and nobody answered within 60 s.",
     ),
     (Offline("its program is missing"), "The tool is offline, because its program is missing. It was not called."),
+    (Offline("is it running?"), "The tool is offline, because is it running? It was not called."),
     (TimedOut(2.5), "The tool gave no result within 2.5 s and the call was cancelled."),
     (Invalid(("`zone` is missing", "`x` is unknown")), "The call was not made: `zone` is missing; `x` is unknown"),
     (Paused("ask_1"), "The call waits for a person's yes."),

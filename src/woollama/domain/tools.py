@@ -201,7 +201,7 @@ class Offline:
     why: str
 
     def for_model(self) -> str:
-        return f"The tool is offline, because {self.why}. It was not called."
+        return f"The tool is offline, because {self.why}{'' if self.why.endswith('?') else '.'} It was not called."
 
 
 @dataclass(frozen=True, slots=True)
